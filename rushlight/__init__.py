@@ -1,0 +1,108 @@
+"""rushlight: PyTorch's programming model with a Python engine.
+
+    import rushlight as torch
+
+The namespace is laid out as PyTorch's. Subpackages (`nn`, `optim`, `utils`, `vision`, …) are
+imported when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from math import e, inf, nan, pi
+from typing import TYPE_CHECKING, Any
+
+from . import autograd, return_types
+from ._version import __version__
+from .autograd import (
+    enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad,
+    set_grad_enabled,
+)  # fmt: skip
+from .autograd.anomaly import is_anomaly_enabled, set_detect_anomaly
+from .tensor import Tensor  # before the functions: the module's name is that of `tensor()`
+from .device import device
+from .dtypes import (
+    bfloat16, bool_ as bool, can_cast, cdouble, cfloat, complex64, complex128, double, dtype, finfo,
+    float_ as float, float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz, float16, float32,
+    float64, get_default_dtype, half, iinfo, int8, int16, int32, int64, int_ as int, long,
+    promote_types, set_default_dtype, short, uint8, uint16, uint32, uint64,
+)  # fmt: skip
+from .errors import AcceleratorError, OutOfMemoryError
+from .formats import (
+    channels_last, channels_last_3d, contiguous_format, layout, memory_format, preserve_format,
+    sparse_coo, strided,
+)  # fmt: skip
+from .ops.activation import celu, prelu, relu, rrelu, selu, threshold
+from .ops.arithmetic import *
+from .ops.compare import *
+from .ops.conv import *
+from .ops.copy import *
+from .ops.create import *
+from .ops.embedding import embedding, embedding_bag
+from .ops.index import *
+from .ops.matmul import (
+    addbmm, addmm, addmv, addr, baddbmm, bilinear, bmm, chain_matmul, dot, einsum, ger, inner,
+    kron, matmul, mm, mv, outer, tensordot, vdot,
+)  # fmt: skip
+from .ops.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
+from .ops.optimizer import _fused_adam_, _fused_adamw_, _fused_sgd_
+from .ops.pool import (
+    adaptive_avg_pool1d, adaptive_max_pool1d, avg_pool1d, max_pool1d, max_pool1d_with_indices,
+    max_pool2d, max_pool3d,
+)  # fmt: skip
+from .ops.random import *
+from .ops.reduce import *
+from .ops.shape import *
+from .ops.softmax import log_softmax, softmax
+from .ops.sort import *
+from .ops.unary import *
+from .printing import get_printoptions, set_printoptions
+from .random import (
+    Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state,
+)  # fmt: skip
+from .size import Size
+from .storage import UntypedStorage
+from .threads import get_num_interop_threads, get_num_threads, set_num_interop_threads, set_num_threads
+from .queries import (
+    is_complex, is_floating_point, is_nonzero, is_storage, is_tensor, numel, result_type,
+    set_default_tensor_type, get_default_device,
+)  # fmt: skip
+
+# Subpackages, and names that live in modules which are imported on first use.
+_SUBMODULES = frozenset((
+    "backends", "cuda", "distributed", "fft", "func", "hub", "linalg", "nn", "optim", "random",
+    "special", "testing", "utils", "vision", "interop", "serialization", "version", "amp",
+    "distributions", "types", "multiprocessing", "jit", "overrides", "accelerator", "compiler",
+))  # fmt: skip
+_LAZY = {
+    "load": "serialization", "save": "serialization", "from_dlpack": "interop.dlpack",
+    "FloatTensor": "legacy", "DoubleTensor": "legacy", "HalfTensor": "legacy",
+    "BFloat16Tensor": "legacy", "LongTensor": "legacy", "IntTensor": "legacy",
+    "ShortTensor": "legacy", "CharTensor": "legacy", "ByteTensor": "legacy", "BoolTensor": "legacy",
+}  # fmt: skip
+
+newaxis = None
+
+if TYPE_CHECKING:
+    from . import cuda, hub, nn, optim, random, utils, vision
+    from .serialization import load, save
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        try:
+            return importlib.import_module(f"{__name__}.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+    elif name in _LAZY:
+        value = getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+        globals()[name] = value
+        return value
+    from .errors import missing_attribute
+
+    raise missing_attribute("torch", name, globals())
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SUBMODULES, *_LAZY})

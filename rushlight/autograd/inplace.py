@@ -1,0 +1,165 @@
+"""In-place changes and the graph: who may be changed, and how the history is rewritten.
+
+A change of a tensor gives it the history of the new value. A change of a *view* changes its base
+too: the base's history becomes a `CopySlices` node, which splits an arriving gradient into the part
+that the change overwrote (sent to the operation that wrote it) and the rest (sent to what the base
+was before). Views learn of it through the version they share with their base: when it has moved on,
+`grad_fn` makes the view's node anew from the base.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .anomaly import user_line
+from .grad_mode import state
+from .node import Node, edge_of
+from .primitive import _Saved, PrimitiveNode
+
+__all__ = ["CopySlices", "bump_version", "check_in_place", "overwrite", "set_history"]
+
+
+def check_in_place(tensor: Any) -> None:
+    """Raises if recording is on and `tensor` is a leaf (or a view of one) that wants a gradient."""
+    if not state.enabled or not tensor.requires_grad:
+        return
+    if tensor._base is not None:
+        if tensor._base._grad_fn is None and tensor._base._requires_grad:
+            raise RuntimeError(
+                "a view of a leaf Variable that requires grad is being used in an in-place "
+                "operation. Wrap the change in torch.no_grad(), or change a .clone()."
+            )
+    elif tensor._grad_fn is None:
+        raise RuntimeError(
+            "a leaf Variable that requires grad is being used in an in-place operation. "
+            "Wrap the change in torch.no_grad(), or change a .clone()."
+        )
+
+
+def bump_version(tensor: Any, operation: str) -> None:
+    """Counts an in-place change and remembers who made it."""
+    storage = tensor.storage_record
+    storage.version += 1
+    storage.changed_by = (operation, *user_line())
+
+
+def overwrite(tensor: Any, result: Any, operation: str) -> Any:
+    """Gives `tensor` the values and the history of `result`, computed from it; returns `tensor`.
+
+    Raises RuntimeError if the result's shape or dtype category does not fit.
+    """
+    target, array = tensor._array, result._array
+    if array.shape != target.shape:
+        raise RuntimeError(
+            f"output with shape {list(target.shape)} doesn't match the broadcast shape "
+            f"{list(array.shape)}"
+        )
+    if not target.flags.writeable:
+        raise RuntimeError(f"[{operation}] the tensor's memory is read-only; change a .clone()")
+    _check_overlap(target, operation)
+    recorded = result._requires_grad and state.enabled
+    if recorded:
+        _detach_saved_self(result._grad_fn, tensor)
+    target[...] = array
+    bump_version(tensor, operation)
+    if recorded:
+        _adopt_result(result, tensor)
+        set_history(tensor, result._grad_fn, result._output_nr)
+    elif tensor._requires_grad and state.enabled:
+        set_history(tensor, None, 0)
+    return tensor
+
+
+def _check_overlap(array: Any, operation: str) -> None:
+    if any(step == 0 and size > 1 for step, size in zip(array.strides, array.shape)):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            f"single memory location. Please clone() the tensor before performing {operation}."
+        )
+
+
+def _detach_saved_self(node: Any, tensor: Any) -> None:
+    """If `node` saved the tensor that is about to be overwritten, gives it a copy to keep."""
+    if not isinstance(node, PrimitiveNode) or not node.saved:
+        return
+    for name, item in node.saved.items():
+        if type(item) is _Saved and item.tensor is tensor:
+            kept = type(tensor).__new__(type(tensor))
+            kept._array = tensor._array.copy()
+            kept._requires_grad = tensor._requires_grad
+            edge = edge_of(tensor)
+            if edge is not None and isinstance(edge[0], Node):
+                kept._grad_fn, kept._output_nr = edge
+            node.saved[name] = _Saved(kept, 0)
+
+
+def _adopt_result(result: Any, tensor: Any) -> None:
+    """A node that saved its result saved the temporary one: point it to the tensor's memory."""
+    node = result._grad_fn
+    if isinstance(node, PrimitiveNode) and node.results is not None and len(node.results) == 1:
+        node.results = ((tensor._array, tensor.storage_record, tensor._version),)
+
+
+def set_history(tensor: Any, node: Node | None, output_nr: int = 0) -> None:
+    """Makes `node` the history of `tensor`, which has just been changed in place."""
+    base = tensor._base
+    if base is None:
+        tensor._requires_grad = node is not None
+        tensor._grad_fn, tensor._output_nr = node, output_nr
+        return
+    if node is None and not base._requires_grad:
+        tensor._requires_grad, tensor._grad_fn = False, None
+        return
+    base._grad_fn = CopySlices(base, tensor, node, output_nr)
+    base._output_nr = 0
+    base._requires_grad = True
+    make_view_node(tensor)
+
+
+def make_view_node(view: Any) -> None:
+    """Gives a view whose base has a new history the node that leads to it."""
+    base = view._base
+    view._view_version = view._version
+    if not base.requires_grad:
+        return
+    with_grad = state.enabled
+    state.enabled = True
+    try:
+        again = base._like_view(view)
+    finally:
+        state.enabled = with_grad
+    view._requires_grad = True
+    view._grad_fn, view._output_nr = again._grad_fn, 0
+
+
+class CopySlices(Node):
+    """The history of a base after one of its views was changed in place.
+
+    The part that the view shows came from the operation that changed it, the rest from what the
+    base was before; an arriving gradient is split in the same way.
+    """
+
+    def __init__(self, base: Any, view: Any, node: Node | None, output_nr: int):
+        super().__init__((edge_of(base), None if node is None else (node, output_nr)))
+        item = base._array.itemsize
+        start = _address(view._array) - _address(base._array)
+        self.base_shape = base._array.shape
+        self.base_strides = tuple(s // item for s in base._array.strides)
+        self.shape = view._array.shape
+        self.strides = tuple(s // item for s in view._array.strides)
+        self.offset = start // item
+
+    def apply(self, grads: list[Any]) -> list[Any]:
+        rest = grads[0].new_empty_strided(self.base_shape, self.base_strides)
+        rest.copy_(grads[0])
+        part = rest.as_strided(self.shape, self.strides, self.offset)
+        changed = part.clone() if self.edges[1] is not None else None
+        part.zero_()
+        return [rest, changed]
+
+    def release(self) -> None:
+        """Nothing was saved but numbers."""
+
+
+def _address(array: Any) -> int:
+    return int(array.__array_interface__["data"][0])

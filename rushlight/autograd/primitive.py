@@ -1,0 +1,401 @@
+"""Primitives: the one choke point through which every operation on tensors passes.
+
+    @primitive(name="Mul", broadcast=True)
+    def _mul(x: Array, y: Array) -> Array:
+        return kernels(x).mul(x, y)
+
+    @_mul.derivative("x")
+    def _mul_dx(grad: Tensor, y: Tensor) -> Tensor:
+        return grad * y
+
+The forward takes arrays as positional arguments (a Python number or None may stand in for one) and
+plain values as keywords. A derivative rule asks by parameter name for what it needs, and the tape
+keeps exactly that:
+
+    grad, grads      the gradient of the first output, of all outputs (None where there is none)
+    result, results  the first output, all outputs
+    <input>          an input tensor
+    <input>_shape, <input>_dtype
+                     the shape or array dtype of an input, without keeping the tensor alive
+    needs            which of the rule's inputs want a gradient (a tuple of bools)
+    <attribute>      a keyword argument of the forward
+
+Rules are written with differentiable operations, so that derivatives of any order come free.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from operator import itemgetter
+from typing import Any
+
+from ..backends.arrays import asarray, is_array
+from ..types_ import Array
+from .anomaly import anomaly_trace
+from .grad_mode import state
+from .node import Edge, Node, next_sequence_nr
+from .variable import Storage, TensorBase, wrap
+from . import variable
+
+__all__ = ["Primitive", "PrimitiveNode", "primitive"]
+
+_new = object.__new__
+
+
+class Rule:
+    """A derivative rule and what the tape must keep for it."""
+
+    def __init__(self, op: Primitive, function: Callable[..., Any], inputs: tuple[str, ...]):
+        self.function = function
+        self.is_joint = len(inputs) > 1 or op.variadic == inputs[0]
+        self.positions = tuple(op.input_names.index(name) for name in inputs)
+        self.wants = tuple(inspect.signature(function).parameters)
+        self.saved: list[tuple[str, int]] = []
+        self.described: list[tuple[str, int, str]] = []
+        self.wants_needs = "needs" in self.wants
+        self.wants_result = "result" in self.wants or "results" in self.wants
+        for name in self.wants:
+            self._classify(op, name)
+        # itemgetter fetches all arguments in one C call; for a single name it would not give a
+        # tuple, so such a rule gets "grad" twice and drops one.
+        names = self.wants if len(self.wants) > 1 else (*self.wants, "grad")
+        self.arguments: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(*names)
+        self.takes_one = len(self.wants) == 1
+
+    def _classify(self, op: Primitive, name: str) -> None:
+        if name in ("grad", "grads", "result", "results", "needs") or name in op.attributes:
+            return
+        if name in op.input_names:
+            self.saved.append((name, op.input_names.index(name)))
+            return
+        base, _, kind = name.rpartition("_")
+        if base in op.input_names and kind in ("shape", "dtype", "shapes", "dtypes"):
+            self.described.append((name, op.input_names.index(base), kind.rstrip("s")))
+            return
+        raise TypeError(f"derivative rule {self.function.__name__} of {op.name}: no such value "
+                        f"{name!r}")
+
+    def __call__(self, values: dict[str, Any]) -> Any:
+        if self.takes_one:
+            return self.function(self.arguments(values)[0])
+        return self.function(*self.arguments(values))
+
+
+class PrimitiveNode(Node):
+    """A recorded call of a primitive."""
+
+    op: Primitive
+    attrs: dict[str, Any]
+    # name -> (tensor, its version when saved); a name may also map to a plain value
+    saved: dict[str, Any] | None
+    results: tuple[tuple[Array, Storage, int], ...] | None = None
+    input_meta: tuple[Any, ...] | None = None
+
+    def apply(self, grads: list[Any]) -> list[Any]:
+        values = self._values(grads)
+        edges = self.edges
+        op = self.op
+        if op.variadic is not None:
+            values["needs"] = tuple([edge is not None for edge in edges])
+            return list(op.rules[0](values))
+        out: list[Any] = [None] * len(edges)
+        for rule in op.rules:
+            positions = rule.positions
+            if not rule.is_joint:
+                if edges[positions[0]] is not None:
+                    out[positions[0]] = rule(values)
+                continue
+            needs = tuple([edges[i] is not None for i in positions])
+            if True in needs:
+                values["needs"] = needs
+                for i, needed, grad in zip(positions, needs, rule(values)):
+                    if needed:
+                        out[i] = grad
+        if self.input_meta is not None:
+            self._match_inputs(out)
+        return out
+
+    def _values(self, grads: list[Any]) -> dict[str, Any]:
+        """What rules may ask for, by name."""
+        saved = self.saved
+        if saved is None:
+            raise RuntimeError(_FREED)
+        values = {**self.op.defaults, **self.attrs}
+        for name, item in saved.items():
+            values[name] = item.unpack(self) if type(item) in _SAVED else item
+        values["grad"] = grads[0]
+        if self.op.wants_grads:
+            values["grads"] = grads
+        if self.results is not None:
+            values["results"] = unpacked = self._unpack_results()
+            values["result"] = unpacked[0]
+        return values
+
+    def _unpack_results(self) -> tuple[Any, ...]:
+        assert self.results is not None
+        tensors = []
+        for number, (array, storage, version) in enumerate(self.results):
+            if storage.version != version:
+                raise_stale(self, array, storage, version, f"output {number} of")
+            tensor = wrap(array)
+            tensor._storage = storage
+            if number not in self.op.nondifferentiable:
+                tensor._requires_grad, tensor._grad_fn = True, self
+                tensor._output_nr = number
+            tensors.append(tensor)
+        return tuple(tensors)
+
+    def _match_inputs(self, grads: list[Any]) -> None:
+        """Undoes broadcasting and type promotion: gradients take their inputs' shape and dtype."""
+        assert self.input_meta is not None
+        for i, (grad, meta) in enumerate(zip(grads, self.input_meta)):
+            if grad is None:
+                continue
+            shape, dtype = meta
+            array = grad._array
+            if array.shape != shape:
+                grad = grads[i] = grad.sum_to_size(shape)
+            if array.dtype != dtype:
+                if array.dtype.kind == "c" and dtype.kind != "c":
+                    grad = grad.real
+                grads[i] = grad._to_array_dtype(dtype)
+
+    def release(self) -> None:
+        if self.saved or self.results is not None:
+            self.saved = None
+            self.results = None
+
+    def __getattr__(self, name: str) -> Any:
+        """`_saved_<name>`: what the tape kept, under PyTorch's naming."""
+        if name.startswith("_saved_"):
+            if self.saved is None:
+                raise RuntimeError(_FREED)
+            wanted = {"self": "x", "other": "y"}.get(name[7:], name[7:])
+            if wanted == "result" and self.results is not None:
+                return self._unpack_results()[0]
+            if wanted in self.saved:
+                item = self.saved[wanted]
+                return item.unpack(self) if type(item) in _SAVED else item
+            if wanted in self.attrs:
+                return self.attrs[wanted]
+        raise AttributeError(f"'{self.name()}' object has no attribute '{name}'")
+
+
+_FREED = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after "
+    "they have already been freed). Saved intermediate values of the graph are freed when you call "
+    ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
+    "graph a second time or if you need to access saved tensors after calling backward."
+)
+
+
+class _Saved:
+    """An input kept for backward, with the version of its memory at that time."""
+
+    __slots__ = ("tensor", "version")
+
+    def __init__(self, tensor: Any, version: int):
+        self.tensor = tensor
+        self.version = version
+
+    def unpack(self, node: Node) -> Any:
+        tensor = self.tensor
+        storage = tensor._storage
+        if storage is not None and storage.version != self.version:
+            raise_stale(node, tensor._array, storage, self.version, "an input of")
+        return tensor
+
+
+class _SavedList:
+    """All tensors of a variadic input, kept for backward."""
+
+    __slots__ = ("items",)
+
+    def __init__(self, tensors: Any):
+        self.items = [_Saved(t, t._version) for t in tensors]
+
+    def unpack(self, node: Node) -> list[Any]:
+        return [item.unpack(node) for item in self.items]
+
+
+_SAVED = frozenset((_Saved, _SavedList))
+
+
+def raise_stale(node: Node, array: Array, storage: Storage, version: int, role: str) -> None:
+    """Raises for a saved tensor that was changed in place before backward."""
+    where = ""
+    if storage.changed_by is not None:
+        operation, file, line = storage.changed_by
+        where = f" It was last changed by {operation} at {file}:{line}."
+    raise RuntimeError(
+        f"one of the variables needed for gradient computation has been modified by an inplace "
+        f"operation: [{array.dtype.name} tensor of shape {list(array.shape)}], which is {role} "
+        f"{node.name()}, is at version {storage.version}; expected version {version} instead."
+        f"{where} Hint: use the out-of-place form of that operation, or change a .clone()."
+    )
+
+
+class Primitive:
+    """An operation on arrays with its derivative rules, callable on tensors."""
+
+    def __init__(self, forward: Callable[..., Any], name: str, *, view: bool = False,
+                 broadcast: bool = False, nondifferentiable: tuple[int, ...] = (),
+                 suffix: str = "Backward0"):  # fmt: skip
+        self.forward = forward
+        self.name = name
+        self.view = view
+        self.broadcast = broadcast
+        self.nondifferentiable = frozenset(nondifferentiable)
+        self.rules: list[Rule] = []
+        self.keeps_result = False
+        self.wants_grads = False
+        parameters = inspect.signature(forward).parameters.values()
+        positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        self.input_names = tuple(p.name for p in positional)
+        self.variadic = next((p.name for p in positional if p.kind is p.VAR_POSITIONAL), None)
+        keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+        self.attributes = frozenset(p.name for p in keywords)
+        self.defaults = {p.name: p.default for p in keywords if p.default is not p.empty}
+        self.node_type: type[PrimitiveNode] = type(
+            name + suffix, (PrimitiveNode,), {"op": self, "__module__": __name__}
+        )
+        self.__doc__ = forward.__doc__
+        self.__name__ = forward.__name__
+
+    def derivative(self, *inputs: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Registers the decorated function as the gradient rule of the named inputs."""
+
+        def register(function: Callable[..., Any]) -> Callable[..., Any]:
+            rule = Rule(self, function, inputs)
+            self.rules.append(rule)
+            self.keeps_result = self.keeps_result or rule.wants_result
+            self.wants_grads = self.wants_grads or "grads" in rule.wants
+            return function
+
+        return register
+
+    def __call__(self, *inputs: Any, **attrs: Any) -> Any:
+        arrays = []
+        recording = False
+        for x in inputs:
+            if isinstance(x, TensorBase):
+                arrays.append(x._array)
+                if x._requires_grad or (x._base is not None and x.requires_grad):
+                    recording = True
+            else:
+                arrays.append(x)
+        result = self.forward(*arrays, **attrs)
+        if type(result) is tuple:
+            return self._wrap_many(inputs, arrays, attrs, result, recording)
+        out = _new(variable._tensor_type)
+        out._array = result if is_array(result) else asarray(result, arrays)
+        if self.view:
+            x = inputs[0]
+            out._base = x._base if x._base is not None else x
+            out._storage = storage = x.storage_record
+            out._view_version = storage.version
+        if recording and state.enabled:
+            self._record(inputs, arrays, attrs, (out,))
+        elif state.inference:
+            out._is_inference = True
+        return out
+
+    def _wrap_many(self, inputs: Any, arrays: Any, attrs: Any, results: Any, recording: bool) -> Any:
+        outs = []
+        for result in results:
+            if result is None:
+                outs.append(None)
+                continue
+            out = wrap(result if is_array(result) else asarray(result, arrays))
+            if self.view:
+                x = inputs[0]
+                out._base = x._base if x._base is not None else x
+                out._storage = storage = x.storage_record
+                out._view_version = storage.version
+            outs.append(out)
+        if recording and state.enabled:
+            self._record(inputs, arrays, attrs, tuple(outs))
+        return tuple(outs)
+
+    def _record(self, inputs: Any, arrays: Any, attrs: dict[str, Any], outs: Any) -> None:
+        """Makes the node that leads from `outs` back to `inputs`."""
+        rules = self.rules
+        if not rules:
+            return  # comparisons and the like: the result is outside the graph
+        edges: list[Edge] = []
+        for x in inputs:
+            if isinstance(x, TensorBase) and x._requires_grad:
+                if x._base is None:
+                    edges.append((x._grad_fn or x, x._output_nr))
+                else:
+                    edges.append((x.grad_fn or x, x._output_nr))
+            else:
+                edges.append(None)
+        node = _new(self.node_type)
+        node.edges = edges
+        node.sequence_nr = next_sequence_nr()
+        node.attrs = attrs
+        node.saved = saved = {}
+        if self.variadic is not None:
+            self._save_variadic(saved, inputs, arrays)
+        else:
+            for rule in rules:
+                self._save(saved, rule, edges, inputs, arrays)
+        if self.keeps_result:
+            node.results = tuple([
+                (o._array, o.storage_record, o._version) if o is not None else None for o in outs
+            ])  # fmt: skip
+        if self.broadcast:
+            shape, dtype = outs[0]._array.shape, outs[0]._array.dtype
+            for a, edge in zip(arrays, edges):
+                if edge is not None and (a.shape != shape or a.dtype != dtype):
+                    node.input_meta = tuple([
+                        (a.shape, a.dtype) if e is not None else None
+                        for a, e in zip(arrays, edges)
+                    ])  # fmt: skip
+                    break
+        if state.anomaly:
+            node.anomaly = anomaly_trace()
+        if len(outs) == 1:
+            out = outs[0]
+            out._requires_grad = True
+            out._grad_fn = node
+            return
+        node.num_outputs = len(outs)
+        for number, out in enumerate(outs):
+            if out is not None and number not in self.nondifferentiable:
+                out._requires_grad, out._grad_fn, out._output_nr = True, node, number
+
+    @staticmethod
+    def _save(saved: dict[str, Any], rule: Rule, edges: Any, inputs: Any, arrays: Any) -> None:
+        for position in rule.positions:
+            if edges[position] is not None:
+                break
+        else:
+            return
+        for name, i in rule.saved:
+            x = inputs[i]
+            saved[name] = _Saved(x, x._version) if isinstance(x, TensorBase) else x
+        for name, i, kind in rule.described:
+            saved[name] = getattr(arrays[i], kind, None)
+
+    def _save_variadic(self, saved: dict[str, Any], inputs: Any, arrays: Any) -> None:
+        rule = self.rules[0]
+        for name, _, kind in rule.described:
+            saved[name] = [getattr(a, kind) for a in arrays]
+        for name, _ in rule.saved:
+            saved[name] = _SavedList(inputs)
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+
+def primitive(name: str, **flags: Any) -> Callable[[Callable[..., Any]], Primitive]:
+    """Makes the decorated forward function a primitive.
+
+    `name` is what `grad_fn` prints. Flags: `view` (the result shares the first input's memory),
+    `broadcast` (gradients are reduced to the shape and dtype of their inputs),
+    `nondifferentiable` (numbers of the outputs without gradient), `suffix` of the node's name.
+    """
+    return lambda forward: Primitive(forward, name, **flags)

@@ -1,0 +1,81 @@
+"""What the tape needs to know of a tensor: its array, its memory, its place in the graph.
+
+`TensorBase` holds the fields and nothing of the maths; `rushlight.Tensor` adds the operations.
+Fields have their defaults on the class, so that making a tensor costs one attribute.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..types_ import Array
+
+if TYPE_CHECKING:
+    from .node import Node
+
+__all__ = ["Storage", "TensorBase", "wrap"]
+
+
+class Storage:
+    """The memory that a tensor and its views share, with a count of in-place changes.
+
+    A tensor gets its `Storage` when somebody needs it: at the first view, the first in-place
+    change, or when an operation saves its own result. `changed_by` remembers the last in-place
+    operation and the user's line, for the error that a stale saved tensor raises.
+    """
+
+    __slots__ = ("version", "changed_by", "__weakref__")
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.changed_by: tuple[str, str, int] | None = None
+
+
+class TensorBase:
+    """An array with a place in the graph. See `rushlight.Tensor` for the public class."""
+
+    _array: Array
+    _requires_grad: bool = False
+    _grad_fn: Node | None = None
+    _output_nr: int = 0
+    _grad: Any = None
+    _storage: Storage | None = None
+    _base: Any = None  # of a view: the tensor whose memory it shows
+    _view_version: int = 0  # of a view: the version at which `_grad_fn` was right
+    _hooks: Any = None  # of a leaf: {handle id: hook}
+    _accumulate_hooks: Any = None
+    _accumulate_grad: Any = None  # weak reference to the node that stands for this leaf
+    _retains_grad: bool = False
+    _is_inference: bool = False
+
+    _tensor_type: ClassVar[type[Any]]
+
+    @property
+    def storage_record(self) -> Storage:
+        """The `Storage` shared with all views, made on first use."""
+        storage = self._storage
+        if storage is None:
+            storage = self._storage = Storage()
+        return storage
+
+    @property
+    def _version(self) -> int:
+        storage = self._storage
+        return 0 if storage is None else storage.version
+
+
+_new = object.__new__
+_tensor_type: type[Any] = TensorBase
+
+
+def set_tensor_type(cls: type[Any]) -> None:
+    """Names the class that operations return; called once, by the module that defines it."""
+    global _tensor_type
+    _tensor_type = cls
+
+
+def wrap(array: Array) -> Any:
+    """A tensor around `array`, outside every graph."""
+    tensor = _new(_tensor_type)
+    tensor._array = array
+    return tensor

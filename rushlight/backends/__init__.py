@@ -1,0 +1,81 @@
+"""The narrow waist: from an array to the kernels that compute on its device.
+
+Everything above this package asks ``kernels(array)`` and calls methods of what it gets; which
+class that is (reference, native CPU, CUDA) is decided here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+import numpy
+
+from .reference import Kernels
+from .reference.base import Array
+from .reference.random import RandomState
+
+__all__ = ["Array", "Kernels", "RandomState", "kernels", "native_available", "register_kernels"]
+
+_KERNELS: dict[type, Kernels] = {}
+
+
+def kernels(array: Array) -> Kernels:
+    """Return the kernels for the array's type.
+
+    Raises ``TypeError`` for a type that no backend has registered.
+
+    >>> import numpy
+    >>> kernels(numpy.ones(2)).add(numpy.ones(2), 1.0)
+    array([2., 2.])
+    """
+    try:
+        return _KERNELS[type(array)]
+    except KeyError:
+        return _kernels_of_base_type(array)
+
+
+def register_kernels(array_type: type, instance: Kernels) -> None:
+    """Make ``instance`` the kernels of arrays of type ``array_type`` (called by each backend)."""
+    _KERNELS[array_type] = instance
+
+
+def native_available() -> bool:
+    """Whether the compiled CPU kernels are in use."""
+    return type(_KERNELS[numpy.ndarray]) is not Kernels
+
+
+def _kernels_of_base_type(array: Array) -> Kernels:
+    """The kernels of a subclass (``numpy.memmap`` …) are those of its registered base."""
+    for base in type(array).__mro__[1:]:
+        if base in _KERNELS:
+            _KERNELS[type(array)] = _KERNELS[base]
+            return _KERNELS[base]
+    known = ", ".join(sorted(f"{t.__module__}.{t.__name__}" for t in _KERNELS))
+    raise TypeError(
+        f"[kernels] expected an array of a registered type ({known}); got "
+        f"{type(array).__module__}.{type(array).__name__}; convert it to one of these"
+    )
+
+
+def _cpu_kernels() -> Kernels:
+    """Native kernels where the extension is there, else the reference (said once, as a warning)."""
+    if os.environ.get("RUSHLIGHT_PURE", "0") not in ("", "0"):
+        return Kernels(numpy)
+    try:
+        from .cpu import CPUKernels
+    except ImportError as error:
+        warnings.warn(
+            "rushlight runs without its compiled kernels, which is correct but slow: "
+            f"{error}. Reinstall with a C++ compiler at hand (pip install --no-binary rushlight "
+            "rushlight), or set RUSHLIGHT_PURE=1 to choose the reference kernels silently.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return Kernels(numpy)
+    instance: Any = CPUKernels(numpy)
+    return instance  # type: ignore[no-any-return]
+
+
+register_kernels(numpy.ndarray, _cpu_kernels())

@@ -1,0 +1,34 @@
+"""The CPU's kernels: the extension's where it has them, else the reference.
+
+A function of ``_native`` returns ``NotImplemented`` for dtypes and layouts that it does not take;
+the method then goes on to the reference, which takes everything.
+"""
+
+from __future__ import annotations
+
+from . import _native
+from .cpu_elementwise import NativeElementwise
+from .cpu_linalg import NativeLinalg
+from .cpu_misc import NativeEmbedding, NativeImage, NativeOptim
+from .cpu_norm import NativeNorm
+from .cpu_random import NativeRandom
+from .cpu_reduce import NativeLoss, NativeReduce, NativeSoftmax
+
+__all__ = ["CPUKernels"]
+
+_native.install_allocator()
+
+
+class CPUKernels(
+    NativeElementwise,
+    NativeReduce,
+    NativeSoftmax,
+    NativeLoss,
+    NativeNorm,
+    NativeLinalg,
+    NativeEmbedding,
+    NativeOptim,
+    NativeRandom,
+    NativeImage,
+):
+    """Kernels of ``numpy.ndarray``."""

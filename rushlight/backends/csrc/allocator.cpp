@@ -1,0 +1,295 @@
+// The caching allocator.
+//
+// A training step makes the same temporaries as the step before. Handing their memory back to the
+// system and touching fresh pages again costs more than most kernels, so freed blocks are kept in
+// free lists and handed out again. Sizes are rounded up to classes, four per power of two, so that
+// a block fits every request of its class. In front of each block stands one cache line with its
+// class: frees and reallocations need not be told the size (NumPy may report a stale one).
+//
+// The cache is bounded. Small blocks (up to 64 KiB) may hold up to 1/8 of the limit; large blocks
+// stand in a list ordered by the time of their release, and when the limit is passed the oldest
+// go back to the system, so that a change of workload cannot fill the cache with useless sizes.
+//
+// One mutex guards everything; it is held for a few instructions. Around fork() it is taken, so
+// that a child never inherits it locked by a thread it does not have.
+#include "allocator.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace rl {
+namespace {
+
+constexpr size_t kHeader = 64;
+constexpr size_t kSmallest = 64;
+constexpr size_t kLargeBlock = 64 << 10;   // from here on blocks are in the age list
+constexpr size_t kMappedBlock = 1 << 20;   // from here on blocks are mappings of their own
+
+constexpr size_t kHugePageBlock = 4 << 20; // from here on worth asking for huge pages
+constexpr int kClasses = 4 * 48;
+
+struct Block {  // lies in the 64 bytes in front of the data
+    size_t capacity;
+    int32_t size_class;
+    int32_t in_use;
+    Block* next;   // in the free list of the class
+    Block* previous;
+    Block* newer;  // in the age list
+    Block* older;
+};
+static_assert(sizeof(Block) <= kHeader, "the header is one cache line");
+
+struct Cache {
+    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    Block* free_list[kClasses] = {};
+    Block* newest = nullptr;
+    Block* oldest = nullptr;
+    uint64_t cached_small = 0;
+    uint64_t cached_large = 0;
+    uint64_t limit = 0;
+    uint64_t current = 0;
+    uint64_t peak = 0;
+    uint64_t reused = 0;
+    uint64_t fresh = 0;
+};
+Cache cache;
+
+class Locked {
+  public:
+    Locked() { pthread_mutex_lock(&cache.mutex); }
+    ~Locked() { pthread_mutex_unlock(&cache.mutex); }
+};
+
+// The class of a size: its power of two and the quarter of it. Class 0 holds up to 64 bytes.
+int class_of(size_t size) {
+    if (size <= kSmallest) return 0;
+    const int log2 = 63 - __builtin_clzll(size - 1);            // 2^log2 <= size-1 < 2^(log2+1)
+    const int quarter = int(((size - 1) >> (log2 - 2)) & 3);    // 0..3
+    return 4 * (log2 - 6) + quarter + 1;
+}
+
+// The largest size of the class.
+size_t capacity_of(int size_class) {
+    if (size_class == 0) return kSmallest;
+    const int log2 = (size_class - 1) / 4 + 6;
+    const int quarter = (size_class - 1) % 4;
+    return (size_t(4 + quarter + 1)) << (log2 - 2);
+}
+
+void* data_of(Block* block) { return reinterpret_cast<char*>(block) + kHeader; }
+Block* block_of(void* data) { return reinterpret_cast<Block*>(static_cast<char*>(data) - kHeader); }
+
+Block* system_alloc(int size_class, size_t capacity) {
+    void* memory = nullptr;
+    if (capacity < kMappedBlock) {
+        if (posix_memalign(&memory, 64, kHeader + capacity) != 0) return nullptr;
+    } else {
+        memory = mmap(nullptr, kHeader + capacity, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED) return nullptr;
+#if defined(MADV_HUGEPAGE)
+        if (capacity >= kHugePageBlock) madvise(memory, kHeader + capacity, MADV_HUGEPAGE);
+#endif
+    }
+    Block* block = static_cast<Block*>(memory);
+    block->capacity = capacity;
+    block->size_class = size_class;
+    return block;
+}
+
+void system_free(Block* block) {
+    if (block->capacity < kMappedBlock)
+        free(block);
+    else
+        munmap(block, kHeader + block->capacity);
+}
+
+bool is_large(const Block* block) { return block->capacity >= kLargeBlock; }
+
+// The four list operations; the mutex is held.
+void push(Block* block) {
+    Block*& head = cache.free_list[block->size_class];
+    block->previous = nullptr;
+    block->next = head;
+    if (head != nullptr) head->previous = block;
+    head = block;
+    if (!is_large(block)) {
+        cache.cached_small += block->capacity;
+        return;
+    }
+    cache.cached_large += block->capacity;
+    block->newer = nullptr;
+    block->older = cache.newest;
+    (cache.newest != nullptr ? cache.newest->newer : cache.oldest) = block;
+    cache.newest = block;
+}
+
+void unlink(Block* block) {
+    Block*& head = cache.free_list[block->size_class];
+    (block->previous != nullptr ? block->previous->next : head) = block->next;
+    if (block->next != nullptr) block->next->previous = block->previous;
+    if (!is_large(block)) {
+        cache.cached_small -= block->capacity;
+        return;
+    }
+    cache.cached_large -= block->capacity;
+    (block->newer != nullptr ? block->newer->older : cache.newest) = block->older;
+    (block->older != nullptr ? block->older->newer : cache.oldest) = block->newer;
+}
+
+Block* pop(int size_class) {
+    Block* block = cache.free_list[size_class];
+    if (block != nullptr) unlink(block);
+    return block;
+}
+
+// Takes the oldest large blocks out until the cache fits its limit; the caller frees the chain.
+Block* evict(uint64_t limit) {
+    Block* chain = nullptr;
+    while (cache.cached_large > limit && cache.oldest != nullptr) {
+        Block* block = cache.oldest;
+        unlink(block);
+        block->next = chain;
+        chain = block;
+    }
+    return chain;
+}
+
+void free_chain(Block* chain) {
+    while (chain != nullptr) {
+        Block* next = chain->next;
+        system_free(chain);
+        chain = next;
+    }
+}
+
+void lock_before_fork() { pthread_mutex_lock(&cache.mutex); }
+void unlock_after_fork() { pthread_mutex_unlock(&cache.mutex); }
+
+// 1 GiB or a quarter of the machine's memory, whichever is less.
+uint64_t default_limit() {
+    const long pages = sysconf(_SC_PHYS_PAGES);
+    const long page = sysconf(_SC_PAGESIZE);
+    const uint64_t gigabyte = uint64_t(1) << 30;
+    const uint64_t quarter = pages > 0 && page > 0 ? uint64_t(pages) * uint64_t(page) / 4 : gigabyte;
+    return quarter < gigabyte ? quarter : gigabyte;
+}
+
+const bool prepared = [] {
+    cache.limit = default_limit();
+    pthread_atfork(lock_before_fork, unlock_after_fork, unlock_after_fork);
+    return true;
+}();
+
+// A block of at least `size` bytes. `fresh` tells whether its pages are new, hence zero.
+void* allocate(size_t size, bool* zeroed) {
+    const int size_class = class_of(size);
+    if (size_class >= kClasses) return nullptr;
+    const size_t capacity = capacity_of(size_class);
+    Block* block;
+    {
+        Locked lock;
+        block = pop(size_class);
+        cache.reused += block != nullptr;
+        cache.fresh += block == nullptr;
+    }
+    *zeroed = block == nullptr && capacity >= kMappedBlock;
+    if (block == nullptr) block = system_alloc(size_class, capacity);
+    if (block == nullptr) {
+        empty_cache();
+        block = system_alloc(size_class, capacity);
+        if (block == nullptr) return nullptr;
+    }
+    block->in_use = 1;
+    Locked lock;
+    cache.current += capacity;
+    if (cache.current > cache.peak) cache.peak = cache.current;
+    return data_of(block);
+}
+
+}  // namespace
+
+void* cached_alloc(size_t size) {
+    bool zeroed;
+    return allocate(size, &zeroed);
+}
+
+void* cached_calloc(size_t size) {
+    bool zeroed;
+    void* memory = allocate(size, &zeroed);
+    if (memory != nullptr && !zeroed) memset(memory, 0, size);
+    return memory;
+}
+
+void cached_free(void* memory) {
+    if (memory == nullptr) return;
+    Block* block = block_of(memory);
+    if (block->in_use != 1) abort();  // freed twice: the lists would be corrupt from here on
+    block->in_use = 0;
+    Block* chain = nullptr;
+    {
+        Locked lock;
+        cache.current -= block->capacity;
+        if (is_large(block) || cache.cached_small + block->capacity <= cache.limit / 8) {
+            push(block);
+            chain = evict(cache.limit);
+        } else {
+            block->next = nullptr;
+            chain = block;
+        }
+    }
+    free_chain(chain);
+}
+
+void* cached_realloc(void* memory, size_t size) {
+    if (memory == nullptr) return cached_alloc(size);
+    const size_t capacity = block_of(memory)->capacity;
+    // Shrinking to less than half gives the surplus back.
+    if (size <= capacity && size > capacity / 2) return memory;
+    void* moved = cached_alloc(size);
+    if (moved == nullptr) return nullptr;
+    memcpy(moved, memory, size < capacity ? size : capacity);
+    cached_free(memory);
+    return moved;
+}
+
+MemoryStats memory_stats() {
+    Locked lock;
+    return {cache.current, cache.peak,   cache.cached_small + cache.cached_large,
+            cache.limit,   cache.reused, cache.fresh};
+}
+
+void reset_peak_memory() {
+    Locked lock;
+    cache.peak = cache.current;
+}
+
+void set_cache_limit(uint64_t bytes) {
+    Block* chain;
+    {
+        Locked lock;
+        cache.limit = bytes;
+        chain = evict(bytes);
+    }
+    free_chain(chain);
+}
+
+void empty_cache() {
+    Block* chain;
+    {
+        Locked lock;
+        chain = evict(0);
+        for (int size_class = 0; size_class < kClasses; size_class++) {
+            while (Block* block = pop(size_class)) {
+                block->next = chain;
+                chain = block;
+            }
+        }
+    }
+    free_chain(chain);
+}
+
+}  // namespace rl

@@ -1,0 +1,361 @@
+// Python functions of the normalisations: float32 and float64, everything contiguous.
+#include "bind.h"
+#include "norm.h"
+
+namespace {
+
+using namespace rl;
+
+// A reference that is given back unless it is taken.
+class Owned {
+  public:
+    explicit Owned(PyArrayObject* array = nullptr) : array_(array) {}
+    ~Owned() { Py_XDECREF(array_); }
+    Owned(const Owned&) = delete;
+    Owned& operator=(const Owned&) = delete;
+    void set(PyArrayObject* array) {
+        Py_XDECREF(array_);
+        array_ = array;
+    }
+    PyArrayObject* get() const { return array_; }
+    // The array, or None where there is none; the reference is the caller's.
+    PyObject* release() {
+        PyObject* object = reinterpret_cast<PyObject*>(array_);
+        array_ = nullptr;
+        if (object != nullptr) return object;
+        Py_INCREF(Py_None);
+        return Py_None;
+    }
+    template <class T>
+    T* values() const {
+        return array_ != nullptr ? data<T>(array_) : nullptr;
+    }
+
+  private:
+    PyArrayObject* array_;
+};
+
+// A vector argument of n elements, or None. False for anything else.
+template <class T>
+bool vector_or_none(PyObject* object, int type_num, int64_t n, T** values) {
+    *values = nullptr;
+    if (is_none(object)) return true;
+    PyArrayObject* array = contiguous_of(object, type_num);
+    if (array == nullptr || PyArray_SIZE(array) != n) return false;
+    *values = data<T>(array);
+    return true;
+}
+
+bool is_float_type(int type_num) { return type_num == NPY_FLOAT || type_num == NPY_DOUBLE; }
+
+PyArrayObject* normable(PyObject* object) {
+    PyArrayObject* x = as_array(object);
+    if (x == nullptr || !is_float_type(PyArray_TYPE(x)) || !is_behaved(x) || !is_contiguous(x) ||
+        PyArray_SIZE(x) == 0)
+        return nullptr;
+    return x;
+}
+// The gradient that goes with x, or null.
+PyArrayObject* gradient_of(PyObject* object, PyArrayObject* x) {
+    PyArrayObject* grad = contiguous_of(object, PyArray_TYPE(x));
+    return grad != nullptr && same_shape(grad, x) ? grad : nullptr;
+}
+
+bool read_needs(PyObject* object, int count, bool* needs) {
+    if (!PyTuple_Check(object) || PyTuple_GET_SIZE(object) != count) return false;
+    for (int i = 0; i < count; i++) needs[i] = PyObject_IsTrue(PyTuple_GET_ITEM(object, i)) == 1;
+    return true;
+}
+
+PyObject* triple(Owned& a, Owned& b, Owned& c) {
+    PyObject* first = a.release();
+    PyObject* second = b.release();
+    return Py_BuildValue("(NNN)", first, second, c.release());
+}
+
+// ------------------------------------------------------------------ batch norm
+template <class T>
+void set_channels(ChannelNorm<T>* call, PyArrayObject* x) {
+    call->x = data<T>(x);
+    call->batch = PyArray_DIM(x, 0);
+    call->channels = PyArray_DIM(x, 1);
+    call->inner = PyArray_SIZE(x) / (call->batch * call->channels);
+}
+
+// batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps)
+template <class T>
+PyObject* batch_norm(const NormFunctions<T>& kernels, PyArrayObject* x, PyObject* const* args) {
+    const int type = PyArray_TYPE(x);
+    ChannelNorm<T> call = {};
+    set_channels(&call, x);
+    T *weight, *bias;
+    if (!vector_or_none(args[1], type, call.channels, &weight) ||
+        !vector_or_none(args[2], type, call.channels, &bias) ||
+        !vector_or_none(args[3], type, call.channels, &call.running_mean) ||
+        !vector_or_none(args[4], type, call.channels, &call.running_var) ||
+        !as_double(args[6], &call.momentum) || !as_double(args[7], &call.eps))
+        return not_handled();
+    call.training = PyObject_IsTrue(args[5]) == 1;
+    if (!call.training && (call.running_mean == nullptr || call.running_var == nullptr))
+        return not_handled();
+    call.weight = weight;
+    call.bias = bias;
+    const npy_intp channels = npy_intp(call.channels);
+    Owned out(new_like(x)), mean(new_array(1, &channels, type));
+    Owned invstd(new_array(1, &channels, type));
+    if (!out.get() || !mean.get() || !invstd.get()) return nullptr;
+    call.out = out.values<T>();
+    call.mean = mean.values<T>();
+    call.invstd = invstd.values<T>();
+    {
+        ReleaseGil unlocked(PyArray_SIZE(x) >= kReleaseGilElements);
+        kernels.channels_forward(call);
+    }
+    return triple(out, mean, invstd);
+}
+PyObject* py_batch_norm(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+    PyArrayObject* x = nargs == 8 ? normable(args[0]) : nullptr;
+    if (x == nullptr || PyArray_NDIM(x) < 2) return not_handled();
+    return PyArray_TYPE(x) == NPY_FLOAT ? batch_norm(norm_kernels().f32, x, args)
+                                        : batch_norm(norm_kernels().f64, x, args);
+}
+
+// batch_norm_grad(grad, x, weight, mean, invstd, training, needs)
+template <class T>
+PyObject* batch_norm_grad(const NormFunctions<T>& kernels, PyArrayObject* x, PyArrayObject* grad,
+                          PyObject* const* args) {
+    const int type = PyArray_TYPE(x);
+    ChannelNorm<T> call = {};
+    set_channels(&call, x);
+    bool needs[3];
+    T* weight;
+    if (!vector_or_none(args[2], type, call.channels, &weight) ||
+        !vector_or_none(args[3], type, call.channels, &call.mean) || !call.mean ||
+        !vector_or_none(args[4], type, call.channels, &call.invstd) || !call.invstd ||
+        !read_needs(args[6], 3, needs))
+        return not_handled();
+    call.weight = weight;
+    call.grad = data<T>(grad);
+    call.training = PyObject_IsTrue(args[5]) == 1;
+    const npy_intp channels = npy_intp(call.channels);
+    Owned dx(needs[0] ? new_like(x) : nullptr);
+    Owned dweight(needs[1] ? new_array(1, &channels, type) : nullptr);
+    Owned dbias(needs[2] ? new_array(1, &channels, type) : nullptr);
+    if (PyErr_Occurred()) return nullptr;
+    call.out = dx.values<T>();
+    call.dweight = dweight.values<T>();
+    call.dbias = dbias.values<T>();
+    {
+        ReleaseGil unlocked(PyArray_SIZE(x) >= kReleaseGilElements);
+        kernels.channels_backward(call);
+    }
+    return triple(dx, dweight, dbias);
+}
+PyObject* py_batch_norm_grad(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+    PyArrayObject* x = nargs == 7 ? normable(args[1]) : nullptr;
+    PyArrayObject* grad = x != nullptr ? gradient_of(args[0], x) : nullptr;
+    if (grad == nullptr || PyArray_NDIM(x) < 2) return not_handled();
+    return PyArray_TYPE(x) == NPY_FLOAT ? batch_norm_grad(norm_kernels().f32, x, grad, args)
+                                        : batch_norm_grad(norm_kernels().f64, x, grad, args);
+}
+
+// ------------------------------------------------------------------ layer, RMS and group norm
+// Rows of the last `axes` axes, and the shape of their statistics (those axes are 1).
+template <class T>
+bool set_rows(RowNorm<T>* call, PyArrayObject* x, PyObject* axes_arg, npy_intp* stat_shape) {
+    int64_t axes;
+    const int ndim = PyArray_NDIM(x);
+    if (!as_int64(axes_arg, &axes) || axes < 1 || axes > ndim) return false;
+    call->rows = call->length = 1;
+    for (int i = 0; i < ndim; i++) {
+        const bool along = i >= ndim - axes;
+        (along ? call->length : call->rows) *= PyArray_DIM(x, i);
+        stat_shape[i] = along ? 1 : PyArray_DIM(x, i);
+    }
+    call->x = data<T>(x);
+    return true;
+}
+
+// layer_norm(x, weight, bias, axes, eps), rms_norm(x, weight, axes, eps)
+template <class T, bool rms>
+PyObject* row_norm(const NormFunctions<T>& kernels, PyArrayObject* x, PyObject* const* args) {
+    const int type = PyArray_TYPE(x), axes_at = rms ? 2 : 3;
+    RowNorm<T> call = {};
+    npy_intp stat_shape[NPY_MAXDIMS];
+    T *weight, *bias = nullptr;
+    if (!set_rows(&call, x, args[axes_at], stat_shape) ||
+        !vector_or_none(args[1], type, call.length, &weight) ||
+        (!rms && !vector_or_none(args[2], type, call.length, &bias)) ||
+        !as_double(args[axes_at + 1], &call.eps))
+        return not_handled();
+    call.weight = weight;
+    call.bias = bias;
+    Owned out(new_like(x)), rstd(new_array(PyArray_NDIM(x), stat_shape, type));
+    Owned mean(rms ? nullptr : new_array(PyArray_NDIM(x), stat_shape, type));
+    if (!out.get() || !rstd.get() || (!rms && !mean.get())) return nullptr;
+    call.out = out.values<T>();
+    call.mean = mean.values<T>();
+    call.rstd = rstd.values<T>();
+    {
+        ReleaseGil unlocked(PyArray_SIZE(x) >= kReleaseGilElements);
+        kernels.rows_forward(call);
+    }
+    if (!rms) return triple(out, mean, rstd);
+    PyObject* first = out.release();
+    return Py_BuildValue("(NN)", first, rstd.release());
+}
+template <bool rms>
+PyObject* py_row_norm(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+    PyArrayObject* x = nargs == (rms ? 4 : 5) ? normable(args[0]) : nullptr;
+    if (x == nullptr) return not_handled();
+    return PyArray_TYPE(x) == NPY_FLOAT ? row_norm<float, rms>(norm_kernels().f32, x, args)
+                                        : row_norm<double, rms>(norm_kernels().f64, x, args);
+}
+
+// The gradients' arrays in the parameters' shape: x's last axes, or one axis of channels.
+template <class T>
+bool row_gradients(RowNorm<T>* call, const bool* needs, PyArrayObject* x, int dims,
+                   const npy_intp* shape, Owned* dx, Owned* dweight, Owned* dbias) {
+    const int type = PyArray_TYPE(x);
+    if (needs[0]) dx->set(new_like(x));
+    if (needs[1]) dweight->set(new_array(dims, shape, type));
+    if (needs[2]) dbias->set(new_array(dims, shape, type));
+    call->out = dx->values<T>();
+    call->dweight = dweight->values<T>();
+    call->dbias = dbias->values<T>();
+    return !PyErr_Occurred();
+}
+
+// layer_norm_grad(grad, x, weight, mean, rstd, axes, needs),
+// rms_norm_grad(grad, x, weight, rstd, axes, needs)
+template <class T, bool rms>
+PyObject* row_norm_grad(const NormFunctions<T>& kernels, PyArrayObject* x, PyArrayObject* grad,
+                        PyObject* const* args) {
+    const int type = PyArray_TYPE(x), rstd_at = rms ? 3 : 4;
+    RowNorm<T> call = {};
+    npy_intp stat_shape[NPY_MAXDIMS];
+    bool needs[3] = {};
+    T* weight;
+    if (!set_rows(&call, x, args[rstd_at + 1], stat_shape) ||
+        !vector_or_none(args[2], type, call.length, &weight) ||
+        (!rms && (!vector_or_none(args[3], type, call.rows, &call.mean) || !call.mean)) ||
+        !vector_or_none(args[rstd_at], type, call.rows, &call.rstd) || !call.rstd ||
+        !read_needs(args[rstd_at + 2], rms ? 2 : 3, needs))
+        return not_handled();
+    call.weight = weight;
+    call.grad = data<T>(grad);
+    int64_t axes = 0;
+    as_int64(args[rstd_at + 1], &axes);
+    Owned dx, dweight, dbias;
+    const npy_intp* shape = PyArray_DIMS(x) + PyArray_NDIM(x) - axes;
+    if (!row_gradients(&call, needs, x, int(axes), shape, &dx, &dweight, &dbias)) return nullptr;
+    {
+        ReleaseGil unlocked(PyArray_SIZE(x) >= kReleaseGilElements);
+        kernels.rows_backward(call);
+    }
+    if (!rms) return triple(dx, dweight, dbias);
+    PyObject* first = dx.release();
+    return Py_BuildValue("(NN)", first, dweight.release());
+}
+template <bool rms>
+PyObject* py_row_norm_grad(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+    PyArrayObject* x = nargs == (rms ? 6 : 7) ? normable(args[1]) : nullptr;
+    PyArrayObject* grad = x != nullptr ? gradient_of(args[0], x) : nullptr;
+    if (grad == nullptr) return not_handled();
+    return PyArray_TYPE(x) == NPY_FLOAT
+               ? row_norm_grad<float, rms>(norm_kernels().f32, x, grad, args)
+               : row_norm_grad<double, rms>(norm_kernels().f64, x, grad, args);
+}
+
+template <class T>
+bool set_groups(RowNorm<T>* call, PyArrayObject* x, PyObject* groups_arg) {
+    if (PyArray_NDIM(x) < 2 || !as_int64(groups_arg, &call->groups) || call->groups < 1 ||
+        PyArray_DIM(x, 1) % call->groups != 0)
+        return false;
+    call->rows = PyArray_DIM(x, 0) * call->groups;
+    call->length = PyArray_SIZE(x) / call->rows;
+    call->inner = call->length / (PyArray_DIM(x, 1) / call->groups);
+    call->x = data<T>(x);
+    return true;
+}
+
+// group_norm(x, weight, bias, groups, eps)
+template <class T>
+PyObject* group_norm(const NormFunctions<T>& kernels, PyArrayObject* x, PyObject* const* args) {
+    const int type = PyArray_TYPE(x);
+    RowNorm<T> call = {};
+    T *weight, *bias;
+    if (!set_groups(&call, x, args[3]) ||
+        !vector_or_none(args[1], type, PyArray_DIM(x, 1), &weight) ||
+        !vector_or_none(args[2], type, PyArray_DIM(x, 1), &bias) || !as_double(args[4], &call.eps))
+        return not_handled();
+    call.weight = weight;
+    call.bias = bias;
+    const npy_intp shape[] = {PyArray_DIM(x, 0), npy_intp(call.groups)};
+    Owned out(new_like(x)), mean(new_array(2, shape, type)), rstd(new_array(2, shape, type));
+    if (!out.get() || !mean.get() || !rstd.get()) return nullptr;
+    call.out = out.values<T>();
+    call.mean = mean.values<T>();
+    call.rstd = rstd.values<T>();
+    {
+        ReleaseGil unlocked(PyArray_SIZE(x) >= kReleaseGilElements);
+        kernels.rows_forward(call);
+    }
+    return triple(out, mean, rstd);
+}
+PyObject* py_group_norm(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+    PyArrayObject* x = nargs == 5 ? normable(args[0]) : nullptr;
+    if (x == nullptr) return not_handled();
+    return PyArray_TYPE(x) == NPY_FLOAT ? group_norm(norm_kernels().f32, x, args)
+                                        : group_norm(norm_kernels().f64, x, args);
+}
+
+// group_norm_grad(grad, x, weight, mean, rstd, groups, needs)
+template <class T>
+PyObject* group_norm_grad(const NormFunctions<T>& kernels, PyArrayObject* x, PyArrayObject* grad,
+                          PyObject* const* args) {
+    const int type = PyArray_TYPE(x);
+    RowNorm<T> call = {};
+    bool needs[3];
+    T* weight;
+    if (!set_groups(&call, x, args[5]) ||
+        !vector_or_none(args[2], type, PyArray_DIM(x, 1), &weight) ||
+        !vector_or_none(args[3], type, call.rows, &call.mean) || !call.mean ||
+        !vector_or_none(args[4], type, call.rows, &call.rstd) || !call.rstd ||
+        !read_needs(args[6], 3, needs))
+        return not_handled();
+    call.weight = weight;
+    call.grad = data<T>(grad);
+    Owned dx, dweight, dbias;
+    if (!row_gradients(&call, needs, x, 1, PyArray_DIMS(x) + 1, &dx, &dweight, &dbias))
+        return nullptr;
+    {
+        ReleaseGil unlocked(PyArray_SIZE(x) >= kReleaseGilElements);
+        kernels.rows_backward(call);
+    }
+    return triple(dx, dweight, dbias);
+}
+PyObject* py_group_norm_grad(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+    PyArrayObject* x = nargs == 7 ? normable(args[1]) : nullptr;
+    PyArrayObject* grad = x != nullptr ? gradient_of(args[0], x) : nullptr;
+    if (grad == nullptr) return not_handled();
+    return PyArray_TYPE(x) == NPY_FLOAT ? group_norm_grad(norm_kernels().f32, x, grad, args)
+                                        : group_norm_grad(norm_kernels().f64, x, grad, args);
+}
+
+}  // namespace
+
+PyMethodDef norm_methods[] = {
+    method("batch_norm", py_batch_norm,
+           "(x, weight, bias, running_mean, running_var, training, momentum, eps)."),
+    method("batch_norm_grad", py_batch_norm_grad,
+           "(grad, x, weight, mean, invstd, training, needs)."),
+    method("layer_norm", py_row_norm<false>, "(x, weight, bias, axes, eps)."),
+    method("layer_norm_grad", py_row_norm_grad<false>, "(grad, x, weight, mean, rstd, axes, needs)."),
+    method("rms_norm", py_row_norm<true>, "(x, weight, axes, eps)."),
+    method("rms_norm_grad", py_row_norm_grad<true>, "(grad, x, weight, rstd, axes, needs)."),
+    method("group_norm", py_group_norm, "(x, weight, bias, groups, eps)."),
+    method("group_norm_grad", py_group_norm_grad,
+           "(grad, x, weight, mean, rstd, groups, needs)."),
+    {nullptr, nullptr, 0, nullptr},
+};

@@ -1,0 +1,158 @@
+// Python functions of the reductions: sum, mean, amax, amin, norm2 (x, axes, keepdims) and
+// argmax, argmin (x, axis, keepdims).
+#include "bind.h"
+#include "reduce.h"
+
+namespace {
+
+using namespace rl;
+
+int reduce_number(PyArrayObject* x) {
+    switch (PyArray_TYPE(x)) {
+        case NPY_FLOAT: return kReduceFloat32;
+        case NPY_DOUBLE: return kReduceFloat64;
+        case NPY_LONG:
+        case NPY_LONGLONG: return PyArray_ITEMSIZE(x) == 8 ? kReduceInt64 : -1;
+        default: return -1;
+    }
+}
+
+// Which axes the argument names; false when it is neither None nor a tuple of valid axes.
+bool read_axes(PyObject* axes, int ndim, bool* reduced) {
+    if (is_none(axes)) {
+        for (int i = 0; i < ndim; i++) reduced[i] = true;
+        return true;
+    }
+    int64_t list[NPY_MAXDIMS];
+    const int n = as_int_tuple(axes, list, NPY_MAXDIMS);
+    if (n < 0) return false;
+    for (int i = 0; i < ndim; i++) reduced[i] = false;
+    for (int i = 0; i < n; i++) {
+        if (list[i] < 0 || list[i] >= ndim) return false;
+        reduced[list[i]] = true;
+    }
+    return true;
+}
+
+// Appends an axis to kept or reduced ones, merged with the one before where memory allows it.
+bool append_axis(int* dims, int64_t* shape, int64_t* stride, int64_t length, int64_t step) {
+    if (*dims > 0 && stride[*dims - 1] == length * step) {
+        shape[*dims - 1] *= length;
+        stride[*dims - 1] = step;
+        return true;
+    }
+    if (*dims == kReduceMostDims) return false;
+    shape[*dims] = length;
+    stride[*dims] = step;
+    ++*dims;
+    return true;
+}
+
+// Sorts x's axes; false for a layout in which no axis lies side by side in memory.
+bool describe(PyArrayObject* x, const bool* reduced, ReduceCall* call, bool* along_rows) {
+    const int64_t item = PyArray_ITEMSIZE(x);
+    call->kept_dims = call->reduced_dims = 0;
+    for (int i = 0; i < PyArray_NDIM(x); i++) {
+        const int64_t length = PyArray_DIM(x, i), step = PyArray_STRIDE(x, i) / item;
+        if (length == 1) continue;
+        const bool fits =
+            reduced[i]
+                ? append_axis(&call->reduced_dims, call->reduced_shape, call->reduced_stride,
+                              length, step)
+                : append_axis(&call->kept_dims, call->kept_shape, call->kept_stride, length, step);
+        if (!fits) return false;
+    }
+    const int r = call->reduced_dims, k = call->kept_dims;
+    *along_rows = r > 0 && call->reduced_stride[r - 1] == 1;
+    return *along_rows || (r > 0 && k > 0 && call->kept_stride[k - 1] == 1);
+}
+
+PyArrayObject* reduced_result(PyArrayObject* x, const bool* reduced, bool keepdims, int type_num) {
+    npy_intp shape[NPY_MAXDIMS];
+    int ndim = 0;
+    for (int i = 0; i < PyArray_NDIM(x); i++) {
+        if (!reduced[i])
+            shape[ndim++] = PyArray_DIM(x, i);
+        else if (keepdims)
+            shape[ndim++] = 1;
+    }
+    return new_array(ndim, shape, type_num);
+}
+
+PyObject* reduce(ReduceOp op, bool mean, PyObject* const* args, Py_ssize_t nargs) {
+    PyArrayObject* x = nargs == 3 ? as_array(args[0]) : nullptr;
+    if (x == nullptr || !is_behaved(x) || PyArray_SIZE(x) == 0) return not_handled();
+    const int number = reduce_number(x);
+    const bool integer = number == kReduceInt64;
+    if (number < 0 || (integer && mean)) return not_handled();
+    bool reduced[NPY_MAXDIMS], along_rows;
+    ReduceCall call;
+    if (!read_axes(args[1], PyArray_NDIM(x), reduced) || !describe(x, reduced, &call, &along_rows))
+        return not_handled();
+    const ReduceFunction function = along_rows ? reduce_kernels().along_rows[op][number]
+                                               : reduce_kernels().along_columns[op][number];
+    if (function == nullptr) return not_handled();
+    PyArrayObject* out =
+        reduced_result(x, reduced, PyObject_IsTrue(args[2]) != 0, PyArray_TYPE(x));
+    if (out == nullptr) return nullptr;
+    call.x = PyArray_DATA(x);
+    call.out = PyArray_DATA(out);
+    call.scale = mean ? double(PyArray_SIZE(out)) / double(PyArray_SIZE(x)) : 1.0;
+    {
+        ReleaseGil unlocked(PyArray_SIZE(x) >= kReleaseGilElements);
+        function(call);
+    }
+    return reinterpret_cast<PyObject*>(out);
+}
+
+template <ReduceOp op, bool mean>
+PyObject* py_reduce(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+    return reduce(op, mean, args, nargs);
+}
+
+// argmax(x, axis, keepdims): the last axis of a contiguous array, or all of it (axis None).
+PyObject* arg_extreme(bool largest, PyObject* const* args, Py_ssize_t nargs) {
+    PyArrayObject* x = nargs == 3 ? as_array(args[0]) : nullptr;
+    if (x == nullptr || !is_behaved(x) || !is_contiguous(x) || PyArray_SIZE(x) == 0)
+        return not_handled();
+    const int number = reduce_number(x), ndim = PyArray_NDIM(x);
+    bool reduced[NPY_MAXDIMS];
+    int64_t axis = ndim - 1, columns = PyArray_SIZE(x);
+    for (int i = 0; i < ndim; i++) reduced[i] = is_none(args[1]);
+    if (!is_none(args[1])) {
+        if (!as_int64(args[1], &axis) || axis != ndim - 1 || ndim == 0) return not_handled();
+        reduced[axis] = true;
+        columns = PyArray_DIM(x, int(axis));
+    }
+    if (number < 0) return not_handled();
+    PyArrayObject* out = reduced_result(x, reduced, PyObject_IsTrue(args[2]) != 0, NPY_INT64);
+    if (out == nullptr) return nullptr;
+    const auto function = largest ? reduce_kernels().argmax[number] : reduce_kernels().argmin[number];
+    {
+        ReleaseGil unlocked(PyArray_SIZE(x) >= kReleaseGilElements);
+        function(data<int64_t>(out), PyArray_DATA(x), PyArray_SIZE(x) / columns, columns);
+    }
+    return reinterpret_cast<PyObject*>(out);
+}
+PyObject* py_argmax(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+    return arg_extreme(true, args, nargs);
+}
+PyObject* py_argmin(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+    return arg_extreme(false, args, nargs);
+}
+
+const char kReduceDoc[] = "(x, axes, keepdims), or NotImplemented.";
+const char kArgDoc[] = "(x, axis, keepdims), or NotImplemented.";
+
+}  // namespace
+
+PyMethodDef reduce_methods[] = {
+    method("sum", py_reduce<kSum, false>, kReduceDoc),
+    method("mean", py_reduce<kSum, true>, kReduceDoc),
+    method("amax", py_reduce<kMax, false>, kReduceDoc),
+    method("amin", py_reduce<kMin, false>, kReduceDoc),
+    method("sum_squares", py_reduce<kSumSquares, false>, kReduceDoc),
+    method("argmax", py_argmax, kArgDoc),
+    method("argmin", py_argmin, kArgDoc),
+    {nullptr, nullptr, 0, nullptr},
+};

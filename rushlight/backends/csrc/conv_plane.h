@@ -1,0 +1,144 @@
+// conv_plane.h: copies of images laid out so that the inner loops need no special cases.
+//
+// A plane is a padded copy of one image, and for stride s along a row its columns are sorted by
+// their remainder modulo s: columns 0, s, 2s, ... then 1, s+1, ... Neighbouring output pixels then
+// read neighbouring numbers whatever the stride, and tap (c, ky, kx) of output pixel (oy, ox) lies
+// at a fixed offset from it. Padding, stride and dilation are dealt with here once.
+//
+// A pixel-major copy holds the channels of a pixel side by side; the weight gradient's sums over
+// pixels want it that way. It is made by W x W transposes in registers.
+#pragma once
+
+#include "gemm_scratch.h"
+
+namespace rl {
+namespace RL_ISA {
+namespace {
+
+struct Plane {
+    int64_t C, H, W;      // the source, C-contiguous
+    int64_t top, left;    // source row and column of the plane's first element; may be outside
+    int64_t rows;         // rows of the plane
+    int64_t phases;       // stride along the row
+    int64_t cols;         // columns per phase
+
+    int64_t row() const { return phases * cols; }
+    int64_t channel() const { return rows * row(); }
+    int64_t size() const { return C * channel(); }
+};
+
+inline void fill_floats(float* p, int64_t n, float value) {
+    const f32v v = splat(value);
+    int64_t i = 0;
+    for (; i + kW<float> <= n; i += kW<float>) st(p + i, v);
+    if (i < n) stn(p + i, v, int(n - i));
+}
+
+inline void copy_floats(float* to, const float* from, int64_t n) {
+    int64_t i = 0;
+    for (; i + kW<float> <= n; i += kW<float>) st(to + i, ld(from + i));
+    if (i < n) stn(to + i, ldn(from + i, int(n - i)), int(n - i));
+}
+
+inline void add_floats(float* to, const float* from, int64_t n) {
+    int64_t i = 0;
+    for (; i + kW<float> <= n; i += kW<float>) st(to + i, ld(to + i) + ld(from + i));
+    if (i < n) {
+        const int rest = int(n - i);
+        stn(to + i, ldn(to + i, rest) + ldn(from + i, rest), rest);
+    }
+}
+
+// The last number is copied alone, because its right neighbour may lie outside the source.
+inline void copy_every_second(float* to, const float* from, int64_t n) {
+    int64_t i = 0;
+    for (; i < n - 1; i += kW<float>) {
+        const int count = int(min64(kW<float>, n - 1 - i));
+        f32v even, odd;
+        load_pairs(from + 2 * i, count, &even, &odd);
+        stn(to + i, even, count);
+    }
+    if (n > 0) to[n - 1] = from[2 * (n - 1)];
+}
+
+// Columns left, left + step, ... of a source row of W numbers; `outside` where there are none.
+inline void copy_row(float* to, const float* from, int64_t W, int64_t left, int64_t step,
+                     int64_t cols, float outside) {
+    int64_t begin = left >= 0 ? 0 : min64(ceil_div(-left, step), cols);
+    int64_t end = left >= W ? 0 : min64(ceil_div(W - left, step), cols);
+    if (end < begin) end = begin;
+    fill_floats(to, begin, outside);
+    const float* src = from + left;
+    if (step == 1)
+        copy_floats(to + begin, src + begin, end - begin);
+    else if (step == 2)
+        copy_every_second(to + begin, src + 2 * begin, end - begin);
+    else
+        for (int64_t i = begin; i < end; i++) to[i] = src[i * step];
+    fill_floats(to + end, cols - end, outside);
+}
+
+inline void make_plane(const Plane& p, const float* src, float outside, float* dst) {
+    for (int64_t c = 0; c < p.C; c++)
+        for (int64_t r = 0; r < p.rows; r++, dst += p.row()) {
+            const int64_t y = p.top + r;
+            if (y < 0 || y >= p.H) {
+                fill_floats(dst, p.row(), outside);
+                continue;
+            }
+            const float* from = src + (c * p.H + y) * p.W;
+            for (int64_t phase = 0; phase < p.phases; phase++)
+                copy_row(dst + phase * p.cols, from, p.W, p.left + phase, p.phases, p.cols,
+                         outside);
+        }
+}
+
+// n pixels of C channels from channel-major (`channel` apart) to pixel-major. Whole stores run
+// over into the next pixel, which is written later.
+inline void interleave(const float* src, int64_t channel, int64_t C, int64_t n, float* dst) {
+    constexpr int W = kW<float>;
+    if (C == 1) return copy_floats(dst, src, n);
+    for (int64_t x = 0; x < n; x += W) {
+        const int pixels = int(min64(W, n - x));
+        for (int64_t c = 0; c < C; c += W) {
+            const int lanes = int(min64(W, C - c));
+            const bool whole = lanes == W || C < W;
+            f32v block[W];
+            RL_UNROLL
+            for (int i = 0; i < W; i++)
+                block[i] = i < lanes ? (pixels == W ? ld(src + (c + i) * channel + x)
+                                                    : ldn(src + (c + i) * channel + x, pixels))
+                                     : f32v{};
+            transpose(block);
+            float* out = dst + x * C + c;
+            for (int i = 0; i < pixels; i++, out += C) {
+                if (whole)
+                    st(out, block[i]);
+                else
+                    stn(out, block[i], lanes);
+            }
+        }
+    }
+}
+
+// The plane (one phase) with pixel-major channels: dst[row][col][c].
+inline void make_pixel_major(const Plane& p, const float* src, float* dst) {
+    const int64_t begin = min64(p.left < 0 ? -p.left : 0, p.cols);
+    int64_t end = min64(p.W - p.left, p.cols);
+    if (end < begin) end = begin;
+    for (int64_t r = 0; r < p.rows; r++, dst += p.cols * p.C) {
+        const int64_t y = p.top + r;
+        if (y < 0 || y >= p.H) {
+            fill_floats(dst, p.cols * p.C, 0.0f);
+            continue;
+        }
+        fill_floats(dst, begin * p.C, 0.0f);
+        interleave(src + y * p.W + p.left + begin, p.H * p.W, p.C, end - begin,
+                   dst + begin * p.C);
+        fill_floats(dst + end * p.C, (p.cols - end) * p.C, 0.0f);
+    }
+}
+
+}  // namespace
+}  // namespace RL_ISA
+}  // namespace rl

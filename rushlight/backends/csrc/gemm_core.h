@@ -1,0 +1,194 @@
+// gemm_core.h: C = A * B on one thread, for any strides of A and B.
+//
+// Three ways, chosen by shape:
+//   no-pack  B's rows are contiguous and the product is small: tiles read A and B where they lie.
+//            k is cut into blocks of 256, so that a panel of B (256 x 32 floats) stays in L1 while
+//            the row blocks pass over it.
+//   dot      both operands run along k (x * W^T of a linear layer) and A has few rows.
+//   packed   everything else (Goto's scheme): B is copied in blocks of KC x NC into panels of two
+//            vectors, which stay in L2; A in panels of up to 14 rows, each of which stays in L1
+//            (14 x 384 floats = 21 KB) while the panels of B stream past it. Copies of transposed
+//            operands go through W x W transposes in registers.
+// Row blocks are shared out evenly (20 rows as 10 + 10) and bias and relu are applied as the last
+// block of k leaves the registers.
+#pragma once
+
+#include "gemm.h"
+#include "gemm_pack.h"
+#include "gemm_tile.h"
+
+namespace rl {
+namespace RL_ISA {
+namespace {
+
+constexpr int64_t kBlockK = 384, kBlockN = 512, kNoPackK = 256;
+// The dot kernel beats packing up to this many rows (its tile is 4 x 6, or 2 x 4 with 16 registers).
+constexpr int64_t kDotMostRows = kVecRegs == 32 ? 16 : 8;
+
+// ---------------------------------------------------------------------------- the three ways
+template <class T>
+void fill_epilogue(const Gemm<T>& g) {
+    for (int64_t i = 0; i < g.M; i++)
+        for (int64_t j = 0; j < g.N; j++) {
+            T x = g.accumulate ? g.c[i * g.c_row + j] : T(0);
+            if (g.col_bias) x += g.col_bias[j];
+            if (g.row_bias) x += g.row_bias[i];
+            g.c[i * g.c_row + j] = g.relu && x < T(0) ? T(0) : x;
+        }
+}
+
+// Sets what depends on the block of k: earlier blocks only add up, the last one finishes.
+template <class T>
+void set_stage(const Gemm<T>& g, Tile<T>& t, int64_t i, int64_t j, bool first, bool final) {
+    t.c = g.c + i * g.c_row + j;
+    t.c_row = g.c_row;
+    t.accumulate = g.accumulate || !first;
+    t.col_bias = final && g.col_bias ? g.col_bias + j : nullptr;
+    t.row_bias = final && g.row_bias ? g.row_bias + i : nullptr;
+    t.relu = final && g.relu;
+}
+
+// Vectors for a panel of which `columns` are left, given how many rows there are.
+template <class T>
+int panel_vectors(int64_t columns, int64_t rows, int wide_rows) {
+    if (columns > 3 * kW<T> && rows <= wide_rows) return 4;
+    return columns > kW<T> ? 2 : 1;
+}
+
+template <class T, bool Packed>
+void run_tile(int vectors, int rows, const Tile<T>& t) {
+    if (vectors == 2)
+        tile_of_height<T, 2, Packed>(rows)(t);
+    else
+        tile_of_height<T, 1, Packed>(rows)(t);
+}
+
+// One panel of columns against one block of rows; returns the panel's width.
+template <class T>
+int64_t nopack_tile(const Gemm<T>& g, Tile<T>& t, int64_t i, int rows, int64_t j, int64_t k0,
+                    bool first, bool final) {
+    constexpr int W = kW<T>;
+    const int vectors = panel_vectors<T>(g.N - j, g.M, kWideRows);
+    const int64_t columns = min64(vectors * W, g.N - j);
+    t.a = g.a + i * g.a_row + k0 * g.a_col;
+    t.b = g.b + k0 * g.b_row + j;
+    t.last = int(columns - (vectors - 1) * W);
+    set_stage(g, t, i, j, first, final);
+    if (vectors == 4)
+        wide_tile_of_height<T>(rows)(t);
+    else
+        run_tile<T, false>(vectors, rows, t);
+    return columns;
+}
+
+template <class T>
+void gemm_nopack(const Gemm<T>& g) {
+    const int64_t row_blocks = ceil_div(g.M, kTileRows);
+    const int64_t k_blocks = g.M > kTileRows ? ceil_div(g.K, kNoPackK) : 1;
+    // While all of B fits in L1 it may be passed over once per row block, and C is then written
+    // row after row.
+    const bool rows_first = g.K * g.N <= 4096;
+    Tile<T> t;
+    t.a_row = g.a_row;
+    t.a_k = g.a_col;
+    t.b_k = g.b_row;
+    auto block = [&](int64_t rb, int64_t j, int64_t kb) {
+        const int64_t k0 = share(g.K, k_blocks, kb), i = share(g.M, row_blocks, rb);
+        t.K = share(g.K, k_blocks, kb + 1) - k0;
+        return nopack_tile(g, t, i, int(share(g.M, row_blocks, rb + 1) - i), j, k0, kb == 0,
+                           kb == k_blocks - 1);
+    };
+    for (int64_t kb = 0; kb < k_blocks; kb++) {
+        if (rows_first) {
+            for (int64_t rb = 0; rb < row_blocks; rb++)
+                for (int64_t j = 0; j < g.N;) j += block(rb, j, kb);
+            continue;
+        }
+        for (int64_t j = 0, columns = 0; j < g.N; j += columns)
+            for (int64_t rb = 0; rb < row_blocks; rb++) columns = block(rb, j, kb);
+    }
+}
+
+template <class T>
+void gemm_dot(const Gemm<T>& g) {
+    Tile<T> t;
+    t.K = g.K;
+    t.a_row = g.a_row;
+    t.b_k = g.b_col;
+    for (int64_t j = 0; j < g.N; j += kDotCols) {
+        t.b = g.b + j * g.b_col;
+        t.last = int(min64(kDotCols, g.N - j));
+        for (int64_t i = 0; i < g.M; i += kDotRows) {
+            t.a = g.a + i * g.a_row;
+            set_stage(g, t, i, j, true, true);
+            dot_tile_of_height<T>(int(min64(kDotRows, g.M - i)))(t);
+        }
+    }
+}
+
+template <class T>
+void gemm_packed(const Gemm<T>& g) {
+    constexpr int W = kW<T>, width = kTileVecs * W;
+    const int64_t k_blocks = ceil_div(g.K, kBlockK), n_blocks = ceil_div(g.N, kBlockN);
+    const int64_t row_blocks = ceil_div(g.M, kTileRows);
+    T* const panel_a = scratch<T>(kPanelA, kBlockK * kTileRows);
+    T* const panels_b = scratch<T>(kPanelB, kBlockK * min64(kBlockN, ceil_div(g.N, width) * width));
+    Tile<T> t;
+    t.a = panel_a;
+    for (int64_t nb = 0; nb < n_blocks; nb++) {
+        const int64_t j0 = nb * kBlockN, columns = min64(kBlockN, g.N - j0);
+        for (int64_t kb = 0; kb < k_blocks; kb++) {
+            const int64_t k0 = share(g.K, k_blocks, kb);
+            t.K = share(g.K, k_blocks, kb + 1) - k0;
+            for (int64_t j = 0; j < columns; j += width) {
+                const int n = int(min64(width, columns - j));
+                const int padded = n > W ? width : W;
+                pack_b(g.b + k0 * g.b_row + (j0 + j) * g.b_col, g.b_row, g.b_col, t.K, n, padded,
+                       panels_b + j * t.K);
+            }
+            for (int64_t rb = 0; rb < row_blocks; rb++) {
+                const int64_t i = share(g.M, row_blocks, rb);
+                const int rows = int(share(g.M, row_blocks, rb + 1) - i);
+                pack_a(g.a + i * g.a_row + k0 * g.a_col, g.a_row, g.a_col, t.K, rows, panel_a);
+                for (int64_t j = 0; j < columns; j += width) {
+                    const int n = int(min64(width, columns - j));
+                    const int vectors = n > W ? kTileVecs : 1;
+                    t.b = panels_b + j * t.K;
+                    t.b_k = vectors * W;
+                    t.last = n - (vectors - 1) * W;
+                    set_stage(g, t, i, j0 + j, kb == 0, kb == k_blocks - 1);
+                    run_tile<T, true>(vectors, rows, t);
+                }
+            }
+        }
+    }
+}
+
+template <class T>
+void gemm_serial(Gemm<T> g) {
+    if (g.M == 0 || g.N == 0) return;
+    if (g.K == 0) return fill_epilogue(g);
+    if (g.N == 1 && g.M > 1 && g.c_row == 1) {  // a matrix times a vector: the transposed product
+        Gemm<T> swapped = g;
+        swapped.M = 1, swapped.N = g.M;
+        swapped.a = g.b, swapped.a_row = g.b_col, swapped.a_col = g.b_row;
+        swapped.b = g.a, swapped.b_row = g.a_col, swapped.b_col = g.a_row;
+        swapped.c_row = g.M;
+        swapped.col_bias = g.row_bias, swapped.row_bias = g.col_bias;
+        g = swapped;
+    }
+    // The stride of an axis of length one is arbitrary; name the one that fits best.
+    if (g.N == 1) g.b_col = g.b_row == 1 ? g.K : 1;
+    if (g.K == 1) g.b_row = g.N, g.a_col = 1;
+    const int64_t kn = g.K * g.N;
+    if (g.b_col == 1 && (g.M <= 28 || kn <= 16384 || (kn <= 131072 && g.M <= 128)))
+        gemm_nopack(g);
+    else if (g.b_row == 1 && g.a_col == 1 && g.M <= kDotMostRows)
+        gemm_dot(g);
+    else
+        gemm_packed(g);
+}
+
+}  // namespace
+}  // namespace RL_ISA
+}  // namespace rl

@@ -1,0 +1,176 @@
+// gemm_tile.h: the innermost loops of the matrix product, held entirely in registers.
+//
+// gemm_tile computes MR rows x NV vectors of C. Each step of k loads NV vectors of B (along the
+// columns), broadcasts MR numbers of A, and does MR*NV fused multiply-adds: with 32 registers
+// 14 x 2 (28 accumulators, 2 B vectors, 1 broadcast, 2 spare), with 16 registers 6 x 2. Fewer than
+// about 8 accumulators would wait for the multiply-add's latency, so a narrow C gets a taller tile.
+//
+// dot_tile serves C = A * B^T where both operands run along k: vectors along k, RA x RB sums, one
+// sideways reduction at the end. It needs no packing, which is what small products pay most for.
+#pragma once
+
+#include "vec.h"
+
+namespace rl {
+namespace RL_ISA {
+namespace {
+
+// One tile's work. C[r][j] = act(sum_k A[r*a_row + k*a_k] * B[k*b_k + j] (+ C) + bias).
+template <class T>
+struct Tile {
+    int64_t K;
+    const T* a;
+    int64_t a_row, a_k;
+    const T* b;
+    int64_t b_k;
+    T* c;
+    int64_t c_row;
+    int last;           // columns in the last vector, 1..W
+    bool accumulate;    // add to what C holds
+    const T* col_bias;  // one per column, or null
+    const T* row_bias;  // one per row, or null
+    bool relu;
+};
+
+constexpr int kTileVecs = 2;
+constexpr int kTileRows = kVecRegs == 32 ? 14 : 6;
+
+template <class T, int MR, int NV>
+RL_INLINE void store_tile(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
+    constexpr int W = kW<T>;
+    RL_UNROLL
+    for (int v = 0; v < NV; v++) {
+        const int n = v == NV - 1 ? t.last : W;
+        Vec<T> bias = {};
+        if (t.col_bias) bias = ldn(t.col_bias + v * W, n);
+        RL_UNROLL
+        for (int r = 0; r < MR; r++) {
+            T* c = t.c + r * t.c_row + v * W;
+            Vec<T> x = acc[r][v];
+            if (t.accumulate) x += n == W ? ld(c) : ldn(c, n);
+            if (t.col_bias) x += bias;
+            if (t.row_bias) x += splat(t.row_bias[r]);
+            if (t.relu) x = vmax(x, Vec<T>{});
+            if (n == W)
+                st(c, x);
+            else
+                stn(c, x, n);
+        }
+    }
+}
+
+// Packed: A is a panel whose step k holds MR neighbours, so every broadcast has a constant offset.
+template <class T, int MR, int NV, bool Packed>
+void gemm_tile(const Tile<T>& t) {
+    constexpr int W = kW<T>;
+    Vec<T> acc[MR][NV] = {};
+    const int64_t a_row = Packed ? 1 : t.a_row;
+    const int64_t a_k = Packed ? MR : t.a_k;
+    const T* a = t.a;
+    const T* b = t.b;
+    for (int64_t k = 0; k < t.K; k++, a += a_k, b += t.b_k) {
+        Vec<T> row[NV];
+        RL_UNROLL
+        for (int v = 0; v < NV; v++)
+            row[v] = (v < NV - 1 || t.last == W) ? ld(b + v * W) : ldn(b + v * W, t.last);
+        RL_UNROLL
+        for (int r = 0; r < MR; r++) {
+            const Vec<T> x = splat(a[r * a_row]);
+            RL_UNROLL
+            for (int v = 0; v < NV; v++) acc[r][v] = fma(x, row[v], acc[r][v]);
+        }
+    }
+    store_tile<T, MR, NV>(t, acc);
+}
+
+// Tiles of every height, so that rows can be shared out evenly: 20 rows go as 10 + 10, which
+// takes less than 14 + 6.
+template <class T>
+using TileFunction = void (*)(const Tile<T>&);
+
+template <class T, int NV, bool Packed>
+TileFunction<T> tile_of_height(int rows) {
+#define RL_TILE(R) gemm_tile<T, (R <= kTileRows ? R : 1), NV, Packed>
+    static constexpr TileFunction<T> table[] = {
+        nullptr,     RL_TILE(1),  RL_TILE(2),  RL_TILE(3),  RL_TILE(4),
+        RL_TILE(5),  RL_TILE(6),  RL_TILE(7),  RL_TILE(8),  RL_TILE(9),
+        RL_TILE(10), RL_TILE(11), RL_TILE(12), RL_TILE(13), RL_TILE(14),
+    };
+#undef RL_TILE
+    return table[rows];
+}
+
+// For a few rows: four vectors, which gives more sums in flight.
+constexpr int kWideRows = kVecRegs == 32 ? 6 : 2;
+
+template <class T>
+TileFunction<T> wide_tile_of_height(int rows) {
+#define RL_TILE(R) gemm_tile<T, (R <= kWideRows ? R : 1), 4, false>
+    static constexpr TileFunction<T> table[] = {nullptr,    RL_TILE(1), RL_TILE(2), RL_TILE(3),
+                                            RL_TILE(4), RL_TILE(5), RL_TILE(6)};
+#undef RL_TILE
+    return table[rows];
+}
+
+// ---------------------------------------------------------------------------- dot products
+constexpr int kDotRows = kVecRegs == 32 ? 4 : 2;
+constexpr int kDotCols = kVecRegs == 32 ? 6 : 4;
+
+// C[r][j] = sum_k A[r*a_row + k] * B[j*b_k + k] for RA rows and up to kDotCols columns, `last`
+// of them. Columns behind the edge are read from the last valid one and their sums dropped.
+template <class T, int RA>
+void dot_tile(const Tile<T>& t) {
+    constexpr int W = kW<T>, RB = kDotCols;
+    const T* a[RA];
+    const T* b[RB];
+    for (int r = 0; r < RA; r++) a[r] = t.a + r * t.a_row;
+    for (int j = 0; j < RB; j++) b[j] = t.b + (j < t.last ? j : t.last - 1) * t.b_k;
+    Vec<T> acc[RA][RB] = {};
+    auto step = [&](int64_t k, auto load) RL_LAMBDA_INLINE {
+        Vec<T> x[RA];
+        RL_UNROLL
+        for (int r = 0; r < RA; r++) x[r] = load(a[r] + k);
+        RL_UNROLL
+        for (int j = 0; j < RB; j++) {
+            const Vec<T> y = load(b[j] + k);
+            RL_UNROLL
+            for (int r = 0; r < RA; r++) acc[r][j] = fma(x[r], y, acc[r][j]);
+        }
+    };
+    int64_t k = 0;
+    for (; k + W <= t.K; k += W) step(k, [](const T* p) RL_LAMBDA_INLINE { return ld(p); });
+    if (k < t.K) {
+        const int rest = int(t.K - k);
+        step(k, [rest](const T* p) RL_LAMBDA_INLINE { return ldn(p, rest); });
+    }
+    T sums[RA * RB + W];
+    for (int i = 0; i < RA * RB; i += W) {
+        Vec<T> rows[W] = {};
+        RL_UNROLL
+        for (int q = 0; q < W; q++)
+            if (i + q < RA * RB) rows[q] = acc[(i + q) / RB][(i + q) % RB];
+        st(sums + i, hsum_rows(rows));
+    }
+    for (int r = 0; r < RA; r++)
+        for (int j = 0; j < t.last; j++) {
+            T* c = t.c + r * t.c_row + j;
+            T x = sums[r * RB + j];
+            if (t.accumulate) x += *c;
+            if (t.col_bias) x += t.col_bias[j];
+            if (t.row_bias) x += t.row_bias[r];
+            if (t.relu && x < T(0)) x = T(0);
+            *c = x;
+        }
+}
+
+template <class T>
+TileFunction<T> dot_tile_of_height(int rows) {
+    static constexpr TileFunction<T> table[] = {nullptr, dot_tile<T, 1>, dot_tile<T, 2>,
+                                            dot_tile<T, (kDotRows > 2 ? 3 : 1)>,
+                                            dot_tile<T, (kDotRows > 3 ? 4 : 1)>};
+    return table[rows];
+}
+
+}  // namespace
+}  // namespace RL_ISA
+}  // namespace rl

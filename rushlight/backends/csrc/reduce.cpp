@@ -1,0 +1,287 @@
+// Reductions.
+//
+// Along rows, where the reduced elements lie side by side, eight vector accumulators run over blocks
+// of 1,024 elements; each block's total is added up in double precision, so a float32 sum has an error of a
+// few units in the last place however long the row. A reduction to very few numbers is cut into pieces of
+// fixed size, whose totals are combined in order: the result does not depend on the number of threads.
+//
+// Along columns, where neighbouring elements belong to different results, a strip of eight vectors of
+// columns is reduced over 64 rows at a time and then added to double-precision totals.
+#include "reduce.h"
+
+#include "allocator.h"
+#include "lanes.h"
+#include "parallel.h"
+
+namespace rl {
+namespace RL_ISA {
+namespace {
+
+constexpr int64_t kBlock = 1024;      // elements summed before going to the wide total
+constexpr int64_t kBlockRows = 64;    // rows, in the column case
+constexpr int kStripVectors = 8;      // vectors of columns that are reduced together
+constexpr int64_t kPiece = 1 << 17;   // elements of one piece of a long row
+constexpr int64_t kGrain = 1 << 17;   // elements that are worth a thread
+
+template <class T>
+struct Wide {
+    typedef T type;
+};
+template <>
+struct Wide<float> {
+    typedef double type;
+};
+
+// ------------------------------------------------------------------ the operations
+// `start` is what an empty reduction gives, `step` takes in a vector, `merge` another partial result
+// (`merge_vectors` lane by lane), `fold` reduces a vector's lanes.
+struct Sum {
+    template <class T>
+    static T start() { return T(0); }
+    template <class V>
+    static RL_INLINE V step(V sum, V x) { return sum + x; }
+    template <class T>
+    static RL_INLINE T merge(T a, T b) { return a + b; }
+    template <class V>
+    static RL_INLINE V merge_vectors(V a, V b) { return a + b; }
+    template <class V>
+    static Lane<V> fold(V v) { return hsum(v); }
+    template <class W>
+    static W scaled(W total, double scale) { return W(total * W(scale)); }
+};
+struct SumSquares : Sum {
+    template <class V>
+    static RL_INLINE V step(V sum, V x) { return sum + x * x; }
+};
+struct Max {
+    template <class T>
+    static T start() { return lowest(T(0)); }
+    static float lowest(float) { return -__builtin_inff(); }
+    static double lowest(double) { return -__builtin_inf(); }
+    static int64_t lowest(int64_t) { return INT64_MIN; }
+    template <class V>
+    static RL_INLINE V step(V best, V x) { return vmax(best, x); }
+    template <class T>
+    static RL_INLINE T merge(T a, T b) { return a != a ? a : (b > a || b != b ? b : a); }
+    template <class V>
+    static RL_INLINE V merge_vectors(V a, V b) { return vmax(a, b); }
+    template <class V>
+    static Lane<V> fold(V v) { return largest_lane(v); }
+    template <class W>
+    static W scaled(W best, double) { return best; }
+};
+struct Min {
+    template <class T>
+    static T start() { return highest(T(0)); }
+    static float highest(float) { return __builtin_inff(); }
+    static double highest(double) { return __builtin_inf(); }
+    static int64_t highest(int64_t) { return INT64_MAX; }
+    template <class V>
+    static RL_INLINE V step(V best, V x) { return vmin(best, x); }
+    template <class T>
+    static RL_INLINE T merge(T a, T b) { return a != a ? a : (b < a || b != b ? b : a); }
+    template <class V>
+    static RL_INLINE V merge_vectors(V a, V b) { return vmin(a, b); }
+    template <class V>
+    static Lane<V> fold(V v) { return smallest_lane(v); }
+    template <class W>
+    static W scaled(W best, double) { return best; }
+};
+
+// ------------------------------------------------------------------ along rows
+template <class Op, class T>
+typename Wide<T>::type reduce_block(const T* x, int64_t n) {
+    constexpr int W = kW<T>;
+    const T filler = Op::template start<T>();
+    Vec<T> first = splat(filler);
+    int64_t i = 0;
+    if (n >= 8 * W) {
+        Vec<T> acc[8];
+        for (int k = 0; k < 8; k++) acc[k] = splat(filler);
+        for (; i + 8 * W <= n; i += 8 * W)
+            for (int k = 0; k < 8; k++) acc[k] = Op::step(acc[k], ld(x + i + k * W));
+        for (int width = 4; width > 0; width /= 2)
+            for (int k = 0; k < width; k++) acc[k] = Op::merge_vectors(acc[k], acc[k + width]);
+        first = acc[0];
+    }
+    for_vectors<T>(n - i, [&](int64_t j, int m) {
+        first = Op::step(first, keep_lanes(load(x + i + j, m), m, filler));
+    });
+    return Op::fold(first);
+}
+
+template <class Op, class T>
+typename Wide<T>::type reduce_row(const T* x, int64_t n) {
+    typedef typename Wide<T>::type W;
+    W total = Op::template start<W>();
+    for (int64_t i = 0; i < n; i += kBlock)
+        total = Op::merge(total, reduce_block<Op>(x + i, n - i < kBlock ? n - i : kBlock));
+    return total;
+}
+
+// A long contiguous row in pieces of fixed size.
+template <class Op, class T>
+typename Wide<T>::type reduce_long_row(const T* x, int64_t n) {
+    typedef typename Wide<T>::type W;
+    const int64_t pieces = (n + kPiece - 1) / kPiece;
+    Scratch partial(size_t(pieces) * sizeof(W));
+    if (pieces == 1 || !partial) return reduce_row<Op>(x, n);
+    W* totals = partial.as<W>();
+    parallel_for(pieces, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t p = begin; p < end; p++) {
+            const int64_t left = n - p * kPiece;
+            totals[p] = reduce_row<Op>(x + p * kPiece, left < kPiece ? left : kPiece);
+        }
+    });
+    W total = Op::template start<W>();
+    for (int64_t p = 0; p < pieces; p++) total = Op::merge(total, totals[p]);
+    return total;
+}
+
+// The offset of the i-th element (in C order) of axes of this shape.
+inline int64_t offset_of(int64_t i, int dims, const int64_t* shape, const int64_t* stride) {
+    int64_t offset = 0;
+    for (int d = dims - 1; d >= 0; d--) {
+        offset += i % shape[d] * stride[d];
+        i /= shape[d];
+    }
+    return offset;
+}
+inline int64_t product(int dims, const int64_t* shape) {
+    int64_t n = 1;
+    for (int d = 0; d < dims; d++) n *= shape[d];
+    return n;
+}
+
+template <class Op, class T>
+void along_rows(const ReduceCall& call) {
+    typedef typename Wide<T>::type W;
+    const T* x = static_cast<const T*>(call.x);
+    T* out = static_cast<T*>(call.out);
+    const int64_t results = product(call.kept_dims, call.kept_shape);
+    const int outer_dims = call.reduced_dims - 1;
+    const int64_t inner = call.reduced_shape[outer_dims];
+    const int64_t outer = product(outer_dims, call.reduced_shape);
+    if (results == 1 && outer == 1) {
+        out[0] = T(Op::scaled(reduce_long_row<Op>(x, inner), call.scale));
+        return;
+    }
+    const int64_t grain = 1 + kGrain / (inner * outer + 1);
+    parallel_for(results, grain, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; r++) {
+            const T* base = x + offset_of(r, call.kept_dims, call.kept_shape, call.kept_stride);
+            W total = Op::template start<W>();
+            for (int64_t o = 0; o < outer; o++) {
+                const T* row =
+                    base + offset_of(o, outer_dims, call.reduced_shape, call.reduced_stride);
+                total = Op::merge(total, reduce_row<Op>(row, inner));
+            }
+            out[r] = T(Op::scaled(total, call.scale));
+        }
+    });
+}
+
+// ------------------------------------------------------------------ along columns
+// Reduces `rows` rows of `width` <= strip columns into `totals`.
+template <class Op, class T>
+void reduce_strip(typename Wide<T>::type* totals, const T* x, int64_t rows, int64_t row_stride,
+                  int width) {
+    constexpr int W = kW<T>;
+    T lanes[kStripVectors * W];
+    for (int64_t begin = 0; begin < rows; begin += kBlockRows) {
+        const int64_t end = begin + kBlockRows < rows ? begin + kBlockRows : rows;
+        if (width == kStripVectors * W) {
+            Vec<T> acc[kStripVectors];
+            for (int k = 0; k < kStripVectors; k++) acc[k] = splat(Op::template start<T>());
+            for (int64_t r = begin; r < end; r++)
+                for (int k = 0; k < kStripVectors; k++)
+                    acc[k] = Op::step(acc[k], ld(x + r * row_stride + k * W));
+            for (int k = 0; k < kStripVectors; k++) st(lanes + k * W, acc[k]);
+        } else {
+            for (int i = 0; i < width; i += W) {
+                const int m = width - i < W ? width - i : W;
+                Vec<T> acc = splat(Op::template start<T>());
+                for (int64_t r = begin; r < end; r++)
+                    acc = Op::step(acc, ldn(x + r * row_stride + i, m));
+                st(lanes + i, acc);
+            }
+        }
+        for (int i = 0; i < width; i++)
+            totals[i] = Op::merge(totals[i], typename Wide<T>::type(lanes[i]));
+    }
+}
+
+template <class Op, class T>
+void along_columns(const ReduceCall& call) {
+    typedef typename Wide<T>::type Total;
+    constexpr int strip = kStripVectors * kW<T>;
+    const T* x = static_cast<const T*>(call.x);
+    T* out = static_cast<T*>(call.out);
+    const int outer_kept = call.kept_dims - 1, outer_reduced = call.reduced_dims - 1;
+    const int64_t columns = call.kept_shape[outer_kept];
+    const int64_t strips = (columns + strip - 1) / strip;
+    const int64_t rows = call.reduced_shape[outer_reduced];
+    const int64_t row_stride = call.reduced_stride[outer_reduced];
+    const int64_t repeats = product(outer_reduced, call.reduced_shape);
+    const int64_t tasks = product(outer_kept, call.kept_shape) * strips;
+    const int64_t work = rows * repeats * (columns < strip ? columns : strip);
+    parallel_for(tasks, 1 + kGrain / (work + 1), [&](int64_t begin, int64_t end) {
+        for (int64_t task = begin; task < end; task++) {
+            const int64_t o = task / strips, first = task % strips * strip;
+            const int width = int(columns - first < strip ? columns - first : strip);
+            const T* base =
+                x + offset_of(o, outer_kept, call.kept_shape, call.kept_stride) + first;
+            Total totals[strip];
+            for (int i = 0; i < width; i++) totals[i] = Op::template start<Total>();
+            for (int64_t k = 0; k < repeats; k++) {
+                const int64_t offset =
+                    offset_of(k, outer_reduced, call.reduced_shape, call.reduced_stride);
+                reduce_strip<Op>(totals, base + offset, rows, row_stride, width);
+            }
+            for (int i = 0; i < width; i++)
+                out[o * columns + first + i] = T(Op::scaled(totals[i], call.scale));
+        }
+    });
+}
+
+// ------------------------------------------------------------------ positions
+// Where the row first holds `best`, or a NaN.
+template <class T>
+int64_t first_position(const T* row, T best, int64_t columns) {
+    constexpr int W = kW<T>;
+    for (int64_t i = 0; i < columns; i += W) {
+        const int m = columns - i < W ? int(columns - i) : W;
+        const Vec<T> v = load(row + i, m);
+        const int lane = first_true((v == best) | (v != v));
+        if (lane < m) return i + lane;
+    }
+    return 0;
+}
+
+template <class Op, class T>
+void position(int64_t* out, const void* data, int64_t rows, int64_t columns) {
+    const T* x = static_cast<const T*>(data);
+    parallel_for(rows, 1 + kGrain / (columns + 1), [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; r++) {
+            const T* row = x + r * columns;
+            out[r] = first_position(row, T(reduce_row<Op>(row, columns)), columns);
+        }
+    });
+}
+
+}  // namespace
+
+#define RL_REDUCE(function, Op) \
+    {function<Op, float>, function<Op, double>, function<Op, int64_t>}
+
+extern const ReduceKernels reduce_kernels = {
+    {RL_REDUCE(along_rows, Sum), RL_REDUCE(along_rows, Max), RL_REDUCE(along_rows, Min),
+     {along_rows<SumSquares, float>, along_rows<SumSquares, double>, nullptr}},
+    {RL_REDUCE(along_columns, Sum), RL_REDUCE(along_columns, Max), RL_REDUCE(along_columns, Min),
+     {along_columns<SumSquares, float>, along_columns<SumSquares, double>, nullptr}},
+    RL_REDUCE(position, Max),
+    RL_REDUCE(position, Min),
+};
+
+}  // namespace RL_ISA
+}  // namespace rl

@@ -1,0 +1,37 @@
+// reduce.h: sums and extremes along axes (see reduce.cpp).
+#pragma once
+
+#include <stdint.h>
+
+#include "dispatch.h"
+
+namespace rl {
+
+enum ReduceOp { kSum, kMax, kMin, kSumSquares, kReduceOps };
+enum ReduceNumber { kReduceFloat32, kReduceFloat64, kReduceInt64, kReduceNumbers };
+
+constexpr int kReduceMostDims = 8;
+
+// A reduction whose axes are sorted into kept and reduced ones, outermost first. The elements that lie
+// side by side in memory (stride 1) are the last reduced axis or the last kept one.
+struct ReduceCall {
+    const void* x;
+    void* out;  // C-contiguous over the kept axes
+    int kept_dims, reduced_dims;
+    int64_t kept_shape[kReduceMostDims], kept_stride[kReduceMostDims];  // strides in elements
+    int64_t reduced_shape[kReduceMostDims], reduced_stride[kReduceMostDims];
+    double scale;  // multiplies a sum (1 / count for the mean)
+};
+typedef void (*ReduceFunction)(const ReduceCall& call);
+
+struct ReduceKernels {
+    ReduceFunction along_rows[kReduceOps][kReduceNumbers];     // last reduced axis has stride 1
+    ReduceFunction along_columns[kReduceOps][kReduceNumbers];  // last kept axis has stride 1
+    // Index of the first largest (or smallest) element of each row; a NaN counts as either.
+    void (*argmax[kReduceNumbers])(int64_t* out, const void* x, int64_t rows, int64_t columns);
+    void (*argmin[kReduceNumbers])(int64_t* out, const void* x, int64_t rows, int64_t columns);
+};
+
+}  // namespace rl
+
+RL_DECLARE_KERNELS(ReduceKernels, reduce_kernels)

@@ -1,0 +1,162 @@
+// Softmax.
+//
+// Three passes over a slice that stays in the first-level cache: the maximum, the exponentials with
+// their sum, the division. Where the slice lies side by side in memory (inner == 1) the vector runs
+// along it and the last vector is partial; otherwise each lane of the vector has a slice of its own and
+// the vector runs over `inner`. Both are one code, written over a cursor that knows how to get the i-th
+// vector: `Along` loads neighbours, `Across` strides.
+#include "softmax.h"
+
+#include "lanes.h"
+#include "parallel.h"
+#include "vecmath.h"
+
+namespace rl {
+namespace RL_ISA {
+namespace {
+
+constexpr int64_t kGrain = 1 << 14;  // elements that are worth a thread: an exponential each
+
+// ------------------------------------------------------------------ the two cursors
+template <class T>
+struct Along {
+    int64_t length;
+    template <class Step>
+    RL_INLINE void each(const Step& step) const {
+        for_vectors<T>(length, step);
+    }
+    // Lanes behind the slice's end take `filler`.
+    static RL_INLINE Vec<T> masked(Vec<T> v, int m, T filler) { return keep_lanes(v, m, filler); }
+    static RL_INLINE Vec<T> total(Vec<T> v) { return splat(hsum(v)); }
+    static RL_INLINE Vec<T> largest(Vec<T> v) { return splat(largest_lane(v)); }
+};
+
+template <class T>
+struct Across {
+    int64_t length, inner;
+    int lanes;
+    template <class Step>
+    RL_INLINE void each(const Step& step) const {
+        for (int64_t i = 0; i < length; i++) step(i * inner, lanes);
+    }
+    static RL_INLINE Vec<T> masked(Vec<T> v, int, T) { return v; }
+    static RL_INLINE Vec<T> total(Vec<T> v) { return v; }
+    static RL_INLINE Vec<T> largest(Vec<T> v) { return v; }
+};
+
+template <class T, class Cursor>
+RL_INLINE Vec<T> maximum(const T* x, const Cursor& cursor) {
+    const T lowest = T(-__builtin_inf());
+    Vec<T> best = splat(lowest);
+    cursor.each([&](int64_t i, int m) {
+        best = vmax(best, Cursor::masked(load(x + i, m), m, lowest));
+    });
+    return Cursor::largest(best);
+}
+
+struct Softmax {
+    template <class T, class Cursor>
+    static void run(T* out, const T* x, const T*, const Cursor& cursor) {
+        const Vec<T> peak = maximum(x, cursor);
+        Vec<T> sum = {};
+        cursor.each([&](int64_t i, int m) {
+            const Vec<T> power = vexp(load(x + i, m) - peak);
+            sum += Cursor::masked(power, m, T(0));
+            store(out + i, power, m);
+        });
+        const Vec<T> scale = 1 / Cursor::total(sum);
+        cursor.each([&](int64_t i, int m) {
+            store(out + i, load(out + i, m) * scale, m);
+        });
+    }
+};
+
+struct LogSoftmax {
+    template <class T, class Cursor>
+    static void run(T* out, const T* x, const T*, const Cursor& cursor) {
+        const Vec<T> peak = maximum(x, cursor);
+        Vec<T> sum = {};
+        cursor.each([&](int64_t i, int m) {
+            sum += Cursor::masked(vexp(load(x + i, m) - peak), m, T(0));
+        });
+        const Vec<T> log_sum = vlog(Cursor::total(sum));
+        cursor.each([&](int64_t i, int m) {
+            store(out + i, load(x + i, m) - peak - log_sum, m);
+        });
+    }
+};
+
+// (grad - sum(grad * result)) * result
+struct SoftmaxGrad {
+    template <class T, class Cursor>
+    static void run(T* out, const T* grad, const T* result, const Cursor& cursor) {
+        Vec<T> sum = {};
+        cursor.each([&](int64_t i, int m) {
+            sum += load(grad + i, m) * load(result + i, m);
+        });
+        const Vec<T> total = Cursor::total(sum);
+        cursor.each([&](int64_t i, int m) {
+            const Vec<T> r = load(result + i, m);
+            store(out + i, (load(grad + i, m) - total) * r, m);
+        });
+    }
+};
+
+// grad - exp(result) * sum(grad)
+struct LogSoftmaxGrad {
+    template <class T, class Cursor>
+    static void run(T* out, const T* grad, const T* result, const Cursor& cursor) {
+        Vec<T> sum = {};
+        cursor.each([&](int64_t i, int m) { sum += load(grad + i, m); });
+        const Vec<T> total = Cursor::total(sum);
+        cursor.each([&](int64_t i, int m) {
+            const Vec<T> power = vexp(load(result + i, m));
+            store(out + i, load(grad + i, m) - power * total, m);
+        });
+    }
+};
+
+template <class Function, class T>
+void for_slices(T* out, const T* x, const T* second, int64_t outer, int64_t length, int64_t inner) {
+    constexpr int W = kW<T>;
+    if (inner == 1) {
+        parallel_for(outer, 1 + kGrain / (length + 1), [&](int64_t begin, int64_t end) {
+            const Along<T> cursor = {length};
+            for (int64_t o = begin; o < end; o++)
+                Function::run(out + o * length, x + o * length,
+                              second ? second + o * length : nullptr, cursor);
+        });
+        return;
+    }
+    const int64_t strips = (inner + W - 1) / W;
+    parallel_for(outer * strips, 1 + kGrain / (length * W + 1), [&](int64_t begin, int64_t end) {
+        for (int64_t task = begin; task < end; task++) {
+            const int64_t first = task % strips * W;
+            const int64_t at = task / strips * length * inner + first;
+            const Across<T> cursor = {length, inner, int(inner - first < W ? inner - first : W)};
+            Function::run(out + at, x + at, second ? second + at : nullptr, cursor);
+        }
+    });
+}
+
+template <class Function, class T>
+void forward(T* out, const T* x, int64_t outer, int64_t length, int64_t inner) {
+    for_slices<Function, T>(out, x, nullptr, outer, length, inner);
+}
+template <class Function, class T>
+void backward(T* out, const T* grad, const T* result, int64_t outer, int64_t length,
+              int64_t inner) {
+    for_slices<Function, T>(out, grad, result, outer, length, inner);
+}
+
+}  // namespace
+
+extern const SoftmaxKernels softmax_kernels = {
+    {forward<Softmax, float>, forward<LogSoftmax, float>, backward<SoftmaxGrad, float>,
+     backward<LogSoftmaxGrad, float>},
+    {forward<Softmax, double>, forward<LogSoftmax, double>, backward<SoftmaxGrad, double>,
+     backward<LogSoftmaxGrad, double>},
+};
+
+}  // namespace RL_ISA
+}  // namespace rl

@@ -1,0 +1,109 @@
+// strided.h: walking several arrays of one shape and different strides, run by run.
+//
+// Axes are merged where every operand allows it, so that contiguous arrays of any rank become one
+// run, and a broadcast row costs one call per row. The innermost axis is the run.
+#pragma once
+
+#include <stdint.h>
+
+#include "bind.h"
+#include "parallel.h"
+
+namespace rl {
+
+// Enough elements for one thread to be busy for about 20 microseconds.
+constexpr int64_t kElementGrain = 65536;
+
+template <int operands>
+struct StridedWalk {
+    int ndim = 0;
+    int64_t shape[NPY_MAXDIMS] = {};
+    int64_t stride[operands][NPY_MAXDIMS] = {};  // in bytes
+    char* base[operands] = {};
+
+    // Adds the axes of `array`, right-aligned in `dims`; missing and size-1 axes repeat (stride 0).
+    void set_operand(int k, PyArrayObject* array, int dims_ndim, const npy_intp* dims) {
+        base[k] = static_cast<char*>(PyArray_DATA(array));
+        const int shift = dims_ndim - PyArray_NDIM(array);
+        for (int i = 0; i < dims_ndim; i++) {
+            const bool repeats = i < shift || PyArray_DIM(array, i - shift) != dims[i];
+            stride[k][i] = repeats ? 0 : PyArray_STRIDE(array, i - shift);
+        }
+    }
+    void set_scalar(int k, void* value) { base[k] = static_cast<char*>(value); }
+
+    // Takes the shape and merges axes; call after all operands are set.
+    void merge(int dims_ndim, const npy_intp* dims) {
+        int last = -1;  // the merged axis that is being grown
+        for (int i = 0; i < dims_ndim; i++) {
+            if (dims[i] == 1) continue;
+            if (last >= 0 && joins(last, i, dims[i])) {
+                shape[last] *= dims[i];
+            } else {
+                shape[++last] = dims[i];
+            }
+            for (int k = 0; k < operands; k++) stride[k][last] = stride[k][i];
+        }
+        ndim = last + 1;
+        if (ndim == 0) {
+            ndim = 1;
+            shape[0] = 1;
+        }
+    }
+
+    int64_t size() const {
+        int64_t n = 1;
+        for (int i = 0; i < ndim; i++) n *= shape[i];
+        return n;
+    }
+
+    // Calls run(pointers, n) for every run, in parallel when there is much to do; the byte strides
+    // inside a run are stride[k][ndim - 1].
+    template <class Run>
+    void for_each_run(const Run& run) const {
+        const int64_t inner = shape[ndim - 1];
+        if (inner == 0 || size() == 0) return;
+        if (ndim == 1) {
+            parallel_for(inner, kElementGrain, [&](int64_t begin, int64_t end) {
+                char* at[operands];
+                for (int k = 0; k < operands; k++) at[k] = base[k] + begin * stride[k][0];
+                run(at, end - begin);
+            });
+            return;
+        }
+        const int64_t rows_per_grain = 1 + (kElementGrain - 1) / inner;
+        parallel_for(size() / inner, rows_per_grain,
+                     [&](int64_t begin, int64_t end) { walk_rows(begin, end, run); });
+    }
+
+  private:
+    bool joins(int outer, int i, int64_t length) const {
+        for (int k = 0; k < operands; k++)
+            if (stride[k][outer] != stride[k][i] * length) return false;
+        return true;
+    }
+
+    template <class Run>
+    void walk_rows(int64_t begin, int64_t end, const Run& run) const {
+        int64_t index[NPY_MAXDIMS];
+        char* at[operands];
+        for (int k = 0; k < operands; k++) at[k] = base[k];
+        int64_t rest = begin;
+        for (int i = ndim - 2; i >= 0; i--) {
+            index[i] = rest % shape[i];
+            rest /= shape[i];
+            for (int k = 0; k < operands; k++) at[k] += index[i] * stride[k][i];
+        }
+        for (int64_t rows = end - begin; rows > 0; rows--) {
+            run(at, shape[ndim - 1]);
+            for (int i = ndim - 2; i >= 0; i--) {
+                for (int k = 0; k < operands; k++) at[k] += stride[k][i];
+                if (++index[i] < shape[i]) break;
+                for (int k = 0; k < operands; k++) at[k] -= shape[i] * stride[k][i];
+                index[i] = 0;
+            }
+        }
+    }
+};
+
+}  // namespace rl

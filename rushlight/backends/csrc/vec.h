@@ -1,0 +1,471 @@
+// vec.h: one register's worth of numbers, written once for every instruction set.
+//
+// The kernels are written with GCC/Clang vector extensions: `f32v` is a vector of W floats where W
+// is what the instruction set's registers hold (16 with AVX-512, 8 with AVX2, 4 with SSE and
+// NEON), and +, -, *, /, <, ?: work on it lane by lane. This file names the types and supplies
+// the handful of operations that the language lacks: unaligned and partial loads and stores,
+// splat, NaN-correct maximum, square root, rounding, horizontal sums.
+//
+// Every file that includes vec.h is compiled once per instruction set with RL_ISA set to a
+// different namespace name. The unnamed namespace gives each copy internal linkage; without it the
+// linker would keep one copy of each inline function, possibly the AVX-512 one, for all of them.
+#pragma once
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#ifndef RL_ISA
+#define RL_ISA generic
+#endif
+
+// Loops over registers must vanish; GCC unrolls them only when asked.
+#if defined(__clang__)
+#define RL_UNROLL _Pragma("unroll")
+#else
+#define RL_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+#define RL_INLINE inline __attribute__((always_inline))
+#define RL_RESTRICT __restrict__
+#define RL_LAMBDA_INLINE __attribute__((always_inline))
+
+namespace rl {
+namespace RL_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kVecBytes = 64;
+constexpr int kVecRegs = 32;
+#elif defined(__AVX__)
+constexpr int kVecBytes = 32;
+constexpr int kVecRegs = 16;
+#elif defined(__aarch64__)
+constexpr int kVecBytes = 16;
+constexpr int kVecRegs = 32;
+#else
+constexpr int kVecBytes = 16;
+constexpr int kVecRegs = 16;
+#endif
+
+// ---------------------------------------------------------------------------- types
+typedef float f32v __attribute__((vector_size(kVecBytes)));
+typedef double f64v __attribute__((vector_size(kVecBytes)));
+typedef int32_t i32v __attribute__((vector_size(kVecBytes)));
+typedef uint32_t u32v __attribute__((vector_size(kVecBytes)));
+typedef int64_t i64v __attribute__((vector_size(kVecBytes)));
+typedef uint64_t u64v __attribute__((vector_size(kVecBytes)));
+typedef uint8_t u8v __attribute__((vector_size(kVecBytes)));
+
+// Vec<float> is the register type of float; Lane<f32v> is float; kW<float> is the lane count.
+template <class T>
+struct VecOf;
+template <class V>
+struct LaneOf;
+
+#define RL_VEC_PAIR(T, V)  \
+    template <>            \
+    struct VecOf<T> {      \
+        typedef V type;    \
+    };                     \
+    template <>            \
+    struct LaneOf<V> {     \
+        typedef T type;    \
+    };
+RL_VEC_PAIR(float, f32v)
+RL_VEC_PAIR(double, f64v)
+RL_VEC_PAIR(int32_t, i32v)
+RL_VEC_PAIR(uint32_t, u32v)
+RL_VEC_PAIR(int64_t, i64v)
+RL_VEC_PAIR(uint64_t, u64v)
+RL_VEC_PAIR(uint8_t, u8v)
+#undef RL_VEC_PAIR
+
+template <class T>
+using Vec = typename VecOf<T>::type;
+template <class V>
+using Lane = typename LaneOf<V>::type;
+template <class T>
+constexpr int kW = kVecBytes / int(sizeof(T));
+
+// ---------------------------------------------------------------------------- load, store
+// Full vectors at any address. memcpy of a constant size is one unaligned move.
+template <class T>
+RL_INLINE Vec<T> ld(const T* p) {
+    Vec<T> v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+template <class T>
+RL_INLINE void st(T* p, Vec<T> v) {
+    memcpy(p, &v, sizeof(v));
+}
+
+// The first n lanes (0 <= n <= W); missing lanes read as zero, memory behind them is untouched,
+// so that a row at the end of a page is safe.
+template <class T>
+RL_INLINE Vec<T> ldn(const T* p, int n) {
+    Vec<T> v = {};
+    memcpy(&v, p, size_t(n) * sizeof(T));
+    return v;
+}
+
+template <class T>
+RL_INLINE void stn(T* p, Vec<T> v, int n) {
+    memcpy(p, &v, size_t(n) * sizeof(T));
+}
+
+#if defined(__AVX512F__)
+template <>
+RL_INLINE f32v ldn<float>(const float* p, int n) {
+    return (f32v)_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), p);
+}
+template <>
+RL_INLINE void stn<float>(float* p, f32v v, int n) {
+    _mm512_mask_storeu_ps(p, __mmask16((1u << n) - 1), (__m512)v);
+}
+template <>
+RL_INLINE i32v ldn<int32_t>(const int32_t* p, int n) {
+    return (i32v)_mm512_maskz_loadu_epi32(__mmask16((1u << n) - 1), p);
+}
+template <>
+RL_INLINE void stn<int32_t>(int32_t* p, i32v v, int n) {
+    _mm512_mask_storeu_epi32(p, __mmask16((1u << n) - 1), (__m512i)v);
+}
+template <>
+RL_INLINE f64v ldn<double>(const double* p, int n) {
+    return (f64v)_mm512_maskz_loadu_pd(__mmask8((1u << n) - 1), p);
+}
+template <>
+RL_INLINE void stn<double>(double* p, f64v v, int n) {
+    _mm512_mask_storeu_pd(p, __mmask8((1u << n) - 1), (__m512d)v);
+}
+template <>
+RL_INLINE i64v ldn<int64_t>(const int64_t* p, int n) {
+    return (i64v)_mm512_maskz_loadu_epi64(__mmask8((1u << n) - 1), p);
+}
+template <>
+RL_INLINE void stn<int64_t>(int64_t* p, i64v v, int n) {
+    _mm512_mask_storeu_epi64(p, __mmask8((1u << n) - 1), (__m512i)v);
+}
+#elif defined(__AVX2__)
+RL_INLINE __m256i lane_mask32(int n) {
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lanes);
+}
+RL_INLINE __m256i lane_mask64(int n) {
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+template <>
+RL_INLINE f32v ldn<float>(const float* p, int n) {
+    return (f32v)_mm256_maskload_ps(p, lane_mask32(n));
+}
+template <>
+RL_INLINE void stn<float>(float* p, f32v v, int n) {
+    _mm256_maskstore_ps(p, lane_mask32(n), (__m256)v);
+}
+template <>
+RL_INLINE f64v ldn<double>(const double* p, int n) {
+    return (f64v)_mm256_maskload_pd(p, lane_mask64(n));
+}
+template <>
+RL_INLINE void stn<double>(double* p, f64v v, int n) {
+    _mm256_maskstore_pd(p, lane_mask64(n), (__m256d)v);
+}
+#endif
+
+// ---------------------------------------------------------------------------- arithmetic
+// x in every lane.
+template <class T>
+RL_INLINE Vec<T> splat(T x) {
+    return Vec<T>{} + x;
+}
+// The sum above would turn -0.0 into +0.0; broadcasting instructions do not.
+template <>
+RL_INLINE f32v splat<float>(float x) {
+#if defined(__AVX512F__)
+    return (f32v)_mm512_set1_ps(x);
+#elif defined(__AVX__)
+    return (f32v)_mm256_set1_ps(x);
+#else
+    return f32v{x, x, x, x};
+#endif
+}
+template <>
+RL_INLINE f64v splat<double>(double x) {
+#if defined(__AVX512F__)
+    return (f64v)_mm512_set1_pd(x);
+#elif defined(__AVX__)
+    return (f64v)_mm256_set1_pd(x);
+#else
+    return f64v{x, x};
+#endif
+}
+
+// a*b + c; one rounding where the instruction set has fused multiply-add (the files are compiled
+// with -ffp-contract=fast), two where it has not.
+template <class V>
+RL_INLINE V fma(V a, V b, V c) {
+    return a * b + c;
+}
+
+// mask ? a : b, where mask is the result of a comparison of vectors of the same lane width.
+template <class M, class V>
+RL_INLINE V select(M mask, V a, V b) {
+    return mask ? a : b;
+}
+
+// Maximum and minimum as PyTorch has them: NaN if either side is NaN. The plain comparison is
+// false for NaN, so `b != b` must be asked first (x86's max instruction would drop a NaN in a).
+template <class V>
+RL_INLINE V vmax(V a, V b) {
+    V m = select(a > b, a, b);
+    return select(a != a, a, m);
+}
+template <class V>
+RL_INLINE V vmin(V a, V b) {
+    V m = select(a < b, a, b);
+    return select(a != a, a, m);
+}
+
+RL_INLINE f32v vabs(f32v x) { return (f32v)((i32v)x & 0x7fffffff); }
+RL_INLINE f64v vabs(f64v x) { return (f64v)((i64v)x & int64_t(0x7fffffffffffffff)); }
+
+RL_INLINE f32v vsqrt(f32v x) {
+#if defined(__AVX512F__)
+    return (f32v)_mm512_sqrt_ps((__m512)x);
+#elif defined(__AVX__)
+    return (f32v)_mm256_sqrt_ps((__m256)x);
+#elif defined(__SSE2__)
+    return (f32v)_mm_sqrt_ps((__m128)x);
+#elif defined(__aarch64__)
+    return (f32v)vsqrtq_f32((float32x4_t)x);
+#else
+    for (int i = 0; i < kW<float>; i++) x[i] = __builtin_sqrtf(x[i]);
+    return x;
+#endif
+}
+RL_INLINE f64v vsqrt(f64v x) {
+#if defined(__AVX512F__)
+    return (f64v)_mm512_sqrt_pd((__m512d)x);
+#elif defined(__AVX__)
+    return (f64v)_mm256_sqrt_pd((__m256d)x);
+#elif defined(__SSE2__)
+    return (f64v)_mm_sqrt_pd((__m128d)x);
+#elif defined(__aarch64__)
+    return (f64v)vsqrtq_f64((float64x2_t)x);
+#else
+    for (int i = 0; i < kW<double>; i++) x[i] = __builtin_sqrt(x[i]);
+    return x;
+#endif
+}
+
+// Nearest integer, ties to even.
+RL_INLINE f32v vround(f32v x) {
+#if defined(__AVX512F__)
+    return (f32v)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif defined(__AVX__)
+    return (f32v)_mm256_round_ps((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif defined(__SSE4_1__)
+    return (f32v)_mm_round_ps((__m128)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif defined(__aarch64__)
+    return (f32v)vrndnq_f32((float32x4_t)x);
+#else
+    for (int i = 0; i < kW<float>; i++) x[i] = __builtin_nearbyintf(x[i]);
+    return x;
+#endif
+}
+RL_INLINE f64v vround(f64v x) {
+#if defined(__AVX512F__)
+    return (f64v)_mm512_roundscale_pd((__m512d)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif defined(__AVX__)
+    return (f64v)_mm256_round_pd((__m256d)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif defined(__SSE4_1__)
+    return (f64v)_mm_round_pd((__m128d)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif defined(__aarch64__)
+    return (f64v)vrndnq_f64((float64x2_t)x);
+#else
+    for (int i = 0; i < kW<double>; i++) x[i] = __builtin_nearbyint(x[i]);
+    return x;
+#endif
+}
+
+// Lane by lane conversion between int32 and float (towards zero in the first direction).
+RL_INLINE i32v to_int(f32v x) { return __builtin_convertvector(x, i32v); }
+RL_INLINE f32v to_float(i32v x) { return __builtin_convertvector(x, f32v); }
+
+// ---------------------------------------------------------------------------- across lanes
+// The halves are folded pairwise, so a sum of W lanes rounds log2(W) times.
+template <class V>
+RL_INLINE Lane<V> hsum(V v) {
+    constexpr int width = kW<Lane<V>>;
+    Lane<V> lane[width];
+    memcpy(lane, &v, sizeof(v));
+    for (int half = width / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++) lane[i] += lane[i + half];
+    return lane[0];
+}
+#if defined(__AVX512F__)
+template <>
+RL_INLINE float hsum<f32v>(f32v v) {
+    return _mm512_reduce_add_ps((__m512)v);
+}
+template <>
+RL_INLINE double hsum<f64v>(f64v v) {
+    return _mm512_reduce_add_pd((__m512d)v);
+}
+#elif defined(__AVX__)
+template <>
+RL_INLINE float hsum<f32v>(f32v v) {
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128((__m256)v),
+                             _mm256_extractf128_ps((__m256)v, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+}
+#endif
+
+// Maximum over the lanes; NaN if any lane is NaN.
+template <class V>
+RL_INLINE Lane<V> hmax(V v) {
+    constexpr int width = kW<Lane<V>>;
+    Lane<V> best = v[0];
+    for (int i = 1; i < width; i++) {
+        Lane<V> x = v[i];
+        best = (x > best || x != x) ? x : best;
+    }
+    return best;
+}
+template <class V>
+RL_INLINE Lane<V> hmin(V v) {
+    constexpr int width = kW<Lane<V>>;
+    Lane<V> best = v[0];
+    for (int i = 1; i < width; i++) {
+        Lane<V> x = v[i];
+        best = (x < best || x != x) ? x : best;
+    }
+    return best;
+}
+
+// Lanes picked by compile-time position: I < W reads a[I], else b[I - W]. GCC and Clang name the
+// same instruction differently.
+template <int... I>
+struct Lanes {};
+
+template <class T>
+struct MaskOf {
+    typedef Vec<int32_t> type;
+};
+template <>
+struct MaskOf<double> {
+    typedef Vec<int64_t> type;
+};
+
+template <class V, int... I>
+RL_INLINE V shuffle(V a, V b, Lanes<I...>) {
+#if defined(__clang__)
+    return __builtin_shufflevector(a, b, I...);
+#else
+    return __builtin_shuffle(a, b, typename MaskOf<Lane<V>>::type{I...});
+#endif
+}
+
+// For every lane j of a pair of vectors: the lanes whose bit D is clear (low), or set (high),
+// paired up. Exchanging these blocks for D = 1, 2, 4, ... transposes a square of W vectors.
+template <int W, int D, int J, int... I>
+struct PairLanesLow {
+    typedef typename PairLanesLow<W, D, J - 1, ((J - 1) & D) ? W + J - 1 - D : J - 1, I...>::type type;
+};
+template <int W, int D, int... I>
+struct PairLanesLow<W, D, 0, I...> {
+    typedef Lanes<I...> type;
+};
+template <int W, int D, int J, int... I>
+struct PairLanesHigh {
+    typedef
+        typename PairLanesHigh<W, D, J - 1, ((J - 1) & D) ? W + J - 1 : J - 1 + D, I...>::type type;
+};
+template <int W, int D, int... I>
+struct PairLanesHigh<W, D, 0, I...> {
+    typedef Lanes<I...> type;
+};
+
+template <int D, class V>
+RL_INLINE V pair_low(V a, V b) {
+    return shuffle(a, b, typename PairLanesLow<kW<Lane<V>>, D, kW<Lane<V>>>::type{});
+}
+template <int D, class V>
+RL_INLINE V pair_high(V a, V b) {
+    return shuffle(a, b, typename PairLanesHigh<kW<Lane<V>>, D, kW<Lane<V>>>::type{});
+}
+
+template <int D, class V>
+RL_INLINE void transpose_stage(V* rows) {
+    constexpr int width = kW<Lane<V>>;
+    if constexpr (D < width) {
+        RL_UNROLL
+        for (int i = 0; i < width; i++) {
+            if (i & D) continue;
+            V low = pair_low<D>(rows[i], rows[i + D]);
+            rows[i + D] = pair_high<D>(rows[i], rows[i + D]);
+            rows[i] = low;
+        }
+        transpose_stage<D * 2>(rows);
+    }
+}
+
+// W vectors of W lanes, transposed in registers: afterwards rows[i][j] is what rows[j][i] was.
+template <class V>
+RL_INLINE void transpose(V* rows) {
+    transpose_stage<1>(rows);
+}
+
+template <int D, class V>
+RL_INLINE V hsum_stage(V* rows) {
+    constexpr int pairs = kW<Lane<V>> / (2 * D);
+    if constexpr (pairs == 0) {
+        return rows[0];
+    } else {
+        RL_UNROLL
+        for (int i = 0; i < pairs; i++)
+            rows[i] = pair_low<D>(rows[2 * i], rows[2 * i + 1]) +
+                      pair_high<D>(rows[2 * i], rows[2 * i + 1]);
+        return hsum_stage<D * 2>(rows);
+    }
+}
+
+// Lane i of the result is the sum of the lanes of rows[i]; the rows are overwritten. Half the
+// shuffles of W separate horizontal sums.
+template <class V>
+RL_INLINE V hsum_rows(V* rows) {
+    return hsum_stage<1>(rows);
+}
+
+// Every second lane of a pair of vectors, starting with lane First.
+template <int First, int J, int... I>
+struct EverySecond {
+    typedef typename EverySecond<First, J - 1, 2 * (J - 1) + First, I...>::type type;
+};
+template <int First, int... I>
+struct EverySecond<First, 0, I...> {
+    typedef Lanes<I...> type;
+};
+
+// n pairs of neighbours (n <= W), split into first and second numbers.
+RL_INLINE void load_pairs(const float* p, int n, f32v* first, f32v* second) {
+    constexpr int W = kW<float>;
+    const bool whole = n == W;
+    const f32v a = whole ? ld(p) : ldn(p, 2 * n < W ? 2 * n : W);
+    const f32v b = whole ? ld(p + W) : 2 * n > W ? ldn(p + W, 2 * n - W) : f32v{};
+    *first = shuffle(a, b, typename EverySecond<0, W>::type{});
+    *second = shuffle(a, b, typename EverySecond<1, W>::type{});
+}
+
+}  // namespace
+}  // namespace RL_ISA
+}  // namespace rl

@@ -1,0 +1,44 @@
+"""The reference kernels: what every kernel means, in plain lines over an array namespace.
+
+Each module holds the kernels of one family; ``Kernels`` lists them. A backend subclasses it and
+overrides what it does faster; the results are the same up to rounding. See docs/kernels.md.
+"""
+
+from __future__ import annotations
+
+from .arrays import ArrayKernels
+from .conv import ConvKernels
+from .embedding import EmbeddingKernels
+from .image import ImageKernels
+from .loss import LossKernels
+from .norm import NormKernels
+from .optim import OptimKernels
+from .pool import PoolKernels
+from .random import RandomKernels
+from .reduce import ReduceKernels
+from .softmax import SoftmaxKernels
+from .special import SpecialKernels
+
+__all__ = ["Kernels"]
+
+
+class Kernels(
+    SpecialKernels,  # with elementwise arithmetic and logic, its bases
+    ReduceKernels,
+    SoftmaxKernels,
+    NormKernels,
+    LossKernels,
+    EmbeddingKernels,
+    ConvKernels,  # with matmul and its kin, its base
+    PoolKernels,
+    OptimKernels,
+    RandomKernels,
+    ImageKernels,
+    ArrayKernels,
+):
+    """Every kernel, computed by the array namespace ``xp``.
+
+    >>> import numpy
+    >>> Kernels(numpy).relu(numpy.array([-1.0, 2.0]))
+    array([0., 2.])
+    """

@@ -1,0 +1,30 @@
+"""Table look-up and its derivative: the reference kernels."""
+
+from __future__ import annotations
+
+from .base import Array, KernelBase
+
+
+class EmbeddingKernels(KernelBase):
+    """Rows of a table by number."""
+
+    def embedding(self, weight: Array, indices: Array) -> Array:
+        """``weight[indices]``; raises ``IndexError`` for a number that names no row."""
+        if indices.size and not (0 <= indices.min() and indices.max() < weight.shape[0]):
+            raise IndexError(
+                f"[embedding] expected indices from 0 to {weight.shape[0] - 1}; got "
+                f"{int(indices.min())} to {int(indices.max())}: index out of range in self; check "
+                "num_embeddings against the vocabulary"
+            )
+        return self.finish(weight[indices], weight.dtype)
+
+    def embedding_grad(
+        self, grad: Array, indices: Array, num_weights: int, padding_idx: int
+    ) -> Array:
+        """Rows of ``grad`` added up at their indices; row ``padding_idx`` (-1 for none) is zero."""
+        width = grad.shape[indices.ndim :]
+        total = self.xp.zeros((num_weights, *width), dtype=self.widen(grad).dtype)
+        self.xp.add.at(total, indices, self.widen(grad))
+        if padding_idx >= 0:
+            total[padding_idx] = 0
+        return self.finish(total, grad.dtype)

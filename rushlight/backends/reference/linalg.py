@@ -1,0 +1,38 @@
+"""Matrix products: plain definitions that every backend's fast ones must agree with."""
+
+from __future__ import annotations
+
+from .base import Array, KernelBase, Scalar
+
+
+class LinalgKernels(KernelBase):
+    """``matmul``, ``addmm`` and ``linear``; the latter two are written with the first."""
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        """Return NumPy's batched product; vectors count as a row on the left, a column right."""
+        with self.quiet():
+            return self.finish(self.xp.matmul(self.widen(a), self.widen(b)), a.dtype)
+
+    def addmm(self, bias: Array, a: Array, b: Array, beta: Scalar, alpha: Scalar) -> Array:
+        """Return ``beta * bias + alpha * (a @ b)``; with ``beta == 0`` the bias is not read."""
+        with self.quiet():
+            result = self.matmul(self.widen(a), self.widen(b))
+            if alpha != 1:
+                result = result * self._factor(alpha, result)
+            if beta != 0:
+                scaled = self.widen(bias)
+                result = result + (scaled if beta == 1 else scaled * self._factor(beta, result))
+            return self.finish(result, a.dtype)
+
+    def linear(self, x: Array, weight: Array, bias: Array | None) -> Array:
+        """Return ``x @ weight.T + bias`` for ``x (..., K)``, ``weight (N, K)``, ``bias (N,)``."""
+        with self.quiet():
+            result = self.matmul(self.widen(x), self.widen(weight).T)
+            if bias is not None:
+                result = result + self.widen(bias)
+            return self.finish(result, x.dtype)
+
+    def _factor(self, value: Scalar, like: Array) -> Array:
+        """``value`` in the result's type, so that it does not take part in type promotion."""
+        factor: Array = self.xp.asarray(value, dtype=like.dtype)
+        return factor

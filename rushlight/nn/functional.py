@@ -1,0 +1,33 @@
+"""`torch.nn.functional`: the stateless forms of the layers, from the op files."""
+
+from __future__ import annotations
+
+from rushlight.ops.activation import (
+    celu, elu, gelu, glu, hardshrink, hardsigmoid, hardswish, hardtanh, leaky_relu, logsigmoid,
+    mish, prelu, relu, relu6, rrelu, selu, silu, softplus, softshrink, softsign, tanhshrink,
+    threshold,
+)  # fmt: skip
+from rushlight.ops.conv import (
+    conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d,
+)  # fmt: skip
+from rushlight.ops.embedding import embedding, embedding_bag, one_hot
+from rushlight.ops.loss import cross_entropy, mse_loss, nll_loss
+from rushlight.ops.matmul import bilinear, linear
+from rushlight.ops.norm import (
+    batch_norm, group_norm, instance_norm, layer_norm, local_response_norm, normalize, rms_norm,
+)  # fmt: skip
+from rushlight.ops.pad import pad
+from rushlight.ops.pool import (
+    adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d, adaptive_max_pool1d,
+    adaptive_max_pool2d, adaptive_max_pool3d, avg_pool1d, avg_pool2d, avg_pool3d, lp_pool1d,
+    lp_pool2d, lp_pool3d, max_pool1d, max_pool1d_with_indices, max_pool2d,
+    max_pool2d_with_indices, max_pool3d, max_pool3d_with_indices, max_unpool1d, max_unpool2d,
+    max_unpool3d,
+)  # fmt: skip
+from rushlight.ops.random import (
+    alpha_dropout, dropout, feature_alpha_dropout, feature_dropout,
+)  # fmt: skip
+from rushlight.ops.softmax import log_softmax, softmax, softmin
+from rushlight.ops.unary import sigmoid, tanh
+
+dropout1d = dropout2d = dropout3d = feature_dropout

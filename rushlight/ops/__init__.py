@@ -1,0 +1,27 @@
+"""Operations, one file per family: public function, forward, derivative, method line."""
+
+from __future__ import annotations
+
+from .activation import ActivationMethods
+from .arithmetic import ArithmeticMethods
+from .compare import CompareMethods
+from .copy import CopyMethods
+from .create import CreateMethods
+from .index import IndexMethods
+from .matmul import MatmulMethods
+from .random import RandomMethods
+from .reduce import ReduceMethods
+from .shape import ShapeMethods
+from .softmax import SoftmaxMethods
+from .sort import SortMethods
+from .unary import UnaryMethods
+
+__all__ = ["TensorMethods"]
+
+
+class TensorMethods(
+    ActivationMethods, ArithmeticMethods, CompareMethods, CopyMethods, CreateMethods, IndexMethods,
+    MatmulMethods, RandomMethods, ReduceMethods, ShapeMethods, SoftmaxMethods, SortMethods,
+    UnaryMethods,
+):  # fmt: skip
+    """All operations that are methods of `Tensor`."""

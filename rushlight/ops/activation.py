@@ -1,0 +1,365 @@
+"""Activation functions."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from ..autograd.primitive import primitive
+from ..backends import kernels
+from ..types_ import Array, Number
+from .common import check_tensor, in_place
+from .compare import where
+from .unary import sigmoid, tanh
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = [
+    "relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish",
+    "softplus", "softsign", "softshrink", "hardshrink", "hardtanh", "hardsigmoid", "hardswish",
+    "tanhshrink", "logsigmoid", "threshold", "glu", "ActivationMethods",
+]  # fmt: skip
+
+
+# ---- relu: slope 0 at 0 --------------------------------------------------------------------
+
+
+@primitive(name="Relu")
+def _relu(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).relu(x, out)
+
+
+@_relu.derivative("x")
+def _relu_dx(grad: Tensor, result: Tensor) -> Tensor:
+    return _relu_backward(grad, result)
+
+
+@primitive(name="ThresholdBackward")
+def _relu_backward(g: Array, y: Array) -> Array:
+    """`g` where the result was positive, else 0."""
+    return kernels(g).relu_grad(g, y)
+
+
+@_relu_backward.derivative("g")
+def _relu_backward_dg(grad: Tensor, y: Tensor) -> Tensor:
+    return _relu_backward(grad, y)
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """`max(input, 0)`; NaN stays NaN, the slope at 0 is 0.
+
+    >>> import rushlight as torch
+    >>> torch.relu(torch.tensor([-1., 2.]))
+    tensor([0., 2.])
+    """
+    check_tensor(input, "relu")
+    if inplace:
+        return input.relu_()  # type: ignore[no-any-return]
+    if input._array.dtype.kind == "b":
+        raise RuntimeError("Boolean inputs not supported for relu")
+    return _relu(input)
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """`input` where it exceeds `threshold`, else `value`."""
+    result = where(~(input <= threshold), input, value)
+    return _maybe_in_place(input, result, inplace, "threshold_")
+
+
+def _maybe_in_place(input: Tensor, result: Tensor, inplace: bool, name: str) -> Tensor:
+    if not inplace:
+        return result
+    from ..autograd.inplace import check_in_place, overwrite
+
+    check_in_place(input)
+    return overwrite(input, result, name)  # type: ignore[no-any-return]
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """`min(max(input, 0), 6)`."""
+    return hardtanh(input, 0.0, 6.0, inplace)
+
+
+@primitive(name="Hardtanh")
+def _hardtanh(x: Array, *, low: Number, high: Number) -> Array:
+    return kernels(x).clamp(x, low, high)
+
+
+@_hardtanh.derivative("x")
+def _hardtanh_dx(grad: Tensor, x: Tensor, low: Number, high: Number) -> Tensor:
+    """The slope is 0 at both bounds (unlike clamp's)."""
+    return grad.masked_fill((x <= low) | (x >= high), 0)
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0,
+             inplace: bool = False) -> Tensor:  # fmt: skip
+    """`input` clamped to `[min_val, max_val]`; the slope at the bounds is 0.
+
+    >>> import rushlight as torch
+    >>> torch.nn.functional.hardtanh(torch.tensor([-2., 0.5]))
+    tensor([-1.0000,  0.5000])
+    """
+    if min_val > max_val:
+        raise ValueError("min_val cannot be greater than max_val")
+    result = _hardtanh(input, low=min_val, high=max_val)
+    return _maybe_in_place(input, result, inplace, "hardtanh_")
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """`input` where positive, else `negative_slope · input`.
+
+    >>> import rushlight as torch
+    >>> torch.nn.functional.leaky_relu(torch.tensor([-1., 2.]))
+    tensor([-0.0100,  2.0000])
+    """
+    result = where(input > 0, input, input * negative_slope)
+    return _maybe_in_place(input, result, inplace, "leaky_relu_")
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """`input` where positive, else `weight · input`; one weight, or one per channel (dim 1)."""
+    w = weight
+    if weight._array.size > 1:
+        channels = input._array.shape[1] if input._array.ndim > 1 else 1
+        if weight._array.size != channels:
+            raise RuntimeError(
+                "Mismatch of parameter numbers and input channel size. Found parameter numbers = "
+                f"{weight._array.size} and channel size = {channels}."
+            )
+        w = weight.reshape(1, -1, *[1] * (input._array.ndim - 2))
+    elif input._array.ndim == 0:
+        w = weight.reshape(())
+    return where(input > 0, input, w * input)
+
+
+def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False,
+          inplace: bool = False) -> Tensor:  # fmt: skip
+    """Leaky ReLU whose slope is drawn from `[lower, upper]` in training and is their mean else."""
+    if training:
+        slopes = input.detach().clone().uniform_(lower, upper)
+        result = where(input <= 0, input * slopes, input)
+    else:
+        result = leaky_relu(input, (lower + upper) / 2)
+    return _maybe_in_place(input, result, inplace, "rrelu_")
+
+
+# ---- exponential units ---------------------------------------------------------------------
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """`input` where positive, else `alpha · (exp(input) - 1)`.
+
+    >>> import rushlight as torch
+    >>> torch.nn.functional.elu(torch.tensor([-1., 2.]))
+    tensor([-0.6321,  2.0000])
+    """
+    result = _elu(input, alpha, 1.0, 1.0)
+    return _maybe_in_place(input, result, inplace, "elu_")
+
+
+def _elu(x: Tensor, alpha: float, scale: float, slope: float) -> Tensor:
+    """`scale · x` above 0, `scale · alpha · (exp(slope · x) - 1)` below."""
+    negative = (x.clamp(max=0) * slope).expm1() * (alpha * scale)
+    return where(x > 0, x * scale if scale != 1 else x, negative)
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """The self-normalising unit (Klambauer et al., 2017), a scaled ELU."""
+    result = _elu(input, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946, 1.0)
+    return _maybe_in_place(input, result, inplace, "selu_")
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """`max(0, x) + min(0, alpha · (exp(x / alpha) - 1))`."""
+    if alpha == 0:
+        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
+    result = _elu(input, alpha, 1.0, 1.0 / alpha)
+    return _maybe_in_place(input, result, inplace, "celu_")
+
+
+@primitive(name="Gelu")
+def _gelu(x: Array, *, approximate: str) -> Array:
+    return kernels(x).gelu(x, approximate)
+
+
+@_gelu.derivative("x")
+def _gelu_dx(grad: Tensor, x: Tensor, approximate: str) -> Tensor:
+    return _gelu_backward(grad, x, approximate=approximate)
+
+
+@primitive(name="GeluBackward")
+def _gelu_backward(g: Array, x: Array, *, approximate: str) -> Array:
+    return kernels(g).gelu_grad(g, x, approximate)
+
+
+@_gelu_backward.derivative("g")
+def _gelu_backward_dg(grad: Tensor, x: Tensor, approximate: str) -> Tensor:
+    return _gelu_backward(grad, x, approximate=approximate)
+
+
+@_gelu_backward.derivative("x")
+def _gelu_backward_dx(grad: Tensor, g: Tensor, x: Tensor, approximate: str) -> Tensor:
+    return grad * g * _gelu_curvature(x, approximate)
+
+
+def _gelu_curvature(x: Tensor, approximate: str) -> Tensor:
+    """The second derivative of gelu."""
+    if approximate == "none":
+        density = (x * x * -0.5).exp() * (1 / math.sqrt(2 * math.pi))
+        return density * (2 - x * x)
+    k, c = math.sqrt(2 / math.pi), 0.044715
+    u = k * (x + c * x.pow(3))
+    du, ddu = k * (1 + 3 * c * x * x), 6 * k * c * x
+    t = u.tanh()
+    s = 1 - t * t
+    return s * du + 0.5 * x * s * (ddu - 2 * t * du * du)
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """`x · Φ(x)` with the normal distribution function Φ; `approximate="tanh"` is Hendrycks' form.
+
+    >>> import rushlight as torch
+    >>> torch.nn.functional.gelu(torch.tensor([-1., 2.]))
+    tensor([-0.1587,  1.9545])
+    """
+    if approximate not in ("none", "tanh"):
+        raise RuntimeError("approximate argument must be either none or tanh.")
+    return _gelu(input, approximate=approximate)
+
+
+@primitive(name="Silu")
+def _silu(x: Array) -> Array:
+    return kernels(x).silu(x)
+
+
+@_silu.derivative("x")
+def _silu_dx(grad: Tensor, x: Tensor) -> Tensor:
+    return _silu_backward(grad, x)
+
+
+@primitive(name="SiluBackward")
+def _silu_backward(g: Array, x: Array) -> Array:
+    return kernels(g).silu_grad(g, x)
+
+
+@_silu_backward.derivative("g")
+def _silu_backward_dg(grad: Tensor, x: Tensor) -> Tensor:
+    return _silu_backward(grad, x)
+
+
+@_silu_backward.derivative("x")
+def _silu_backward_dx(grad: Tensor, g: Tensor, x: Tensor) -> Tensor:
+    s = x.sigmoid()
+    return grad * g * s * (1 - s) * (2 + x * (1 - 2 * s))
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """`x · sigmoid(x)`, also called swish.
+
+    >>> import rushlight as torch
+    >>> torch.nn.functional.silu(torch.tensor([-1., 2.]))
+    tensor([-0.2689,  1.7616])
+    """
+    return _maybe_in_place(input, _silu(input), inplace, "silu_")
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """`x · tanh(softplus(x))`."""
+    return _maybe_in_place(input, input * tanh(softplus(input)), inplace, "mish_")
+
+
+# ---- soft and hard -------------------------------------------------------------------------
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """`log(1 + exp(beta · x)) / beta`; x itself where `beta · x > threshold`.
+
+    >>> import rushlight as torch
+    >>> torch.nn.functional.softplus(torch.tensor([0., 30.]))
+    tensor([ 0.6931, 30.0000])
+    """
+    scaled = input * beta
+    soft = scaled.clamp(max=threshold).exp().log1p() / beta
+    return where(scaled > threshold, input, soft)
+
+
+def softsign(input: Tensor) -> Tensor:
+    """`x / (1 + |x|)`."""
+    return input / (input.abs() + 1)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """`x ∓ lambd` outside `[-lambd, lambd]`, 0 inside."""
+    if lambd < 0:
+        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
+    outside = where(input > lambd, input - lambd, input * 0)
+    return where(input < -lambd, input + lambd, outside)
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """`x` outside `[-lambd, lambd]`, 0 inside."""
+    return input.masked_fill((input >= -lambd) & (input <= lambd), 0)
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """`x - tanh(x)`."""
+    return input - tanh(input)
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """`log(sigmoid(x))`, without overflow."""
+    return input.clamp(max=0) - (-input.abs()).exp().log1p()
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """`clamp(x + 3, 0, 6) / 6`; the slope at the bounds is 0."""
+    return _maybe_in_place(input, _hardtanh(input + 3, low=0.0, high=6.0) / 6, inplace,
+                           "hardsigmoid_")  # fmt: skip
+
+
+@primitive(name="Hardswish")
+def _hardswish(x: Array) -> Array:
+    k = kernels(x)
+    return k.div(k.mul(x, k.clamp(k.add(x, 3.0), 0.0, 6.0)), 6.0)
+
+
+@_hardswish.derivative("x")
+def _hardswish_dx(grad: Tensor, x: Tensor) -> Tensor:
+    """0 up to -3 (where the slope is the middle one below -3 only), `x/3 + 1/2` inside, 1 from 3."""
+    inside = where(x < 3, grad * (x / 3 + 0.5), grad)
+    return inside.masked_fill(x < -3, 0)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """`x · clamp(x + 3, 0, 6) / 6`."""
+    return _maybe_in_place(input, _hardswish(input), inplace, "hardswish_")
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """The first half of `dim` times the sigmoid of the second."""
+    if input._array.ndim == 0:
+        raise RuntimeError("glu does not support 0-dimensional tensors")
+    size = input.size(dim)
+    if size % 2:
+        raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {size}")
+    a, b = input.split(size // 2, dim)
+    return a * sigmoid(b)
+
+
+class ActivationMethods:
+    """Activations as methods of `Tensor`."""
+
+    def relu(self: Any) -> Any:
+        """`max(self, 0)`."""
+        return relu(self)
+
+    relu_ = in_place(relu, _relu)
+
+    def prelu(self: Any, weight: Any) -> Any:
+        """`self` where positive, else `weight · self`."""
+        return prelu(self, weight)
+
+    def hardshrink(self: Any, lambd: float = 0.5) -> Any:
+        """`self` outside `[-lambd, lambd]`, 0 inside."""
+        return hardshrink(self, lambd)

@@ -1,0 +1,253 @@
+"""What all op files share: promotion of operands, dimensions, `out=` and in-place forms."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import dtypes
+from ..autograd.grad_mode import state
+from ..autograd.inplace import bump_version, check_in_place, overwrite
+from ..autograd.variable import TensorBase
+from ..backends import kernels
+from ..backends.arrays import is_array
+from ..dtypes import Category, dtype, from_numpy_dtype, number_dtype, promote_types
+from ..types_ import Array
+
+__all__ = [
+    "OPERANDS", "as_float", "cast", "check_tensor", "dtype_of", "in_place", "match", "wrap_dim",
+    "wrap_dims", "write_out",
+]  # fmt: skip
+
+NUMBERS = frozenset((int, float, bool, complex))
+OPERANDS = (TensorBase, int, float, complex)  # what stands beside a tensor in `x + y`
+_FRACTIONAL = "fV"  # array kinds of floating-point numbers (V: ml_dtypes)
+
+
+def dtype_of(array: Array) -> dtype:
+    """The dtype of an array."""
+    return from_numpy_dtype(array.dtype)
+
+
+def cast(x: Array, to: dtype) -> Array:
+    """`x` as an array of type `to`; `x` itself if it is one already."""
+    return x if x.dtype == to.numpy else kernels(x).cast(x, to.numpy)
+
+
+def as_float(x: Array) -> Array:
+    """`x`, or its float form (of the default dtype) if it holds integers or bools."""
+    return x if x.dtype.kind in "fcV" else cast(x, dtypes.get_default_dtype())
+
+
+def match(x: Any, y: Any) -> tuple[Any, Any]:
+    """Both operands of a binary operation in their common dtype.
+
+    A Python number stays a number: it joins the array's dtype, and raises only its category. A
+    0-dim array likewise raises only the category of an array with dimensions.
+    """
+    if type(y) in NUMBERS:
+        return _match_number(x, y)
+    if type(x) in NUMBERS:
+        y, x = _match_number(y, x)
+        return x, y
+    if x.dtype == y.dtype:
+        return x, y
+    to = common_dtype(x, y)
+    return cast(x, to), cast(y, to)
+
+
+def _match_number(x: Array, y: Any) -> tuple[Array, Any]:
+    kind = x.dtype.kind
+    number = type(y)
+    if kind in _FRACTIONAL:
+        return (x, y) if number is not complex else (cast(x, dtype_of(x).to_complex()), y)
+    if kind == "c":
+        return x, y
+    if number is float or number is complex:
+        return cast(x, number_dtype(y)), y
+    if kind == "b":
+        return (x, y) if number is bool else (cast(x, dtypes.int64), y)
+    return x, _wrap_integer(int(y), x.dtype)
+
+
+def _wrap_integer(value: int, numpy_dtype: Any) -> int:
+    """`value` reduced to the range of an integer type, as a C conversion does."""
+    bits = numpy_dtype.itemsize * 8
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if numpy_dtype.kind == "i" and value >> (bits - 1) else value
+
+
+def common_dtype(*operands: Any) -> dtype:
+    """The result dtype of arrays and numbers (PyTorch's `result_type`)."""
+    best: list[dtype | None] = [None, None, None]  # with dimensions, 0-dim, numbers
+    for x in operands:
+        if is_array(x):
+            rank, d = (0 if x.ndim else 1), dtype_of(x)
+        else:
+            rank, d = 2, number_dtype(x)
+        found = best[rank]
+        best[rank] = d if found is None else promote_types(found, d)
+    result: dtype | None = None
+    for d2 in best:
+        if result is None:
+            result = d2
+        elif d2 is not None and d2.category > result.category:
+            result = _raise_category(result, d2)
+    assert result is not None
+    return result
+
+
+def _raise_category(low: dtype, high: dtype) -> dtype:
+    """The dtype of `high`'s category; of complex, with `low`'s precision if it has one."""
+    if high.is_complex and low.category is Category.FLOATING:
+        return low.to_complex()
+    return high
+
+
+def check_tensor(value: Any, op: str, argument: str = "input", position: int = 1) -> None:
+    """TypeError, worded as PyTorch's, unless `value` is a tensor."""
+    if not isinstance(value, TensorBase):
+        raise TypeError(
+            f"{op}(): argument '{argument}' (position {position}) must be Tensor, not "
+            f"{type(value).__name__}"
+        )
+
+
+def wrap_dim(dim: int, ndim: int) -> int:
+    """`dim` as a non-negative number; IndexError if it is out of range. 0-dim counts as 1-dim."""
+    size = ndim or 1
+    if -size <= dim < size:
+        return dim % size
+    raise IndexError(
+        f"Dimension out of range (expected to be in range of [{-size}, {size - 1}], but got {dim})"
+    )
+
+
+def wrap_dims(dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...] | None:
+    """Several dims as sorted non-negative numbers; None (all of them) for None or no dims."""
+    if dim is None:
+        return None
+    if isinstance(dim, int):
+        return (wrap_dim(dim, ndim),) if ndim else wrap_dim(dim, 0) * 0 or ()
+    if len(dim) == 0:
+        return None
+    wrapped = tuple(wrap_dim(int(d), ndim) for d in dim)
+    if len(set(wrapped)) != len(wrapped):
+        first = next(d for i, d in enumerate(wrapped) if d in wrapped[:i])
+        raise RuntimeError(f"dim {first} appears multiple times in the list of dims")
+    return tuple(sorted(wrapped)) if ndim else ()
+
+
+def write_out(out: Any, result: Any, op: str = "") -> Any:
+    """Stores `result` in the tensor given as `out=`, resizing it if need be, and returns it."""
+    if isinstance(result, tuple):
+        if len(out) != len(result):
+            raise TypeError(f"{op}(): expected {len(result)} tensors in out=, got {len(out)}")
+        pairs = [write_out(o, r, op) for o, r in zip(out, result)]
+        make = getattr(type(result), "_make", tuple)
+        return make(pairs)
+    if result._requires_grad or (out._requires_grad and state.enabled):
+        raise RuntimeError(
+            f"{op}(): functions with out=... arguments don't support automatic differentiation, "
+            "but one of the arguments requires grad."
+        )
+    source, wanted = dtype_of(result._array), dtype_of(out._array)
+    if source is not wanted and not dtypes.can_cast(source, wanted):
+        raise RuntimeError(
+            f"result type {_type_name(source)} can't be cast to the desired output type "
+            f"{_type_name(wanted)}"
+        )
+    if out._array.shape != result._array.shape:
+        if out._array.size:
+            warnings.warn(
+                f"An output with one or more elements was resized since it had shape "
+                f"{list(out._array.shape)}, which does not match the required output shape "
+                f"{list(result._array.shape)}.", stacklevel=3,
+            )  # fmt: skip
+        out._array = kernels(result._array).empty(result._array.shape, out._array.dtype)
+        out._storage = None
+    array = cast(result._array, wanted)
+    out._array[...] = array
+    bump_version(out, op)
+    return out
+
+
+_NAMES = {
+    "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int",
+    "int64": "Long", "float16": "Half", "bfloat16": "BFloat16", "float32": "Float",
+    "float64": "Double", "complex64": "ComplexFloat", "complex128": "ComplexDouble",
+}  # fmt: skip
+
+
+def _type_name(d: dtype) -> str:
+    """PyTorch's old name of a dtype, which its messages use (`Float`, `Long`)."""
+    return _NAMES.get(d.name, d.name)
+
+
+type_name = _type_name
+
+
+def check_result_type(tensor: Any, result: Any) -> None:
+    """RuntimeError if values of `result`'s dtype may not be stored in `tensor`."""
+    source, wanted = result._array.dtype, tensor._array.dtype
+    if source != wanted:
+        a, b = from_numpy_dtype(source), from_numpy_dtype(wanted)
+        if not dtypes.can_cast(a, b):
+            raise RuntimeError(
+                f"result type {_type_name(a)} can't be cast to the desired output type "
+                f"{_type_name(b)}"
+            )
+
+
+def in_place(function: Callable[..., Any], op: Any = None) -> Callable[..., Any]:
+    """The trailing-underscore method of a public function: `relu_ = in_place(relu)`.
+
+    The result is computed out of place and then takes over the tensor's memory and history. `op`
+    names a primitive whose forward takes `out=`: when nothing is recorded and the dtypes agree, it
+    writes straight into the tensor.
+    """
+    name = function.__name__ + "_"
+
+    @functools.wraps(function)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if op is not None and _can_write_directly(self, args):
+            operands = [a._array if isinstance(a, TensorBase) else a for a in args]
+            op.forward(self._array, *operands, out=self._array, **kwargs)
+            bump_version(self, name)
+            return self
+        check_in_place(self)
+        result = function(self, *args, **kwargs)
+        check_result_type(self, result)
+        return overwrite(self, result, name)
+
+    method.__name__ = name
+    method.__qualname__ = f"Tensor.{name}"
+    method.__doc__ = f"In-place version of :func:`{function.__name__}`."
+    return method
+
+
+def _can_write_directly(self: Any, args: tuple[Any, ...]) -> bool:
+    """Whether an elementwise kernel may write its result over `self` while it reads."""
+    if state.enabled and self.requires_grad:
+        return False
+    array = self._array
+    if not array.flags.c_contiguous or not array.flags.writeable:
+        return False
+    for a in args:
+        if isinstance(a, TensorBase):
+            other = a._array
+            if other.dtype != array.dtype or (a._requires_grad and state.enabled):
+                return False
+            if other.shape != array.shape:
+                if other.ndim > array.ndim or other.size >= array.size:
+                    return False
+            if a is not self and a._storage is not None and a._storage is self._storage:
+                return False
+        elif type(a) is float:
+            if array.dtype.kind not in "fcV":
+                return False
+        elif type(a) is not int or array.dtype.kind not in "fcVi":
+            return False
+    return True

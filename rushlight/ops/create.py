@@ -1,0 +1,610 @@
+"""Making tensors: from data, from NumPy, filled, evenly spaced."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import dtypes
+from ..autograd.variable import TensorBase, wrap
+from ..backends import kernels
+from ..device import CPU, device as Device
+from ..dtypes import dtype as DType
+from ..dtypes import from_numpy_dtype, number_dtype, promote_types
+from .shape import _sizes
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = [
+    "tensor", "as_tensor", "asarray", "from_numpy", "frombuffer", "scalar_tensor", "empty", "zeros",
+    "ones", "full", "empty_like", "zeros_like", "ones_like", "full_like", "empty_strided", "arange",
+    "range", "linspace", "logspace", "eye", "complex", "polar", "tril_indices", "triu_indices",
+    "resolve_device", "CreateMethods",
+]  # fmt: skip
+
+# Host memory is NumPy's whatever the device: this file is where Python data becomes arrays.
+_host = kernels(np.empty(0))
+
+
+def resolve_device(device: Any) -> Device:
+    """The device that an argument names; an error of PyTorch's class if it is not there."""
+    if device is None:
+        return CPU
+    d = Device(device)
+    if d.type == "cpu":
+        return d
+    if d.type == "cuda":
+        from ..cuda import _require_device
+
+        _require_device(d)
+    raise NotImplementedError(
+        f"[device] tensors on device type '{d.type}' are not in rushlight yet; use 'cpu'"
+    )
+
+
+def _finish(array: Any, requires_grad: bool, device: Any = None) -> Any:
+    if device is not None:
+        resolve_device(device)
+    result = wrap(array)
+    if requires_grad:
+        result.requires_grad_(True)
+    return result
+
+
+# ---- from data -----------------------------------------------------------------------------
+
+
+def tensor(data: Any, *, dtype: DType | None = None, device: Any = None,
+           requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """A new tensor with a copy of `data`: a number, nested sequences, an array.
+
+    Ints become int64, floats the default dtype, bools bool, unless `dtype` says otherwise.
+
+    >>> import rushlight as torch
+    >>> torch.tensor([[1, 2], [3, 4]])
+    tensor([[1, 2],
+            [3, 4]])
+    """
+    if isinstance(data, TensorBase):
+        import warnings
+
+        warnings.warn(
+            "To copy construct from a tensor, it is recommended to use "
+            "sourceTensor.detach().clone() or sourceTensor.detach().clone().requires_grad_(True), "
+            "rather than torch.tensor(sourceTensor).", stacklevel=2,
+        )  # fmt: skip
+    return _finish(to_array(data, dtype, copy=True), requires_grad, device)
+
+
+def to_array(data: Any, dtype: DType | None = None, copy: bool = True) -> Any:
+    """Python data as a NumPy array of the dtype that PyTorch would give it."""
+    kind = type(data)
+    if kind is float or kind is int or kind is bool or kind is complex_type:
+        to = number_dtype(data) if dtype is None else dtype
+        return _number_array(data, to)
+    if isinstance(data, TensorBase):
+        array = data._array
+    elif isinstance(data, (np.ndarray, np.generic)):
+        array = np.asarray(data)
+        from_numpy_dtype(array.dtype)
+    elif hasattr(data, "__array_interface__") or hasattr(data, "__array__"):
+        array = np.asarray(data)
+    else:
+        return _sequence_array(data, dtype)
+    if dtype is not None and array.dtype != dtype.numpy:
+        return _host.cast(array, dtype.numpy)
+    return array.copy("C") if copy else array
+
+
+complex_type = builtins.complex
+
+
+def _number_array(value: Any, to: DType) -> Any:
+    if to.category is dtypes.Category.INTEGER and isinstance(value, int):
+        limits = np.iinfo(to.numpy)
+        if not limits.min <= value <= limits.max:
+            raise RuntimeError(
+                f"value cannot be converted to type {to.name} without overflow"
+                if to is not dtypes.int64 else "Overflow when unpacking long long"
+            )  # fmt: skip
+    if isinstance(value, complex_type) and not to.is_complex:
+        raise RuntimeError(f"value cannot be converted to type {to.name} without overflow")
+    if isinstance(value, float) and to.category is dtypes.Category.INTEGER:
+        value = int(value)
+    with np.errstate(all="ignore"):
+        return np.array(value, to.numpy)
+
+
+def _sequence_array(data: Any, dtype: DType | None) -> Any:
+    """Nested sequences of numbers, strings refused, ragged ones named."""
+    flat: list[Any] = []
+    shape = _flatten_into(data, flat, ())
+    if flat and (isinstance(flat[0], TensorBase) or any(isinstance(v, TensorBase) for v in flat)):
+        flat = [v.item() if isinstance(v, TensorBase) else v for v in flat]
+    to = dtype
+    if to is None:
+        to = _dtype_of_numbers(flat)
+    if to.category is dtypes.Category.INTEGER and any(isinstance(v, float) for v in flat):
+        flat = [int(v) for v in flat]
+    try:
+        with np.errstate(all="ignore"):
+            return np.array(flat, to.numpy).reshape(shape)
+    except OverflowError:
+        raise RuntimeError("Overflow when unpacking long long" if to is dtypes.int64 else
+                           f"value cannot be converted to type {to.name} without overflow") from None
+
+
+def _dtype_of_numbers(values: list[Any]) -> DType:
+    kinds = {type(v) for v in values}
+    if not kinds:
+        return dtypes.get_default_dtype()
+    result: DType | None = None
+    for kind in kinds:
+        if kind in (bool, int, float, complex_type):
+            d = number_dtype(kind())
+        else:
+            sample = next(v for v in values if type(v) is kind)
+            if isinstance(sample, np.generic):
+                d = from_numpy_dtype(sample.dtype)
+            else:
+                d = number_dtype(sample)
+        result = d if result is None else promote_types(result, d)
+    assert result is not None
+    return result
+
+
+def _flatten_into(data: Any, flat: list[Any], path: tuple[int, ...]) -> tuple[int, ...]:
+    """Appends the numbers in `data` to `flat` and returns the shape."""
+    if isinstance(data, TensorBase):
+        if data._array.ndim == 0:
+            flat.append(data.item())
+            return ()
+        data = data.tolist()
+    elif isinstance(data, np.ndarray):
+        if data.ndim == 0:
+            flat.append(data[()])
+            return ()
+        flat.extend(data.reshape(-1))
+        return tuple(data.shape)
+    elif isinstance(data, (bool, int, float, complex_type, np.generic)):
+        flat.append(data)
+        return ()
+    elif isinstance(data, (str, bytes)):
+        raise ValueError(f"too many dimensions '{type(data).__name__}'") if path else TypeError(
+            f"new(): invalid data type '{type(data).__name__}'")
+    if not isinstance(data, Sequence) and not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
+        if hasattr(data, "__float__") or hasattr(data, "__index__"):
+            flat.append(float(data) if hasattr(data, "__float__") else data.__index__())
+            return ()
+        raise RuntimeError(f"Could not infer dtype of {type(data).__name__}")
+    if not len(data):
+        return (0,)
+    first = data[0]
+    if isinstance(first, (int, float)) and all(type(v) is type(first) for v in data):
+        flat.extend(data)  # the common case, a row of plain numbers
+        return (len(data),)
+    shapes = [_flatten_into(item, flat, (*path, i)) for i, item in enumerate(data)]
+    for i, shape in enumerate(shapes):
+        if shape != shapes[0]:
+            want = shapes[0][0] if shapes[0] else "a number"
+            got = shape[0] if shape else "a number"
+            raise ValueError(
+                f"expected sequence of length {want} at dim {len(path) + 1} (got {got})"
+            )
+    return (len(data), *shapes[0])
+
+
+def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tensor:
+    """A tensor of `data`, sharing its memory if it is an array or tensor of that dtype already.
+
+    >>> import rushlight as torch
+    >>> torch.as_tensor([1., 2.])
+    tensor([1., 2.])
+    """
+    if isinstance(data, TensorBase):
+        return data if dtype is None else data.to(dtype)  # type: ignore[attr-defined,no-any-return]
+    if isinstance(data, np.ndarray) and (dtype is None or data.dtype == dtype.numpy):
+        return from_numpy(data)
+    return _finish(to_array(data, dtype, copy=False), False, device)
+
+
+def asarray(obj: Any, *, dtype: DType | None = None, device: Any = None, copy: bool | None = None,
+            requires_grad: bool = False) -> Tensor:  # fmt: skip
+    """A tensor of an array, buffer, tensor or sequence; shares memory unless `copy` is True."""
+    if copy:
+        result = _finish(to_array(obj, dtype, copy=True), False, device)
+    elif isinstance(obj, (bytes, bytearray, memoryview)):
+        result = frombuffer(obj, dtype=dtype or dtypes.get_default_dtype())
+    else:
+        result = as_tensor(obj, dtype, device)
+        if copy is False and dtype is not None and isinstance(obj, (TensorBase, np.ndarray)):
+            if obj.dtype not in (dtype, dtype.numpy):
+                raise ValueError("can't alias memory: the dtype differs and copy=False")
+    if requires_grad:
+        result = result.detach().requires_grad_(True)
+    return result
+
+
+def from_numpy(ndarray: Any) -> Tensor:
+    """A tensor that shares memory with a NumPy array: a change of one changes the other.
+
+    TypeError for what is no array or has a type that tensors do not have; ValueError for negative
+    strides.
+
+    >>> import numpy as np, rushlight as torch
+    >>> a = np.zeros(2); t = torch.from_numpy(a); a[0] = 1; t
+    tensor([1., 0.], dtype=torch.float64)
+    """
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    from_numpy_dtype(ndarray.dtype)
+    if any(s < 0 for s in ndarray.strides):
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative "
+            "strides are not currently supported. (You can probably work around this by making a "
+            "copy of your array  with array.copy().) "
+        )
+    if not ndarray.flags.writeable:
+        import warnings
+
+        warnings.warn(
+            "The given NumPy array is not writable, and tensors that share its memory refuse to be "
+            "changed in place; pass array.copy() to get a writable tensor", stacklevel=2,
+        )  # fmt: skip
+    return wrap(np.asarray(ndarray))
+
+
+def frombuffer(buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0,
+               requires_grad: bool = False) -> Tensor:  # fmt: skip
+    """A 1-dim tensor over the memory of a Python buffer (bytes, bytearray, mmap …)."""
+    length = memoryview(buffer).nbytes
+    if length == 0 or count == 0:
+        raise ValueError(f"both buffer length ({length}) and count ({count}) must not be 0")
+    if not 0 <= offset < length:
+        raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer "
+                         f"length ({length} bytes) minus 1")
+    rest = length - offset
+    if count < 0 and rest % dtype.itemsize:
+        raise ValueError(f"buffer length ({rest} bytes) after offset ({offset} bytes) must be a "
+                         f"multiple of element size ({dtype.itemsize})")
+    if count > 0 and count * dtype.itemsize > rest:
+        raise ValueError(f"requested buffer length ({count} * {dtype.itemsize} bytes) after offset "
+                         f"({offset} bytes) must not be greater than actual buffer length "
+                         f"({length} bytes)")
+    return _finish(np.frombuffer(buffer, dtype.numpy, count, offset), requires_grad)
+
+
+def scalar_tensor(s: Any, *, dtype: DType | None = None, device: Any = None) -> Tensor:
+    """A 0-dim tensor of the default dtype."""
+    return tensor(s, dtype=dtype or dtypes.get_default_dtype(), device=device)
+
+
+# ---- filled --------------------------------------------------------------------------------
+
+
+def _new(kernel: Any, size: Any, dtype: DType | None, device: Any, requires_grad: bool,
+         out: Any) -> Any:  # fmt: skip
+    shape = _sizes(size) if size else ()
+    if any(s < 0 for s in shape):
+        raise RuntimeError(f"Trying to create tensor with negative dimension "
+                           f"{next(s for s in shape if s < 0)}: {list(shape)}")
+    d = dtypes._default_dtype if dtype is None else dtype
+    if out is not None:
+        from .common import write_out
+
+        return write_out(out, wrap(kernel(shape, out._array.dtype)))
+    array = kernel(shape, d.numpy)
+    if device is None and not requires_grad:
+        return wrap(array)
+    return _finish(array, requires_grad, device)
+
+
+def _ones_kernel(shape: Any, dtype: Any) -> Any:
+    return _host.full(shape, 1, dtype)
+
+
+def empty(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False,
+          out: Tensor | None = None, layout: Any = None, pin_memory: bool = False,
+          memory_format: Any = None) -> Tensor:  # fmt: skip
+    """A tensor whose elements are not set.
+
+    >>> import rushlight as torch
+    >>> torch.empty(2, 3).shape
+    torch.Size([2, 3])
+    """
+    return _new(_host.empty, size, dtype, device, requires_grad, out)
+
+
+def zeros(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False,
+          out: Tensor | None = None, layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """A tensor of zeros.
+
+    >>> import rushlight as torch
+    >>> torch.zeros(2, dtype=torch.long)
+    tensor([0, 0])
+    """
+    return _new(_host.zeros, size, dtype, device, requires_grad, out)
+
+
+def ones(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False,
+         out: Tensor | None = None, layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """A tensor of ones.
+
+    >>> import rushlight as torch
+    >>> torch.ones(2, 2)
+    tensor([[1., 1.],
+            [1., 1.]])
+    """
+    return _new(_ones_kernel, size, dtype, device, requires_grad, out)
+
+
+def full(size: Any, fill_value: Any, *, dtype: DType | None = None, device: Any = None,
+         requires_grad: bool = False, out: Tensor | None = None, layout: Any = None,
+         pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """A tensor in which every element is `fill_value`, whose type gives the dtype.
+
+    >>> import rushlight as torch
+    >>> torch.full((2,), 7)
+    tensor([7, 7])
+    """
+    if isinstance(fill_value, TensorBase):
+        fill_value = fill_value.item()  # type: ignore[attr-defined]
+    d = number_dtype(fill_value) if dtype is None else dtype
+    shape = _sizes((tuple(size) if not isinstance(size, int) else size,))
+    if out is not None:
+        from .common import write_out
+
+        return write_out(out, wrap(_host.full(shape, fill_value, out._array.dtype)))
+    return _finish(_host.full(shape, fill_value, d.numpy), requires_grad, device)
+
+
+def _like(kernel: Any, input: Any, dtype: DType | None, device: Any, requires_grad: bool) -> Any:
+    array = input._array
+    result = kernel(array.shape, array.dtype if dtype is None else dtype.numpy)
+    if not array.flags.c_contiguous and array.ndim > 1 and _is_dense(array):
+        result = _same_layout(result, array)
+    return _finish(result, requires_grad, device)
+
+
+def _is_dense(array: Any) -> bool:
+    """Whether the elements fill their memory without gaps or overlaps, in some order of dims."""
+    order = sorted(_plain_range(array.ndim), key=lambda i: (array.strides[i], array.shape[i]))
+    expected = array.itemsize
+    for i in order:
+        if array.shape[i] != 1:
+            if array.strides[i] != expected:
+                return False
+            expected *= array.shape[i]
+    return True
+
+
+_plain_range = builtins.range
+
+
+def _same_layout(result: Any, like: Any) -> Any:
+    """`result` (contiguous, constant) with its dims ordered in memory as those of `like`."""
+    order = sorted(_plain_range(like.ndim), key=lambda i: -like.strides[i])
+    back = sorted(_plain_range(like.ndim), key=order.__getitem__)
+    return result.reshape([like.shape[i] for i in order]).transpose(back)
+
+
+def empty_like(input: Tensor, *, dtype: DType | None = None, device: Any = None,
+               requires_grad: bool = False, layout: Any = None, pin_memory: bool = False,
+               memory_format: Any = None) -> Tensor:  # fmt: skip
+    """An unset tensor of the shape and dtype of `input`."""
+    return _like(kernels(input._array).empty, input, dtype, device, requires_grad)
+
+
+def zeros_like(input: Tensor, *, dtype: DType | None = None, device: Any = None,
+               requires_grad: bool = False, layout: Any = None, pin_memory: bool = False,
+               memory_format: Any = None) -> Tensor:  # fmt: skip
+    """Zeros of the shape and dtype of `input`.
+
+    >>> import rushlight as torch
+    >>> torch.zeros_like(torch.tensor([1, 2]))
+    tensor([0, 0])
+    """
+    return _like(kernels(input._array).zeros, input, dtype, device, requires_grad)
+
+
+def ones_like(input: Tensor, *, dtype: DType | None = None, device: Any = None,
+              requires_grad: bool = False, layout: Any = None, pin_memory: bool = False,
+              memory_format: Any = None) -> Tensor:  # fmt: skip
+    """Ones of the shape and dtype of `input`."""
+    return _like(_ones_kernel, input, dtype, device, requires_grad)
+
+
+def full_like(input: Tensor, fill_value: Any, *, dtype: DType | None = None, device: Any = None,
+              requires_grad: bool = False, layout: Any = None, pin_memory: bool = False,
+              memory_format: Any = None) -> Tensor:  # fmt: skip
+    """`fill_value` in the shape and dtype of `input`."""
+    k = kernels(input._array)
+    return _like(lambda s, d: k.full(s, fill_value, d), input, dtype, device, requires_grad)
+
+
+def empty_strided(size: Any, stride: Any, *, dtype: DType | None = None, device: Any = None,
+                  requires_grad: bool = False, layout: Any = None,
+                  pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """An unset tensor with the given strides (in elements)."""
+    d = dtypes.get_default_dtype() if dtype is None else dtype
+    length = 1 + sum((n - 1) * s for n, s in zip(size, stride)) if math.prod(size) else 0
+    memory = _host.empty((length,), d.numpy)
+    array = _host.as_strided(memory, tuple(size), [s * d.itemsize for s in stride])
+    return _finish(array, requires_grad, device)
+
+
+# ---- evenly spaced -------------------------------------------------------------------------
+
+
+def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: DType | None = None,
+           device: Any = None, requires_grad: bool = False, out: Tensor | None = None,
+           layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """`start, start + step, …` below `end`; with one argument, `0 … start - 1`.
+
+    >>> import rushlight as torch
+    >>> torch.arange(1, 2.5, 0.5)
+    tensor([1.0000, 1.5000, 2.0000])
+    """
+    if end is None:
+        start, end = 0, start
+    start, end, step = (v.item() if isinstance(v, TensorBase) else v for v in (start, end, step))  # type: ignore[attr-defined]
+    if dtype is None:
+        numbers = (start, end, step)
+        whole = all(isinstance(v, (int, np.integer)) for v in numbers)
+        dtype = dtypes.int64 if whole else dtypes.get_default_dtype()
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (end - start) / step < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    whole = isinstance(start, int) and isinstance(end, int) and isinstance(step, int)
+    count = -((start - end) // step) if whole else math.ceil((end - start) / step)
+    result = _finish(_host.arange(start, step, max(count, 0), dtype.numpy), requires_grad, device)
+    if out is not None:
+        from .common import write_out
+
+        return write_out(out, result)
+    return result
+
+
+def range(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: DType | None = None) -> Tensor:
+    """As `arange`, but `end` is included. Deprecated in PyTorch, too."""
+    if end is None:
+        start, end = 0, start
+    dtype = dtypes.get_default_dtype() if dtype is None else dtype
+    count = math.floor((end - start) / step) + 1
+    return wrap(_host.arange(start, step, count, dtype.numpy))
+
+
+def linspace(start: Any, end: Any, steps: int, *, dtype: DType | None = None, device: Any = None,
+             requires_grad: bool = False, out: Tensor | None = None, layout: Any = None,
+             pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """`steps` numbers from `start` to `end`, both included.
+
+    >>> import rushlight as torch
+    >>> torch.linspace(0, 1, 5)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
+    """
+    start, end = (v.item() if isinstance(v, TensorBase) else v for v in (start, end))  # type: ignore[attr-defined]
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    if dtype is None:
+        dtype = dtypes.get_default_dtype()
+        if isinstance(start, complex_type) or isinstance(end, complex_type):
+            dtype = dtype.to_complex()
+    result = _finish(_host.linspace(start, end, steps, dtype.numpy), requires_grad, device)
+    if out is not None:
+        from .common import write_out
+
+        return write_out(out, result)
+    return result
+
+
+def logspace(start: float, end: float, steps: int, base: float = 10.0, *,
+             dtype: DType | None = None, device: Any = None,
+             requires_grad: bool = False) -> Tensor:  # fmt: skip
+    """`base` to the powers of `linspace(start, end, steps)`."""
+    dtype = dtypes.get_default_dtype() if dtype is None else dtype
+    powers = linspace(start, end, steps, dtype=dtypes.float64)
+    result = (base**powers).to(dtype)
+    return result.requires_grad_(True) if requires_grad else result
+
+
+def eye(n: int, m: int | None = None, *, dtype: DType | None = None, device: Any = None,
+        requires_grad: bool = False, out: Tensor | None = None) -> Tensor:  # fmt: skip
+    """The identity matrix, `n × m` (`m` is `n` unless given).
+
+    >>> import rushlight as torch
+    >>> torch.eye(2)
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    if n < 0 or (m is not None and m < 0):
+        raise RuntimeError(f"n must be greater or equal to 0, got {n}")
+    d = dtypes.get_default_dtype() if dtype is None else dtype
+    result = _finish(_host.eye(n, n if m is None else m, d.numpy), requires_grad, device)
+    if out is not None:
+        from .common import write_out
+
+        return write_out(out, result)
+    return result
+
+
+def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """`real + i · imag`.
+
+    >>> import rushlight as torch
+    >>> torch.complex(torch.tensor([1.]), torch.tensor([2.]))
+    tensor([1.+2.j])
+    """
+    if real._array.dtype != imag._array.dtype:
+        raise RuntimeError("Expected object of scalar type "
+                           f"{real.dtype} but got scalar type {imag.dtype} for second argument")
+    if real._array.dtype.kind != "f":
+        raise RuntimeError("Expected both inputs to be Half, Float or Double tensors but got "
+                           f"{real.dtype} and {imag.dtype}")
+    return real + imag * 1j
+
+
+def polar(abs: Tensor, angle: Tensor) -> Tensor:
+    """The complex numbers with the given size and angle."""
+    return complex(abs * angle.cos(), abs * angle.sin())
+
+
+def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
+    """The row and column indices of the elements on and below a diagonal, `(2, count)`."""
+    return wrap(_host.nonzero(_host.tri_mask(row, col, offset)).T.copy())
+
+
+def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
+    """The row and column indices of the elements on and above a diagonal, `(2, count)`."""
+    return wrap(_host.nonzero(~_host.tri_mask(row, col, offset - 1)).T.copy())
+
+
+class CreateMethods:
+    """`new_…`: tensors of the same dtype and device."""
+
+    def new_tensor(self: Any, data: Any, *, dtype: Any = "same", device: Any = None,
+                   requires_grad: bool = False) -> Any:  # fmt: skip
+        """A tensor of `data` with this tensor's dtype unless given (None: inferred)."""
+        to = self.dtype if isinstance(dtype, str) else dtype
+        return _finish(to_array(data, to), requires_grad, device)
+
+    def new_empty(self: Any, *size: Any, dtype: Any = None, device: Any = None,
+                  requires_grad: bool = False, layout: Any = None,
+                  pin_memory: bool = False) -> Any:  # fmt: skip
+        """An unset tensor of this dtype."""
+        d = self._array.dtype if dtype is None else dtype.numpy
+        return _finish(kernels(self._array).empty(_sizes(size), d), requires_grad, device)
+
+    def new_zeros(self: Any, *size: Any, dtype: Any = None, device: Any = None,
+                  requires_grad: bool = False, layout: Any = None,
+                  pin_memory: bool = False) -> Any:  # fmt: skip
+        """Zeros of this dtype."""
+        d = self._array.dtype if dtype is None else dtype.numpy
+        return _finish(kernels(self._array).zeros(_sizes(size), d), requires_grad, device)
+
+    def new_ones(self: Any, *size: Any, dtype: Any = None, device: Any = None,
+                 requires_grad: bool = False, layout: Any = None,
+                 pin_memory: bool = False) -> Any:  # fmt: skip
+        """Ones of this dtype."""
+        d = self._array.dtype if dtype is None else dtype.numpy
+        return _finish(kernels(self._array).full(_sizes(size), 1, d), requires_grad, device)
+
+    def new_full(self: Any, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None,
+                 requires_grad: bool = False, layout: Any = None,
+                 pin_memory: bool = False) -> Any:  # fmt: skip
+        """`fill_value` everywhere, in this dtype."""
+        d = self._array.dtype if dtype is None else dtype.numpy
+        array = kernels(self._array).full(_sizes((tuple(size),)), fill_value, d)
+        return _finish(array, requires_grad, device)
+
+    def new_empty_strided(self: Any, size: Any, stride: Any, *, dtype: Any = None,
+                          device: Any = None, requires_grad: bool = False) -> Any:  # fmt: skip
+        """An unset tensor of this dtype with the given strides."""
+        return empty_strided(size, stride, dtype=dtype or self.dtype, device=device,
+                             requires_grad=requires_grad)  # fmt: skip

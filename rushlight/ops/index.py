@@ -1,0 +1,775 @@
+"""Indexing: `x[…]`, `x[…] = y`, and picking by index tensors and masks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .. import dtypes
+from ..autograd.inplace import check_in_place, overwrite
+from ..autograd.primitive import primitive
+from ..autograd.variable import TensorBase, wrap
+from ..backends import kernels
+from ..backends.arrays import is_array
+from ..types_ import Array, Number, Shape
+from .common import NUMBERS, cast, dtype_of, in_place, wrap_dim, write_out
+from .shape import _select, _unsqueeze, broadcast_shapes, cat, expand, slice_dim
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = [
+    "gather", "scatter", "scatter_add", "index_select", "index_add", "index_copy", "index_fill",
+    "index_put", "masked_fill", "masked_select", "masked_scatter", "take", "take_along_dim", "put",
+    "nonzero", "argwhere", "IndexMethods",
+]  # fmt: skip
+
+
+# ---- x[...] --------------------------------------------------------------------------------
+
+
+def getitem(input: Tensor, index: Any) -> Tensor:
+    """`input[index]`: ints, slices, None and `...` give views; index tensors and masks, copies."""
+    kind = type(index)
+    if kind is int and input._array.ndim:
+        size = input._array.shape[0]
+        if not -size <= index < size:
+            raise IndexError(f"index {index} is out of bounds for dimension 0 with size {size}")
+        return _select(input, dim=0, index=index % size)
+    if kind is slice and input._array.ndim:
+        return slice_dim(input, 0, _plain(index.start), _plain(index.stop), _plain(index.step) or 1)
+    items = index if kind is tuple else (index,)
+    view, advanced = _basic(input, items)
+    if not advanced:
+        return view if view is not input else _alias(input)
+    return _index(view, *[a for a in advanced if a is not None],
+                  places=tuple(i for i, a in enumerate(advanced) if a is not None))  # fmt: skip
+
+
+@primitive(name="Alias", view=True)
+def _alias(x: Array) -> Array:
+    return x.view()
+
+
+@_alias.derivative("x")
+def _alias_dx(grad: Tensor) -> Tensor:
+    return grad
+
+
+def _plain(value: Any) -> Any:
+    """A slice bound as an int or None."""
+    return value if value is None or type(value) is int else value.__index__()
+
+
+def _basic(input: Tensor, items: tuple[Any, ...]) -> tuple[Any, list[Any]]:
+    """Applies the view part of an index; returns the view and the index tensors per dim."""
+    items = _expand_ellipsis(input, items)
+    view: Any = input
+    dim = 0
+    advanced: list[Any] = []
+    for item in items:
+        if isinstance(item, bool):
+            view = _unsqueeze(view, dim=dim)
+            advanced.append(wrap(kernels(view._array).full((int(item),), 0, dtypes.int64.numpy)))
+            dim += 1
+        elif isinstance(item, int) or (isinstance(item, TensorBase) and _is_scalar_index(item)):
+            view = _select_item(view, dim, int(item))
+        elif item is None:
+            view = _unsqueeze(view, dim=dim)
+            advanced.append(None)
+            dim += 1
+        elif isinstance(item, slice):
+            view = _slice_item(view, dim, item)
+            advanced.append(None)
+            dim += 1
+        else:
+            tensors = _index_tensors(view, dim, item)
+            advanced.extend(tensors)
+            dim += len(tensors)
+    return view, advanced if any(a is not None for a in advanced) else []
+
+
+def _is_scalar_index(item: Any) -> bool:
+    return item._array.ndim == 0 and item._array.dtype.kind in "iu"
+
+
+def _select_item(view: Any, dim: int, index: int) -> Any:
+    shape = view._array.shape
+    if dim >= len(shape):
+        raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
+    size = shape[dim]
+    if not -size <= index < size:
+        raise IndexError(f"index {index} is out of bounds for dimension {dim} with size {size}")
+    return _select(view, dim=dim, index=index % size)
+
+
+def _slice_item(view: Any, dim: int, item: slice) -> Any:
+    if dim >= view._array.ndim:
+        raise IndexError(f"too many indices for tensor of dimension {view._array.ndim}")
+    start, stop, step = _plain(item.start), _plain(item.stop), _plain(item.step)
+    if start is None and stop is None and step is None:
+        return view
+    return slice_dim(view, dim, start, stop, 1 if step is None else step)
+
+
+def _expand_ellipsis(input: Tensor, items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`...` as the slices it stands for."""
+    if not any(item is Ellipsis for item in items):
+        return items
+    used = 0
+    for item in items:
+        if item is None or item is Ellipsis or isinstance(item, bool):
+            continue
+        used += _consumed(item)
+    position = next(i for i, item in enumerate(items) if item is Ellipsis)
+    if any(item is Ellipsis for item in items[position + 1 :]):
+        raise IndexError("an index can only have a single ellipsis ('...')")
+    fill = (slice(None),) * (input._array.ndim - used)
+    return (*items[:position], *fill, *items[position + 1 :])
+
+
+def _consumed(item: Any) -> int:
+    """How many dims an index item takes: a mask takes as many as it has."""
+    if isinstance(item, TensorBase) and item._array.dtype.kind == "b":
+        return item._array.ndim
+    if is_array(item) and item.dtype.kind == "b":
+        return int(item.ndim)
+    return 1
+
+
+def _index_tensors(view: Any, dim: int, item: Any) -> list[Any]:
+    """An index list, array, tensor or mask as one int64 tensor per dim that it takes."""
+    if not isinstance(item, TensorBase):
+        if is_array(item):
+            item = wrap(item)
+        elif isinstance(item, (list, tuple, range)):
+            item = wrap(kernels(view._array).xp.asarray(
+                item, dtype=None if len(item) else dtypes.int64.numpy))  # fmt: skip
+        elif hasattr(item, "__index__"):
+            item = wrap(kernels(view._array).full((), item.__index__(), dtypes.int64.numpy))
+        else:
+            raise IndexError(
+                "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables "
+                f"are valid indices (got {type(item).__name__})"
+            )
+    array = item._array
+    shape = view._array.shape
+    if array.dtype.kind == "b" or array.dtype == "uint8":
+        for j, n in enumerate(array.shape):
+            if dim + j >= len(shape) or shape[dim + j] != n:
+                raise IndexError(
+                    f"The shape of the mask {list(array.shape)} at index {j} does not match the "
+                    f"shape of the indexed tensor {list(shape)} at index {dim + j}"
+                )
+        found = kernels(array).nonzero(array)
+        return [wrap(found[:, j]) for j in range(array.ndim)]
+    if array.dtype.kind not in "iu":
+        raise IndexError(
+            "tensors used as indices must be long, int, byte or bool tensors"
+        )
+    if dim >= len(shape):
+        raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
+    _check_bounds(array, shape[dim], dim)
+    return [item if array.dtype == "int64" else wrap(cast(array, dtypes.int64))]
+
+
+def _check_bounds(indices: Array, size: int, dim: int) -> None:
+    if indices.size:
+        low, high = int(indices.min()), int(indices.max())
+        if low < -size or high >= size:
+            bad = low if low < -size else high
+            raise IndexError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
+
+
+def _numpy_index(indices: Any, places: tuple[int, ...]) -> tuple[Any, ...]:
+    index: list[Any] = [slice(None)] * (places[-1] + 1)
+    for place, i in zip(places, indices):
+        index[place] = i
+    return tuple(index)
+
+
+@primitive(name="Index")
+def _index(*tensors: Array, places: tuple[int, ...]) -> Array:
+    """The first tensor indexed by the others, which stand for the dims in `places`."""
+    return tensors[0][_numpy_index(tensors[1:], places)]
+
+
+@_index.derivative("tensors")
+def _index_dtensors(grad: Tensor, tensors: Any, tensors_shapes: Any, places: Any) -> list[Any]:
+    x_grad = _index_backward(grad, *tensors[1:], shape=tensors_shapes[0], places=places)
+    return [x_grad, *[None] * (len(tensors) - 1)]
+
+
+@primitive(name="IndexBackward")
+def _index_backward(*tensors: Array, shape: Shape, places: tuple[int, ...]) -> Array:
+    grad = tensors[0]
+    result = kernels(grad).zeros(shape, grad.dtype)
+    kernels(grad).index_add(result, _numpy_index(tensors[1:], places), grad)
+    return result
+
+
+@_index_backward.derivative("tensors")
+def _index_backward_dtensors(grad: Tensor, tensors: Any, places: Any) -> list[Any]:
+    return [_index(grad, *tensors[1:], places=places), *[None] * (len(tensors) - 1)]
+
+
+# ---- x[...] = y ----------------------------------------------------------------------------
+
+
+def setitem(input: Tensor, index: Any, value: Any) -> None:
+    """`input[index] = value`, with gradients to both."""
+    items = index if type(index) is tuple else (index,)
+    if len(items) == 1 and isinstance(items[0], TensorBase) and items[0]._array.dtype.kind == "b":
+        if type(value) in NUMBERS and items[0]._array.shape == input._array.shape:
+            input.masked_fill_(items[0], value)
+            return
+    check_in_place(input)
+    view, advanced = _basic(input, items)
+    value = _as_value(input, value)
+    if advanced:
+        indices = [a for a in advanced if a is not None]
+        places = tuple(i for i, a in enumerate(advanced) if a is not None)
+        _index_put_(view, indices, places, value, accumulate=False)
+        return
+    target = view._array.shape
+    if value._array.shape != target:  # extra leading dims of size 1 are dropped
+        extra = value._array.ndim - len(target)
+        if extra > 0 and all(s == 1 for s in value._array.shape[:extra]):
+            value = value.reshape(value._array.shape[extra:])
+    view.copy_(value)
+
+
+def _as_value(input: Tensor, value: Any) -> Any:
+    if isinstance(value, TensorBase):
+        return value
+    if type(value) in NUMBERS:
+        return wrap(kernels(input._array).full((), value, input._array.dtype))
+    return input.new_tensor(value)
+
+
+def _index_put_(view: Any, indices: list[Any], places: tuple[int, ...], value: Any,
+                accumulate: bool) -> None:  # fmt: skip
+    result = _index_put(view, value, *indices, places=places, accumulate=accumulate)
+    overwrite(view, result, "index_put_")
+
+
+@primitive(name="IndexPut")
+def _index_put(*tensors: Array, places: tuple[int, ...], accumulate: bool) -> Array:
+    x, value, *indices = tensors
+    index = _numpy_index(indices, places)
+    result = kernels(x).copy(x)
+    value = cast(value, dtype_of(x))
+    try:
+        if accumulate:
+            kernels(x).index_add(result, index, value)
+        else:
+            result[index] = value
+    except ValueError:
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to "
+            f"indexing result of shape {list(x[index].shape)}"
+        ) from None
+    return result
+
+
+@_index_put.derivative("tensors")
+def _index_put_dtensors(grad: Tensor, tensors: Any, tensors_shapes: Any, needs: Any, places: Any,
+                        accumulate: bool) -> list[Any]:  # fmt: skip
+    indices = tensors[2:]
+    dx = dv = None
+    if needs[0]:
+        if accumulate:
+            dx = grad
+        else:
+            zero = grad.new_zeros(())
+            dx = _index_put(grad, zero, *indices, places=places, accumulate=False)
+    if needs[1]:
+        dv = _index(grad, *indices, places=places).sum_to_size(tensors_shapes[1])
+    return [dx, dv, *[None] * len(indices)]
+
+
+def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+    """A copy of `input` with `values` at `indices` (added if `accumulate`)."""
+    view, advanced = _basic(input, tuple(indices))
+    places = tuple(i for i, a in enumerate(advanced) if a is not None)
+    picked = [a for a in advanced if a is not None]
+    return _index_put(view, values, *picked, places=places, accumulate=accumulate)
+
+
+# ---- along one dim -------------------------------------------------------------------------
+
+
+def _check_index(op: str, index: Tensor) -> None:
+    if index._array.dtype.kind not in "iu" or index._array.dtype.itemsize < 4:
+        raise RuntimeError(f"{op}(): Expected dtype int64 for index")
+
+
+@primitive(name="Gather")
+def _gather(x: Array, indices: Array, *, dim: int) -> Array:
+    if x.ndim == 0 or indices.ndim == 0:
+        return kernels(x).take_along_axis(x.reshape(-1), indices.reshape(-1), 0).reshape(indices.shape)
+    return kernels(x).take_along_axis(x, indices, dim)
+
+
+@_gather.derivative("x")
+def _gather_dx(grad: Tensor, x_shape: Shape, indices: Tensor, dim: int) -> Tensor:
+    return scatter_add(grad.new_zeros(x_shape), dim, indices, grad)
+
+
+def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False,
+           out: Tensor | None = None) -> Tensor:  # fmt: skip
+    """`out[i][j] = input[index[i][j]][j]` for dim 0, and likewise for others.
+
+    >>> import rushlight as torch
+    >>> torch.gather(torch.tensor([[1, 2], [3, 4]]), 1, torch.tensor([[0, 0], [1, 0]]))
+    tensor([[1, 1],
+            [4, 3]])
+    """
+    _check_index("gather", index)
+    d = wrap_dim(dim, input._array.ndim)
+    x, i = input._array, index._array
+    _check_same_rank("gather", "index", x, i, d)
+    _check_range("gather", i, x.shape[d] if x.ndim else 1, d)
+    result = _gather(input, index, dim=d)
+    return result if out is None else write_out(out, result, "gather")
+
+
+def _check_same_rank(op: str, what: str, x: Array, i: Array, dim: int) -> None:
+    if max(x.ndim, 1) != max(i.ndim, 1) and i.size:
+        raise RuntimeError(f"Index tensor must have the same number of dimensions as input tensor")
+    for d in range(min(x.ndim, i.ndim)):
+        if d != dim and i.shape[d] > x.shape[d]:
+            raise RuntimeError(
+                f"Size does not match at dimension {d} expected {what} {list(i.shape)} to be no "
+                f"larger than self {list(x.shape)} apart from dimension {dim}"
+            )
+
+
+def _check_range(op: str, i: Array, size: int, dim: int) -> None:
+    if i.size:
+        low, high = int(i.min()), int(i.max())
+        if low < 0 or high >= size:
+            bad = low if low < 0 else high
+            raise RuntimeError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
+
+
+@primitive(name="Scatter")
+def _scatter(x: Array, indices: Array, source: Array, *, dim: int) -> Array:
+    result = kernels(x).copy(x)
+    _scatter_into(result, indices, source, dim, add=False)
+    return result
+
+
+def _scatter_into(x: Array, indices: Array, source: Any, dim: int, add: bool) -> None:
+    if indices.size == 0:
+        return
+    if is_array(source):
+        source = source[tuple(slice(n) for n in indices.shape)]
+    k = kernels(x)
+    target = x.reshape(-1) if x.ndim == 0 else x
+    where = indices.reshape(-1) if indices.ndim == 0 else indices
+    write = k.add_along_axis if add else k.put_along_axis
+    write(target, where, source, dim)
+
+
+@_scatter.derivative("x")
+def _scatter_dx(grad: Tensor, indices: Tensor, dim: int) -> Tensor:
+    return _scatter_fill(grad, indices, dim=dim, value=0)
+
+
+@_scatter.derivative("source")
+def _scatter_dsource(grad: Tensor, indices: Tensor, source_shape: Shape, dim: int) -> Tensor:
+    return _fit(_gather(grad, indices, dim=dim), source_shape)
+
+
+def _fit(grad: Tensor, shape: Shape) -> Tensor:
+    """`grad` of the used corner of a larger source, zero elsewhere."""
+    if grad._array.shape == tuple(shape):
+        return grad
+    full = grad.new_zeros(shape)
+    full[tuple(slice(n) for n in grad._array.shape)] = grad
+    return full
+
+
+@primitive(name="Scatter", suffix="Backward1")
+def _scatter_fill(x: Array, indices: Array, *, dim: int, value: Number) -> Array:
+    result = kernels(x).copy(x)
+    _scatter_into(result, indices, value, dim, add=False)
+    return result
+
+
+@_scatter_fill.derivative("x")
+def _scatter_fill_dx(grad: Tensor, indices: Tensor, dim: int) -> Tensor:
+    return _scatter_fill(grad, indices, dim=dim, value=0)
+
+
+@primitive(name="ScatterAdd")
+def _scatter_add(x: Array, indices: Array, source: Array, *, dim: int) -> Array:
+    result = kernels(x).copy(x)
+    _scatter_into(result, indices, source, dim, add=True)
+    return result
+
+
+@_scatter_add.derivative("x")
+def _scatter_add_dx(grad: Tensor) -> Tensor:
+    return grad
+
+
+@_scatter_add.derivative("source")
+def _scatter_add_dsource(grad: Tensor, indices: Tensor, source_shape: Shape, dim: int) -> Tensor:
+    return _fit(_gather(grad, indices, dim=dim), source_shape)
+
+
+def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None,
+            reduce: str | None = None, out: Tensor | None = None) -> Tensor:  # fmt: skip
+    """A copy of `input` with `src` (a tensor or number) at `index` along `dim`.
+
+    >>> import rushlight as torch
+    >>> torch.scatter(torch.zeros(3), 0, torch.tensor([2]), 1.)
+    tensor([0., 0., 1.])
+    """
+    _check_index("scatter", index)
+    src = value if src is None else src
+    d = wrap_dim(dim, input._array.ndim)
+    size = input._array.shape[d] if input._array.ndim else 1
+    _check_range("scatter", index._array, size, d)
+    if reduce is not None:
+        if reduce not in ("add", "multiply"):
+            raise RuntimeError("reduce argument must be either add or multiply.")
+        if not isinstance(src, TensorBase):
+            src = expand(input.new_tensor(src), index._array.shape)
+        if reduce == "add":
+            return _scatter_add(input, index, src, dim=d)
+        raise NotImplementedError("[scatter] reduce='multiply' is not in rushlight yet")
+    if isinstance(src, TensorBase):
+        if src._array.dtype != input._array.dtype:
+            raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
+        result = _scatter(input, index, src, dim=d)
+    else:
+        result = _scatter_fill(input, index, dim=d, value=src)
+    return result if out is None else write_out(out, result, "scatter")
+
+
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor, *,
+                out: Tensor | None = None) -> Tensor:  # fmt: skip
+    """A copy of `input` with `src` added at `index` along `dim`; repeated indices add up.
+
+    >>> import rushlight as torch
+    >>> torch.scatter_add(torch.zeros(2), 0, torch.tensor([1, 1]), torch.tensor([2., 3.]))
+    tensor([0., 5.])
+    """
+    _check_index("scatter_add", index)
+    if src._array.dtype != input._array.dtype:
+        raise RuntimeError("scatter_add(): Expected self.dtype to be equal to src.dtype")
+    d = wrap_dim(dim, input._array.ndim)
+    size = input._array.shape[d] if input._array.ndim else 1
+    _check_range("scatter_add", index._array, size, d)
+    result = _scatter_add(input, index, src, dim=d)
+    return result if out is None else write_out(out, result, "scatter_add")
+
+
+@primitive(name="IndexSelect")
+def _index_select(x: Array, indices: Array, *, dim: int) -> Array:
+    if x.ndim == 0:
+        return x.copy()
+    return kernels(x).take(x, indices.reshape(-1), dim)
+
+
+@_index_select.derivative("x")
+def _index_select_dx(grad: Tensor, x_shape: Shape, indices: Tensor, dim: int) -> Tensor:
+    return index_add(grad.new_zeros(x_shape), dim, indices, grad)
+
+
+def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The parts of `input` at the given indices of `dim`, copied.
+
+    >>> import rushlight as torch
+    >>> torch.index_select(torch.tensor([[1, 2], [3, 4]]), 1, torch.tensor([1]))
+    tensor([[2],
+            [4]])
+    """
+    if index._array.ndim > 1:
+        raise IndexError("index_select(): Index is supposed to be a vector")
+    if index._array.dtype not in ("int64", "int32"):
+        raise RuntimeError("index_select(): Expected dtype int32 or int64 for index")
+    d = wrap_dim(dim, input._array.ndim)
+    size = input._array.shape[d] if input._array.ndim else 1
+    i = index._array
+    if i.size and (int(i.min()) < 0 or int(i.max()) >= size):
+        raise IndexError("index out of range in self")
+    result = _index_select(input, index, dim=d)
+    return result if out is None else write_out(out, result, "index_select")
+
+
+@primitive(name="IndexAdd")
+def _index_add(x: Array, indices: Array, source: Array, *, dim: int) -> Array:
+    result = kernels(x).copy(x)
+    if x.ndim == 0:
+        kernels(x).index_add(result.reshape(1), indices.reshape(-1), source.reshape(-1))
+    else:
+        place = (slice(None),) * dim + (indices.reshape(-1),)
+        kernels(x).index_add(result, place, source)
+    return result
+
+
+@_index_add.derivative("x")
+def _index_add_dx(grad: Tensor) -> Tensor:
+    return grad
+
+
+@_index_add.derivative("source")
+def _index_add_dsource(grad: Tensor, indices: Tensor, source_shape: Shape, dim: int) -> Tensor:
+    return _index_select(grad, indices, dim=dim).reshape(source_shape)
+
+
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Number = 1,
+              out: Tensor | None = None) -> Tensor:  # fmt: skip
+    """A copy of `input` with `alpha · source` added at the indices of `dim`; repeats add up.
+
+    >>> import rushlight as torch
+    >>> torch.index_add(torch.zeros(2), 0, torch.tensor([1, 1]), torch.tensor([2., 3.]))
+    tensor([0., 5.])
+    """
+    d = wrap_dim(dim, input._array.ndim)
+    size = input._array.shape[d] if input._array.ndim else 1
+    _check_range("index_add", index._array, size, d)
+    if source._array.dtype != input._array.dtype:
+        raise RuntimeError(f"index_add_(): self ({input.dtype}) and source ({source.dtype}) must "
+                           "have the same scalar type")
+    result = _index_add(input, index, source * alpha if alpha != 1 else source, dim=d)
+    return result if out is None else write_out(out, result, "index_add")
+
+
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """A copy of `input` with the parts at the indices of `dim` replaced by `source`."""
+    d = wrap_dim(dim, input._array.ndim)
+    if source._array.dtype != input._array.dtype:
+        raise RuntimeError("index_copy_(): self and source expected to have the same dtype, but "
+                           f"got (self) {input.dtype} and (source) {source.dtype}")
+    if input._array.ndim == 0:
+        return source.reshape(()) + input * 0 if input.requires_grad else source.reshape(()).clone()
+    _check_bounds(index._array, input._array.shape[d], d)
+    return _index_put(input, source, _vector(index), places=(d,), accumulate=False)
+
+
+def _vector(index: Tensor) -> Tensor:
+    return index.reshape(-1) if index._array.ndim != 1 else index
+
+
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+    """A copy of `input` with `value` at the indices of `dim`.
+
+    >>> import rushlight as torch
+    >>> torch.index_fill(torch.zeros(3), 0, torch.tensor([1]), 5)
+    tensor([0., 5., 0.])
+    """
+    d = wrap_dim(dim, input._array.ndim)
+    value = _as_value(input, value)
+    if value._array.ndim:
+        raise RuntimeError(f"index_fill_ only supports a 0-dimensional value tensor, but got "
+                           f"tensor with {value._array.ndim} dimension(s).")
+    if input._array.ndim == 0:
+        return input * 0 + value
+    _check_bounds(index._array, input._array.shape[d], d)
+    return _index_put(input, value, _vector(index), places=(d,), accumulate=False)
+
+
+def take(input: Tensor, index: Tensor) -> Tensor:
+    """The elements at positions of the flattened input, in the shape of `index`."""
+    flat = input.reshape(-1)
+    return getitem(flat, index)
+
+
+def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """A copy with `source` at positions of the flattened input."""
+    flat = input.reshape(-1)
+    _check_bounds(index._array, flat._array.shape[0], 0)
+    result = _index_put(flat, source.reshape(-1), index.reshape(-1), places=(0,),
+                        accumulate=accumulate)  # fmt: skip
+    return result.reshape(input._array.shape)
+
+
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *,
+                   out: Tensor | None = None) -> Tensor:  # fmt: skip
+    """As `gather`, with broadcasting; without `dim`, of the flattened input."""
+    if dim is None:
+        return gather(input.reshape(-1), 0, indices.reshape(-1), out=out)
+    if input._array.ndim != indices._array.ndim:
+        raise RuntimeError(
+            f"torch.take_along_dim(): input and indices should have the same number of dimensions, "
+            f"but got {input._array.ndim} dimensions for input, and {indices._array.ndim} "
+            "dimensions for indices"
+        )
+    d = wrap_dim(dim, input._array.ndim)
+    def others(shape: Shape) -> list[int]:
+        return [1 if i == d else s for i, s in enumerate(shape)]
+
+    shape = broadcast_shapes(others(input._array.shape), others(indices._array.shape))
+    x_shape, i_shape = list(shape), list(shape)
+    x_shape[d], i_shape[d] = input._array.shape[d], indices._array.shape[d]
+    return gather(expand(input, x_shape), d, expand(indices, i_shape), out=out)
+
+
+# ---- masks ---------------------------------------------------------------------------------
+
+
+@primitive(name="MaskedFill", broadcast=True)
+def _masked_fill(x: Array, mask: Array, *, value: Number) -> Array:
+    return kernels(x).masked_fill(x, mask, value)
+
+
+@_masked_fill.derivative("x")
+def _masked_fill_dx(grad: Tensor, mask: Tensor) -> Tensor:
+    return _masked_fill(grad, mask, value=0)
+
+
+def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """`value` where `mask` holds, else `input`.
+
+    >>> import rushlight as torch
+    >>> torch.masked_fill(torch.tensor([1., 2.]), torch.tensor([True, False]), 0)
+    tensor([0., 2.])
+    """
+    if mask._array.dtype.kind != "b":
+        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype "
+                           f"{mask.dtype}")
+    if isinstance(value, TensorBase):
+        if value._array.ndim:
+            raise RuntimeError(
+                f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+                f"{value._array.ndim} dimension(s)."
+            )
+        if value.requires_grad:
+            from .compare import where
+
+            return where(mask, value.to(input.dtype), input)
+        value = value.item()
+    return _masked_fill(input, mask, value=value)
+
+
+@primitive(name="MaskedSelect")
+def _masked_select(x: Array, mask: Array) -> Array:
+    k = kernels(x)
+    shape = k.xp.broadcast_shapes(x.shape, mask.shape)
+    return k.broadcast_to(x, shape)[k.broadcast_to(mask, shape)]
+
+
+@_masked_select.derivative("x")
+def _masked_select_dx(grad: Tensor, x_shape: Shape, mask: Tensor) -> Tensor:
+    shape = broadcast_shapes(x_shape, mask._array.shape)
+    result = masked_scatter(grad.new_zeros(shape), expand(mask, shape), grad)
+    return result.sum_to_size(x_shape)
+
+
+def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The elements where `mask` holds, as one dim.
+
+    >>> import rushlight as torch
+    >>> torch.masked_select(torch.tensor([1, 2, 3]), torch.tensor([True, False, True]))
+    tensor([1, 3])
+    """
+    if mask._array.dtype.kind != "b":
+        raise RuntimeError("masked_select: expected BoolTensor for mask")
+    result = _masked_select(input, mask)
+    return result if out is None else write_out(out, result, "masked_select")
+
+
+@primitive(name="MaskedScatter")
+def _masked_scatter(x: Array, mask: Array, source: Array) -> Array:
+    k = kernels(x)
+    shape = k.xp.broadcast_shapes(x.shape, mask.shape)
+    result = k.copy(k.broadcast_to(x, shape))
+    where = k.broadcast_to(mask, shape)
+    count = int(where.sum())
+    if source.size < count:
+        raise RuntimeError("masked_scatter: expected self and source to have same dtypes and the "
+                           f"source to have at least {count} elements, but it has {source.size}")
+    result[where] = source.reshape(-1)[:count]
+    return result
+
+
+@_masked_scatter.derivative("x")
+def _masked_scatter_dx(grad: Tensor, mask: Tensor, x_shape: Shape) -> Tensor:
+    return masked_fill(grad, mask, 0).sum_to_size(x_shape)
+
+
+@_masked_scatter.derivative("source")
+def _masked_scatter_dsource(grad: Tensor, mask: Tensor, source_shape: Shape) -> Tensor:
+    picked = masked_select(grad, mask)
+    total = 1
+    for s in source_shape:
+        total *= s
+    missing = total - picked._array.size
+    if missing:
+        picked = cat([picked, grad.new_zeros(missing)])
+    return picked.reshape(source_shape)
+
+
+def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """A copy with the elements of `source`, in order, where `mask` holds."""
+    if mask._array.dtype.kind != "b":
+        raise RuntimeError("masked_scatter_ only supports boolean masks, but got mask with dtype "
+                           f"{mask.dtype}")
+    if source._array.dtype != input._array.dtype:
+        raise RuntimeError(f"masked_scatter: expected self and source to have same dtypes but got "
+                           f"{input.dtype} and {source.dtype}")
+    return _masked_scatter(input, mask, source)
+
+
+# ---- positions -----------------------------------------------------------------------------
+
+
+@primitive(name="Nonzero")
+def _nonzero(x: Array) -> Array:
+    return kernels(x).nonzero(x)
+
+
+def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False) -> Any:
+    """The indices of the nonzero elements, one row each; with `as_tuple`, one tensor per dim.
+
+    >>> import rushlight as torch
+    >>> torch.nonzero(torch.tensor([0, 3, 0, 5]))
+    tensor([[1],
+            [3]])
+    """
+    if as_tuple:
+        x = input.reshape(1) if input._array.ndim == 0 else input
+        return _nonzero(x).unbind(1)
+    result = _nonzero(input)
+    return result if out is None else write_out(out, result, "nonzero")
+
+
+def argwhere(input: Tensor) -> Tensor:
+    """The indices of the nonzero elements, one row each."""
+    return _nonzero(input)
+
+
+class IndexMethods:
+    """Indexing as methods of `Tensor`."""
+
+    gather = gather
+    scatter = scatter
+    scatter_add = scatter_add
+    index_select = index_select
+    index_add = index_add
+    index_copy = index_copy
+    index_fill = index_fill
+    index_put = index_put
+    take = take
+    put = put
+    take_along_dim = take_along_dim
+    masked_fill = masked_fill
+    masked_select = masked_select
+    masked_scatter = masked_scatter
+    nonzero = nonzero
+    argwhere = argwhere
+    scatter_ = in_place(scatter)
+    scatter_add_ = in_place(scatter_add)
+    index_add_ = in_place(index_add)
+    index_copy_ = in_place(index_copy)
+    index_fill_ = in_place(index_fill)
+    index_put_ = in_place(index_put)
+    put_ = in_place(put)
+    masked_fill_ = in_place(masked_fill)
+    masked_scatter_ = in_place(masked_scatter)
+    __getitem__ = getitem
+    __setitem__ = setitem

@@ -1,0 +1,73 @@
+"""Optimizer steps over lists of parameters, each one kernel call (PyTorch's `_fused_…_`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..autograd.anomaly import user_line
+from ..backends import kernels
+
+__all__ = ["_fused_sgd_", "_fused_adam_", "_fused_adamw_"]
+
+
+def _arrays(tensors: Sequence[Any]) -> list[Any]:
+    return [t._array for t in tensors]
+
+
+def _changed(tensors: Sequence[Any], operation: str) -> None:
+    """Counts the in-place change of each parameter."""
+    where = (operation, *user_line())
+    for t in tensors:
+        storage = t._storage
+        if storage is None:
+            storage = t.storage_record
+        storage.version += 1
+        storage.changed_by = where
+
+
+def _fused_sgd_(params: Sequence[Any], grads: Sequence[Any], momentum_buffer_list: Sequence[Any], *,
+                weight_decay: float, momentum: float, lr: float, dampening: float, nesterov: bool,
+                maximize: bool, is_first_step: bool) -> None:  # fmt: skip
+    """One step of SGD for all `params`, in place; momentum buffers too."""
+    if not params:
+        return
+    kernels(params[0]._array).sgd_step(
+        _arrays(params), _arrays(grads), _arrays(momentum_buffer_list), float(lr), momentum,
+        dampening, weight_decay, nesterov, maximize, is_first_step,
+    )  # fmt: skip
+    _changed(params, "the optimizer step")
+
+
+def _fused_adam(params: Sequence[Any], grads: Sequence[Any], exp_avgs: Sequence[Any],
+                exp_avg_sqs: Sequence[Any], max_exp_avg_sqs: Sequence[Any],
+                state_steps: Sequence[Any], lr: float, beta1: float, beta2: float,
+                weight_decay: float, eps: float, amsgrad: bool, maximize: bool,
+                decoupled: bool) -> None:  # fmt: skip
+    if not params:
+        return
+    steps = [float(s._array) for s in state_steps]
+    kernels(params[0]._array).adam_step(
+        _arrays(params), _arrays(grads), _arrays(exp_avgs), _arrays(exp_avg_sqs),
+        _arrays(max_exp_avg_sqs), steps, float(lr), beta1, beta2, eps, weight_decay, amsgrad,
+        maximize, decoupled,
+    )  # fmt: skip
+    _changed(params, "the optimizer step")
+
+
+def _fused_adam_(params: Sequence[Any], grads: Sequence[Any], exp_avgs: Sequence[Any],
+                 exp_avg_sqs: Sequence[Any], max_exp_avg_sqs: Sequence[Any],
+                 state_steps: Sequence[Any], *, lr: float, beta1: float, beta2: float,
+                 weight_decay: float, eps: float, amsgrad: bool, maximize: bool) -> None:  # fmt: skip
+    """One step of Adam for all `params`, in place, with their running means."""
+    _fused_adam(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, state_steps, lr, beta1,
+                beta2, weight_decay, eps, amsgrad, maximize, decoupled=False)  # fmt: skip
+
+
+def _fused_adamw_(params: Sequence[Any], grads: Sequence[Any], exp_avgs: Sequence[Any],
+                  exp_avg_sqs: Sequence[Any], max_exp_avg_sqs: Sequence[Any],
+                  state_steps: Sequence[Any], *, lr: float, beta1: float, beta2: float,
+                  weight_decay: float, eps: float, amsgrad: bool, maximize: bool) -> None:  # fmt: skip
+    """One step of AdamW for all `params`, in place, with their running means."""
+    _fused_adam(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, state_steps, lr, beta1,
+                beta2, weight_decay, eps, amsgrad, maximize, decoupled=True)  # fmt: skip

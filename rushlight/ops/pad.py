@@ -1,0 +1,108 @@
+"""Padding the borders of a tensor: constant, reflected, replicated, circular."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..autograd.primitive import primitive
+from ..backends import kernels
+from ..types_ import Array, Shape
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = ["pad"]
+
+Widths = tuple[tuple[int, int], ...]
+
+
+@primitive(name="ConstantPadNd")
+def _pad_constant(x: Array, *, widths: Widths, value: Any) -> Array:
+    k = kernels(x)
+    inner = tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(widths, x.shape))
+    outer = tuple((max(a, 0), max(b, 0)) for a, b in widths)
+    return k.pad(x[inner], outer, "constant", value)
+
+
+@_pad_constant.derivative("x")
+def _pad_constant_dx(grad: Tensor, widths: Widths) -> Tensor:
+    """Padding is cut off, and what was cut off is padded with zeros."""
+    return _pad_constant(grad, widths=tuple((-a, -b) for a, b in widths), value=0)
+
+
+@primitive(name="Pad")
+def _pad_mirrored(x: Array, *, widths: Widths, mode: str) -> Array:
+    return kernels(x).pad(x, widths, mode, None)
+
+
+@_pad_mirrored.derivative("x")
+def _pad_mirrored_dx(grad: Tensor, x_shape: Shape, widths: Widths, mode: str) -> Tensor:
+    """Every element of the padded tensor returns its gradient to the place it was read from."""
+    from ..autograd.variable import wrap
+    from ..dtypes import int64
+
+    result = grad
+    k = kernels(grad._array)
+    for dim, ((a, b), size) in enumerate(zip(widths, x_shape)):
+        if not a and not b:
+            continue
+        line = k.arange(0, 1, size, int64.numpy)
+        source = wrap(k.pad(line, ((a, b),), mode, None))
+        shape = list(result._array.shape)
+        shape[dim] = size
+        result = grad.new_zeros(shape).index_add(dim, source, result)
+    return result
+
+
+_NUMPY_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+
+
+def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
+    """`input` with more (or, by negative numbers, fewer) elements at the borders.
+
+    `pad` lists (before, after) pairs from the last dim backwards. `mode` is `"constant"` (filled
+    with `value`, 0 unless given), `"reflect"`, `"replicate"` or `"circular"`.
+
+    >>> import rushlight as torch
+    >>> torch.nn.functional.pad(torch.tensor([1, 2]), (1, 2))
+    tensor([0, 1, 2, 0, 0])
+    """
+    shape = input._array.shape
+    numbers = [int(v) for v in pad]
+    if len(numbers) % 2:
+        raise RuntimeError("Padding length must be divisible by 2")
+    if len(numbers) // 2 > len(shape):
+        raise RuntimeError(
+            f"Padding length should be less than or equal to two times the input dimension but got "
+            f"padding length {len(numbers)} and input of dimension {len(shape)}"
+        )
+    pairs = [(numbers[i], numbers[i + 1]) for i in range(0, len(numbers), 2)]
+    widths = ((0, 0),) * (len(shape) - len(pairs)) + tuple(reversed(pairs))
+    for (a, b), n in zip(widths, shape):
+        if n + a + b < 0:
+            raise RuntimeError(
+                f"The input size {n}, plus negative padding {a} and {b} resulted in a negative "
+                "output size, which is invalid."
+            )
+    if mode == "constant":
+        return _pad_constant(input, widths=widths, value=0 if value is None else value)
+    if mode not in _NUMPY_MODES:
+        raise NotImplementedError(f"Unrecognised padding mode {mode}")
+    _check_mirror(shape, widths, mode)
+    return _pad_mirrored(input, widths=widths, mode=_NUMPY_MODES[mode])
+
+
+def _check_mirror(shape: Shape, widths: Widths, mode: str) -> None:
+    spatial = sum(1 for w in widths if w != (0, 0))
+    if len(shape) - spatial < 1 and len(shape) > 0 and spatial:
+        raise NotImplementedError(
+            "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now"
+        )
+    for dim, ((a, b), n) in enumerate(zip(widths, shape)):
+        if mode == "reflect" and (a >= n or b >= n) and (a or b):
+            raise RuntimeError(
+                f"Argument #4: Padding size should be less than the corresponding input dimension, "
+                f"but got: padding ({a}, {b}) at dimension {dim} of input {list(shape)}"
+            )
+        if mode == "circular" and (a > n or b > n):
+            raise RuntimeError("Padding value causes wrapping around more than once.")

@@ -1,0 +1,134 @@
+"""Softmax and its logarithm."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from ..autograd.primitive import primitive
+from ..backends import kernels
+from ..dtypes import dtype as DType
+from ..types_ import Array
+from .common import check_tensor, wrap_dim
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = ["softmax", "log_softmax", "softmin", "SoftmaxMethods"]
+
+
+@primitive(name="Softmax")
+def _softmax(x: Array, *, dim: int) -> Array:
+    return kernels(x).softmax(x, dim)
+
+
+@_softmax.derivative("x")
+def _softmax_dx(grad: Tensor, result: Tensor, dim: int) -> Tensor:
+    return _softmax_backward(grad, result, dim=dim)
+
+
+@primitive(name="SoftmaxBackwardData")
+def _softmax_backward(g: Array, y: Array, *, dim: int) -> Array:
+    """`y · (g - Σ g·y)`"""
+    return kernels(g).softmax_grad(g, y, dim)
+
+
+@_softmax_backward.derivative("g")
+def _softmax_backward_dg(grad: Tensor, y: Tensor, dim: int) -> Tensor:
+    return _softmax_backward(grad, y, dim=dim)
+
+
+@_softmax_backward.derivative("y")
+def _softmax_backward_dy(grad: Tensor, g: Tensor, y: Tensor, dim: int) -> Tensor:
+    total = (g * y).sum(dim, keepdim=True)
+    return grad * (g - total) - g * (grad * y).sum(dim, keepdim=True)
+
+
+@primitive(name="LogSoftmax")
+def _log_softmax(x: Array, *, dim: int) -> Array:
+    return kernels(x).log_softmax(x, dim)
+
+
+@_log_softmax.derivative("x")
+def _log_softmax_dx(grad: Tensor, result: Tensor, dim: int) -> Tensor:
+    return _log_softmax_backward(grad, result, dim=dim)
+
+
+@primitive(name="LogSoftmaxBackwardData")
+def _log_softmax_backward(g: Array, y: Array, *, dim: int) -> Array:
+    """`g - exp(y) · Σ g`"""
+    return kernels(g).log_softmax_grad(g, y, dim)
+
+
+@_log_softmax_backward.derivative("g")
+def _log_softmax_backward_dg(grad: Tensor, y: Tensor, dim: int) -> Tensor:
+    return grad - (grad * y.exp()).sum(dim, keepdim=True)
+
+
+@_log_softmax_backward.derivative("y")
+def _log_softmax_backward_dy(grad: Tensor, g: Tensor, y: Tensor, dim: int) -> Tensor:
+    return -grad * y.exp() * g.sum(dim, keepdim=True)
+
+
+def _prepared(op: str, input: Any, dim: int | None, dtype: DType | None) -> tuple[Any, int]:
+    check_tensor(input, op)
+    if dim is None:
+        warnings.warn(
+            f"Implicit dimension choice for {op} has been deprecated. Change the call to include "
+            "dim=X as an argument.", stacklevel=3,
+        )  # fmt: skip
+        dim = 0 if input._array.ndim in (0, 1, 3) else 1
+    if dtype is not None:
+        input = input.to(dtype)
+    if input._array.dtype.kind not in "fV":
+        raise RuntimeError(
+            f'"{op}_lastdim_kernel_impl" not implemented for {input.dtype}; convert the input with '
+            ".float()"
+        )
+    return input, wrap_dim(dim, input._array.ndim)
+
+
+def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3,
+            dtype: DType | None = None) -> Tensor:  # fmt: skip
+    """`exp(x) / Σ exp(x)` along `dim`, computed without overflow.
+
+    >>> import rushlight as torch
+    >>> torch.softmax(torch.tensor([1., 2., 3.]), dim=0)
+    tensor([0.0900, 0.2447, 0.6652])
+    """
+    if isinstance(_stacklevel, DType):  # torch.softmax(input, dim, dtype)
+        dtype = _stacklevel
+    input, d = _prepared("softmax", input, dim, dtype)
+    return _softmax(input, dim=d) if input._array.ndim else input * 0 + 1
+
+
+def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3,
+                dtype: DType | None = None) -> Tensor:  # fmt: skip
+    """`x - log Σ exp(x)` along `dim`, computed without overflow.
+
+    >>> import rushlight as torch
+    >>> torch.log_softmax(torch.tensor([1., 2., 3.]), dim=0)
+    tensor([-2.4076, -1.4076, -0.4076])
+    """
+    if isinstance(_stacklevel, DType):
+        dtype = _stacklevel
+    input, d = _prepared("log_softmax", input, dim, dtype)
+    return _log_softmax(input, dim=d) if input._array.ndim else input * 0
+
+
+def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3,
+            dtype: DType | None = None) -> Tensor:  # fmt: skip
+    """`softmax(-input)`."""
+    return softmax(-input, dim, _stacklevel, dtype)
+
+
+class SoftmaxMethods:
+    """Softmax as methods of `Tensor`."""
+
+    def softmax(self: Any, dim: int, dtype: DType | None = None) -> Any:
+        """`exp(x) / Σ exp(x)` along `dim`."""
+        return softmax(self, dim, dtype=dtype)
+
+    def log_softmax(self: Any, dim: int, dtype: DType | None = None) -> Any:
+        """`x - log Σ exp(x)` along `dim`."""
+        return log_softmax(self, dim, dtype=dtype)

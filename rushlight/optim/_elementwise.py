@@ -1,0 +1,144 @@
+"""The frame of optimizers that change one parameter at a time by a formula."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import rushlight
+from rushlight import Tensor
+from rushlight.optim.optimizer import Group, Optimizer
+
+
+class ElementwiseOptimizer(Optimizer):
+    """Runs `_update` on every parameter that has a gradient.
+
+    Subclasses write `_init_state` (what is remembered per parameter) and `_update` (the formula).
+    Complex parameters come to `_update` as real ones with a last axis of 2.
+    """
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Does one step; `closure`, if given, computes the loss anew and its gradients."""
+        loss = None
+        if closure is not None:
+            with rushlight.enable_grad():
+                loss = closure()
+        with rushlight.set_grad_enabled(self.defaults.get("differentiable", False)):
+            for group in self.param_groups:
+                self._step_group(group)
+        return loss
+
+    def _step_group(self, group: Group) -> None:
+        for param in group["params"]:
+            grad = param.grad
+            if grad is None:
+                continue
+            self._check_gradient(grad)
+            state = self.state[param]
+            if not state:
+                state.update(self._init_state(param, group))
+            if group.get("maximize"):
+                grad = -grad
+            if param.is_complex():
+                self._update_complex(param, grad, state, group)
+            else:
+                self._update(param, grad, state, group)
+
+    def _update_complex(
+        self, param: Tensor, grad: Tensor, state: dict[str, Any], group: Group
+    ) -> None:
+        """Real and imaginary parts are updated as independent numbers."""
+        as_real = rushlight.view_as_real
+        is_complex = {
+            key: isinstance(value, Tensor) and value.is_complex() for key, value in state.items()
+        }
+        real_state = {
+            key: as_real(value) if is_complex[key] else value for key, value in state.items()
+        }
+        self._update(as_real(param), as_real(grad), real_state, group)
+        for key, value in real_state.items():
+            if not is_complex.get(key):
+                state[key] = value
+
+    def _check_gradient(self, grad: Tensor) -> None:
+        if grad.is_sparse:
+            raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+
+    def _init_state(self, param: Tensor, group: Group) -> dict[str, Any]:
+        """The state of a parameter before its first step."""
+        raise NotImplementedError
+
+    def _update(self, param: Tensor, grad: Tensor, state: dict[str, Any], group: Group) -> None:
+        """Changes `param` and `state` in place; `grad` has its sign turned for `maximize`."""
+        raise NotImplementedError
+
+
+def new_step() -> Tensor:
+    """A step count of 0, kept as a tensor as in PyTorch's files."""
+    is_double = rushlight.get_default_dtype() == rushlight.float64
+    return rushlight.tensor(0.0, dtype=rushlight.float64 if is_double else rushlight.float32)
+
+
+def advance_step(state: dict[str, Any]) -> float:
+    """Counts one step and returns the new number."""
+    step = state["step"]
+    if isinstance(step, Tensor):
+        step += 1
+        return step.item()
+    state["step"] = step + 1  # loaded from a file of a very old version
+    return float(state["step"])
+
+
+def as_number(value: Any) -> float:
+    """A hyperparameter given as a number or as a tensor of one element."""
+    return value.item() if isinstance(value, Tensor) else value
+
+
+def check_lr(lr: Any, foreach: bool | None = None, capturable: bool = False) -> None:
+    """Raises ValueError for a negative learning rate or a tensor of more than one element."""
+    if isinstance(lr, Tensor):
+        if foreach and not capturable:
+            raise ValueError(
+                "lr as a Tensor is not supported for capturable=False and foreach=True"
+            )
+        if lr.numel() != 1:
+            raise ValueError("Tensor lr must be 1-element")
+    if not 0.0 <= lr:
+        raise ValueError(f"Invalid learning rate: {lr}")
+
+
+def check_not_negative(kind: str, value: float) -> None:
+    """Raises ValueError unless `value` ≥ 0."""
+    if not 0.0 <= value:
+        raise ValueError(f"Invalid {kind} value: {value}")
+
+
+def check_epsilon(eps: float) -> None:
+    """Raises ValueError unless `eps` ≥ 0."""
+    if not 0.0 <= eps:
+        raise ValueError(f"Invalid epsilon value: {eps}")
+
+
+def check_betas(betas: Any) -> None:
+    """Raises ValueError unless both decay rates are in [0, 1)."""
+    for index, beta in enumerate(betas):
+        if not 0.0 <= beta < 1.0:
+            raise ValueError(f"Invalid beta parameter at index {index}: {beta}")
+
+
+def check_fused(fused: bool | None, foreach: bool | None, differentiable: bool) -> None:
+    """Raises RuntimeError for options that exclude each other."""
+    if not fused:
+        return
+    if differentiable:
+        raise RuntimeError("`fused` does not support `differentiable`")
+    if foreach:
+        raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
+
+
+def can_fuse(tensors: list[Tensor]) -> bool:
+    """True if one kernel call may update all of them: float32 or float64, one dtype."""
+    dtype = tensors[0].dtype
+    if dtype not in (rushlight.float32, rushlight.float64):
+        return False
+    return all(tensor.dtype == dtype for tensor in tensors)

@@ -1,0 +1,93 @@
+"""`UntypedStorage`: the piece of memory that a tensor and its views share, as bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .device import CPU, device
+from .types_ import Array
+
+__all__ = ["UntypedStorage", "root_array", "storage_offset"]
+
+
+def root_array(array: Array) -> Array:
+    """The array that owns the memory which `array` shows."""
+    while type(array.base) is type(array):
+        array = array.base
+    return array
+
+
+def _address(array: Array) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def _extent(root: Array) -> int:
+    """Bytes from the first to one past the last byte of an array."""
+    if root.size == 0:
+        return 0
+    return int(root.itemsize + sum((n - 1) * abs(s) for n, s in zip(root.shape, root.strides)))
+
+
+def storage_offset(array: Array) -> int:
+    """Elements from the start of the memory to the first element of `array`."""
+    root = root_array(array)
+    return (_address(array) - _address(root)) // array.itemsize if root is not array else 0
+
+
+class UntypedStorage:
+    """A tensor's memory: its address, its size, and its bytes.
+
+    Two tensors share memory if their storages are equal.
+
+    >>> import rushlight as torch
+    >>> x = torch.zeros(4)
+    >>> x[1:].untyped_storage().nbytes(), x[1:].untyped_storage() == x.untyped_storage()
+    (16, True)
+    """
+
+    def __init__(self, array: Array):
+        self._root = root_array(array)
+
+    @property
+    def device(self) -> device:
+        return CPU
+
+    def data_ptr(self) -> int:
+        """The address of the first byte."""
+        return _address(self._root)
+
+    def nbytes(self) -> int:
+        """The size in bytes."""
+        return _extent(self._root)
+
+    size = nbytes
+    __len__ = nbytes
+
+    def tobytes(self) -> bytes:
+        """A copy of all bytes."""
+        return bytes(memoryview(self._flat_bytes()))
+
+    def _flat_bytes(self) -> Any:
+        """All bytes as a uint8 array that shares the memory."""
+        root = self._root
+        if root.flags.c_contiguous:
+            return root.reshape(-1).view("uint8") if root.size else root.reshape(-1)[:0].view("uint8")
+        from .backends import kernels
+
+        flat = kernels(root).as_strided(root, (_extent(root) // root.itemsize,), (root.itemsize,))
+        return flat.view("uint8")
+
+    def __getitem__(self, index: Any) -> Any:
+        found = self._flat_bytes()[index]
+        return found.tolist()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, UntypedStorage):
+            return NotImplemented
+        return self.data_ptr() == other.data_ptr() and self.nbytes() == other.nbytes()
+
+    def __hash__(self) -> int:
+        return hash(self.data_ptr())
+
+    def __repr__(self) -> str:
+        return f"[rushlight.UntypedStorage(device=cpu) of size {self.nbytes()}]"

@@ -1,0 +1,652 @@
+"""`Tensor`: an n-dimensional array with a place in the graph.
+
+The fields are `TensorBase`'s; the maths comes from the op files as method classes; what is here is
+what a tensor says about itself, its gradient, and its bridge to NumPy and Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from . import autograd
+from .autograd.inplace import make_view_node, set_history
+from .autograd.node import Node, RemovableHandle
+from .autograd.variable import TensorBase, set_tensor_type, wrap
+from .backends import kernels
+from .device import CPU, device
+from .dtypes import dtype as DType
+from .dtypes import from_numpy_dtype
+from .ops import TensorMethods
+from .ops.create import to_array
+from .printing import tensor_repr
+from .size import Size
+from .storage import UntypedStorage, storage_offset
+
+__all__ = ["Tensor"]
+
+
+class Tensor(TensorBase, TensorMethods):
+    """A multi-dimensional array of one dtype, with automatic differentiation.
+
+    Made by `rushlight.tensor`, `zeros`, `from_numpy` and their like; `Tensor(data)` makes a float32
+    one from sequences, `Tensor(2, 3)` an unset one of that shape.
+
+    >>> import rushlight as torch
+    >>> x = torch.tensor([[1., 2.], [3., 4.]], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([[2., 4.],
+            [6., 8.]])
+    """
+
+    __array_priority__ = 1000
+
+    def __new__(cls, *data: Any, device: Any = None) -> Any:
+        self = object.__new__(cls)
+        if len(data) == 1 and isinstance(data[0], TensorBase):
+            self._array = data[0]._array
+            self._storage = data[0].storage_record
+        elif len(data) == 1 and not isinstance(data[0], (int, Size)):
+            from . import dtypes
+
+            self._array = to_array(data[0], dtypes.float32)
+        else:
+            shape = data[0] if len(data) == 1 and isinstance(data[0], Size) else data
+            from .ops.create import empty
+
+            self._array = empty(*shape)._array if shape else empty(0)._array
+        return self
+
+    def __init__(self, *data: Any, device: Any = None) -> None:
+        """Everything is done by `__new__`."""
+
+    @classmethod
+    def _make_subclass(cls, tensor_class: Any, data: Any, require_grad: bool = False) -> Any:
+        """A leaf of the given class that shares the memory of `data`."""
+        self = object.__new__(tensor_class)
+        self._array = data._array
+        self._storage = data.storage_record
+        if require_grad:
+            self.requires_grad_(True)
+        return self
+
+    # ---- what it is ------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        """The size of each dim."""
+        return Size(self._array.shape)
+
+    @property
+    def dtype(self) -> DType:
+        """The element type."""
+        return from_numpy_dtype(self._array.dtype)
+
+    @property
+    def device(self) -> device:
+        """Where the memory lies."""
+        return CPU
+
+    @property
+    def ndim(self) -> int:
+        """The number of dims."""
+        return int(self._array.ndim)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return int(self._array.itemsize)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return int(self._array.nbytes)
+
+    @property
+    def layout(self) -> Any:
+        """How elements are stored; always `torch.strided` here."""
+        from .formats import strided
+
+        return strided
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the memory is a CUDA device's."""
+        return False
+
+    is_mps = is_meta = is_quantized = is_sparse = is_mkldnn = is_nested = is_xpu = is_cuda
+
+    @property
+    def names(self) -> tuple[None, ...]:
+        """Names of dims; never set here."""
+        return (None,) * self._array.ndim
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one dim."""
+        if dim is None:
+            return Size(self._array.shape)
+        from .ops.common import wrap_dim
+
+        if not self._array.ndim:
+            raise IndexError("Dimension specified as 0 but tensor has no dimensions")
+        return self._array.shape[wrap_dim(dim, self._array.ndim)]
+
+    def dim(self) -> int:
+        """The number of dims."""
+        return int(self._array.ndim)
+
+    ndimension = dim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return int(self._array.size)
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        """Bytes of one element."""
+        return int(self._array.itemsize)
+
+    def stride(self, dim: int | None = None) -> Any:
+        """The distance in memory, in elements, between neighbours along each dim (or along one)."""
+        array = self._array
+        if array.size == 0:
+            strides, step = [], 1
+            for n in reversed(array.shape):
+                strides.append(step)
+                step *= max(n, 1)
+            all_strides = tuple(reversed(strides))
+        else:
+            all_strides = tuple(s // array.itemsize for s in array.strides)
+        return all_strides if dim is None else all_strides[dim]
+
+    def storage_offset(self) -> int:
+        """Elements between the start of the memory and the first element."""
+        return storage_offset(self._array)
+
+    def untyped_storage(self) -> UntypedStorage:
+        """The memory shared with all views."""
+        return UntypedStorage(self._array)
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return int(self._array.__array_interface__["data"][0]) if self._array.size else 0
+
+    def is_contiguous(self, memory_format: Any = None) -> bool:
+        """Whether the elements lie in memory in the order of their indices."""
+        name = getattr(memory_format, "name", "contiguous_format")
+        array = self._array
+        if name in ("channels_last", "channels_last_3d"):
+            n = array.ndim
+            return bool(array.transpose(0, *range(2, n), 1).flags.c_contiguous)
+        return bool(array.flags.c_contiguous)
+
+    def is_floating_point(self) -> bool:
+        """Whether the dtype is a floating-point one."""
+        return self._array.dtype.kind in "fV"
+
+    def is_complex(self) -> bool:
+        """Whether the dtype is a complex one."""
+        return bool(self._array.dtype.kind == "c")
+
+    def is_signed(self) -> bool:
+        """Whether the dtype has a sign."""
+        return self.dtype.is_signed
+
+    def is_conj(self) -> bool:
+        """Always False: conjugates are computed at once."""
+        return False
+
+    is_neg = is_conj
+
+    def is_inference(self) -> bool:
+        """Whether the tensor was made in `inference_mode`."""
+        return self._is_inference
+
+    def is_same_size(self, other: Tensor) -> bool:
+        """Whether both have the same shape."""
+        return bool(self._array.shape == other._array.shape)
+
+    def is_set_to(self, other: Tensor) -> bool:
+        """Whether both show the same memory in the same way."""
+        mine, theirs = self._array, other._array
+        same = self.data_ptr() == other.data_ptr()
+        return same and mine.shape == theirs.shape and mine.strides == theirs.strides
+
+    def get_device(self) -> int:
+        """The CUDA device number, -1 on the CPU."""
+        return -1
+
+    def type(self, dtype: Any = None, non_blocking: bool = False) -> Any:
+        """The name of PyTorch's old tensor type, or the tensor converted to a dtype."""
+        from .formats import legacy_type_name, parse_type
+
+        if dtype is None:
+            return legacy_type_name(self.dtype)
+        return self.to(parse_type(dtype))
+
+    # ---- its place in the graph ------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded."""
+        if self._base is not None and not self._requires_grad and self._base._requires_grad:
+            self._refresh_view()
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Turns recording on or off for this leaf; returns it.
+
+        RuntimeError for integers and bools, and for turning it off inside a graph.
+        """
+        if requires_grad and self._array.dtype.kind not in "fcV":
+            raise RuntimeError(
+                "only Tensors of floating point and complex dtype can require gradients"
+            )
+        if not requires_grad and self._grad_fn is not None:
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you want to use a "
+                "computed variable in a subgraph that doesn't require differentiation use "
+                "var_no_grad = var.detach()."
+            )
+        self._requires_grad = bool(requires_grad)
+        return self
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The node of the operation that made this tensor; None for a leaf."""
+        if self._base is not None and self._view_version != self._version:
+            self._refresh_view()
+        return self._grad_fn
+
+    def _refresh_view(self) -> None:
+        """The base was changed in place since: its history is this view's, too."""
+        if self._view_version != self._version and self._base._requires_grad:
+            make_view_node(self)
+
+    def _like_view(self, view: Tensor) -> Any:
+        """The view of this base that shows what `view` shows, as a recorded operation."""
+        item = self._array.itemsize
+        strides = tuple(s // item for s in view._array.strides)
+        return self.as_strided(view._array.shape, strides, view.storage_offset())
+
+    def _set_history(self, node: Node, output_nr: int) -> None:
+        set_history(self, node, output_nr)
+
+    def _alias(self) -> Any:
+        """A new tensor on the same memory, outside the graph."""
+        result = wrap(self._array)
+        result._storage = self.storage_record
+        return result
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operation made this tensor."""
+        return self.grad_fn is None
+
+    @property
+    def output_nr(self) -> int:
+        """Which output of its node this tensor is."""
+        return self._output_nr
+
+    def _is_view(self) -> bool:
+        return self._base is not None
+
+    @property
+    def grad(self) -> Any:
+        """The accumulated gradient of a leaf, None before the first backward."""
+        if self._grad is None and self._grad_fn is not None and not self._retains_grad:
+            import warnings
+
+            warnings.warn(
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its "
+                ".grad attribute won't be populated during autograd.backward(). If you indeed want "
+                "the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the "
+                "non-leaf Tensor.", stacklevel=2,
+            )  # fmt: skip
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if value is not None:
+            if not isinstance(value, TensorBase):
+                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of "
+                                f"type {type(value).__name__}")
+            if value._array.shape != self._array.shape:
+                raise RuntimeError(
+                    f"assigned grad has data of a different size: {list(value._array.shape)} for a "
+                    f"tensor of shape {list(self._array.shape)}"
+                )
+            if value._array.dtype != self._array.dtype:
+                raise RuntimeError(f"assigned grad has data of a different type: {value.dtype} for "
+                                   f"a tensor of type {self.dtype}")
+            if value is self:
+                raise RuntimeError("can't assign Variable as its own grad")
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
+    def backward(self, gradient: Any = None, retain_graph: bool | None = None,
+                 create_graph: bool = False, inputs: Any = None) -> None:  # fmt: skip
+        """Adds to the `.grad` of every leaf behind this tensor the gradient of this tensor.
+
+        `gradient` is that of this tensor itself; a scalar needs none.
+        """
+        autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+
+    def retain_grad(self) -> None:
+        """Makes backward fill `.grad` of this tensor although it is no leaf."""
+        if not self.requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        if self.grad_fn is None or self._retains_grad:
+            return
+        import weakref
+
+        self._retains_grad = True
+        reference = weakref.ref(self)
+
+        def keep(grad: Any) -> None:
+            tensor = reference()
+            if tensor is not None:
+                if tensor._grad is None:
+                    tensor._grad = grad.detach().clone()
+                else:
+                    tensor._grad = tensor._grad + grad.detach()
+
+        self._add_output_hook(keep)
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether `.grad` of this non-leaf is filled by backward."""
+        return self._retains_grad
+
+    def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Calls `hook(grad)` when the gradient of this tensor is known; it may return another."""
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if self.grad_fn is not None:
+            return self._add_output_hook(hook)
+        if self._hooks is None:
+            self._hooks = {}
+        return RemovableHandle(self._hooks, hook)
+
+    def _add_output_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        node = self.grad_fn
+        assert node is not None
+        if node.output_hooks is None:
+            node.output_hooks = {}
+        return RemovableHandle(node.output_hooks.setdefault(self._output_nr, {}), hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Calls `hook(tensor)` after `.grad` of this leaf was updated."""
+        if self.grad_fn is not None:
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        if self._accumulate_hooks is None:
+            self._accumulate_hooks = {}
+        return RemovableHandle(self._accumulate_hooks, hook)
+
+    @property
+    def data(self) -> Any:
+        """The same memory outside the graph; changes of it are not noticed by backward."""
+        return wrap(self._array)
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        self._array = value._array
+        self._storage = None
+
+    # ---- Python and NumPy ------------------------------------------------------------------
+
+    def item(self) -> Any:
+        """The one element as a Python number; RuntimeError if there are more or none."""
+        array = self._array
+        if array.size != 1:
+            raise RuntimeError(f"a Tensor with {array.size} elements cannot be converted to Scalar")
+        value = array.item()
+        return value if array.dtype.kind != "V" else float(value)
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers."""
+        array = self._array
+        if array.dtype.kind == "V":
+            array = array.astype(np.float32)
+        return array.tolist()
+
+    def numpy(self, *, force: bool = False) -> Any:
+        """The array that shares this tensor's memory.
+
+        RuntimeError if the tensor requires a gradient, unless `force`; TypeError for bfloat16 and
+        float8, which NumPy does not have.
+        """
+        if not force and self.requires_grad:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() "
+                "instead."
+            )
+        if self._array.dtype.kind == "V":
+            raise TypeError(f"Got unsupported ScalarType {self.dtype.name}; convert it with "
+                            ".float() first")
+        return self._array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            if copy is False:
+                raise ValueError("Unable to avoid copy while creating an array as requested.")
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __dlpack__(self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None,
+                   copy: Any = None) -> Any:  # fmt: skip
+        if self.requires_grad:
+            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+        options: dict[str, Any] = {}
+        if max_version is not None:
+            options["max_version"] = max_version
+        if copy is not None:
+            options["copy"] = copy
+        return self._array.__dlpack__(stream=None, **options)
+
+    def __dlpack_device__(self) -> Any:
+        return self._array.__dlpack_device__()
+
+    def __bool__(self) -> bool:
+        array = self._array
+        if array.size != 1:
+            if array.size == 0:
+                raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
+            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
+        return bool(array.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self._array.dtype.kind not in "iub" or self._array.size != 1:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self._array.item())
+
+    def __len__(self) -> int:
+        if self._array.ndim == 0:
+            raise TypeError("len() of a 0-d tensor")
+        return int(self._array.shape[0])
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._array.ndim == 0:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))
+
+    def __contains__(self, element: Any) -> bool:
+        return bool((self == element).any())
+
+    def __format__(self, spec: str) -> str:
+        if self._array.ndim == 0 and type(self) is Tensor:
+            return format(self.item(), spec)
+        return object.__format__(self, spec)
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        return tensor_repr(self)
+
+    def __dir__(self) -> list[str]:
+        return sorted(set(object.__dir__(self)))
+
+    def __copy__(self) -> Any:
+        result = object.__new__(type(self))
+        result.__dict__.update(self.__dict__)
+        return result
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if not self.is_leaf:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+                "protocol at the moment. If you were attempting to deepcopy a module, this may be "
+                "because a non-leaf tensor is stored in it"
+            )
+        if id(self) in memo:
+            return memo[id(self)]
+        from copy import deepcopy
+
+        result = object.__new__(type(self))
+        memo[id(self)] = result
+        result._array = self._array.copy("K")
+        result._requires_grad = self._requires_grad
+        if self._grad is not None:
+            result._grad = deepcopy(self._grad, memo)
+        for name, value in self.__dict__.items():
+            if not name.startswith("_"):
+                result.__dict__[name] = deepcopy(value, memo)
+        return result
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        from .formats import rebuild_tensor
+
+        if self._grad_fn is not None:
+            raise RuntimeError(
+                "cannot pickle a tensor inside a graph (a non-leaf that requires grad); pickle "
+                "tensor.detach() instead"
+            )
+        extra = {k: v for k, v in self.__dict__.items() if not k.startswith("_")}
+        array = np.ascontiguousarray(self._array) if self._array.ndim else self._array
+        return rebuild_tensor, (type(self), array, self._requires_grad, extra)
+
+    def __setstate__(self, state: Any) -> None:
+        self.__dict__.update(state)
+
+    # ---- memory ----------------------------------------------------------------------------
+
+    def set_(self, source: Any = None, *args: Any) -> Tensor:
+        """Makes this tensor show the memory of `source`."""
+        if source is None:
+            self._array = kernels(self._array).empty((0,), self._array.dtype)
+        elif isinstance(source, TensorBase):
+            self._array = source._array
+        else:
+            raise TypeError("[set_] expected a Tensor; storages are not settable in rushlight yet")
+        self._storage = None
+        return self
+
+    def resize_(self, *sizes: Any, memory_format: Any = None) -> Tensor:
+        """Changes the shape, keeping the elements that lie first in memory; new ones are unset."""
+        from .autograd.inplace import bump_version
+        from .ops.shape import _sizes
+
+        if self.requires_grad:
+            raise RuntimeError("cannot resize variables that require grad")
+        shape = _sizes(sizes)
+        old = self._array
+        new = kernels(old).empty(shape, old.dtype)
+        count = min(new.size, old.size)
+        if new.size <= old.size and old.flags.c_contiguous:
+            self._array = old.reshape(-1)[: new.size].reshape(shape)
+        else:
+            new.reshape(-1)[:count] = old.reshape(-1)[:count]
+            self._array = new
+        bump_version(self, "resize_")
+        return self
+
+    def resize_as_(self, other: Tensor, memory_format: Any = None) -> Tensor:
+        """`resize_` to the shape of `other`."""
+        return self.resize_(other._array.shape)
+
+    def share_memory_(self) -> Tensor:
+        """Moves the elements to memory that other processes can share; returns this tensor."""
+        from .formats import move_to_shared_memory
+
+        move_to_shared_memory(self)
+        return self
+
+    def is_shared(self) -> bool:
+        """Whether the memory can be shared with other processes."""
+        from .formats import is_in_shared_memory
+
+        return is_in_shared_memory(self)
+
+    def is_pinned(self, device: Any = None) -> bool:
+        """Whether the memory is page-locked; never here."""
+        return False
+
+    def pin_memory(self, device: Any = None) -> Tensor:
+        """Page-locked memory for a GPU; RuntimeError without one."""
+        raise RuntimeError("Cannot access accelerator device when none is available.")
+
+    def apply_(self, function: Callable[[Any], Any]) -> Tensor:
+        """Replaces every element by `function(element)`; slow."""
+        with autograd.no_grad():
+            flat = [function(v) for v in self._array.reshape(-1).tolist()]
+            self.copy_(self.new_tensor(flat).reshape(self._array.shape))
+        return self
+
+    def t_(self) -> Tensor:
+        """Transposes this matrix in place."""
+        return self._reshaped_in_place("t_", self._array.T if self._array.ndim == 2 else self._array)
+
+    def transpose_(self, dim0: int, dim1: int) -> Tensor:
+        """Exchanges two dims in place."""
+        return self._reshaped_in_place("transpose_", self._array.swapaxes(dim0, dim1))
+
+    swapaxes_ = swapdims_ = transpose_
+
+    def squeeze_(self, dim: Any = None) -> Tensor:
+        """Drops dims of size 1 in place."""
+        return self._reshaped_in_place("squeeze_", self.detach().squeeze(dim)._array)
+
+    def unsqueeze_(self, dim: int) -> Tensor:
+        """Adds a dim of size 1 in place."""
+        return self._reshaped_in_place("unsqueeze_", self.detach().unsqueeze(dim)._array)
+
+    def _reshaped_in_place(self, op: str, array: Any) -> Tensor:
+        from .autograd.inplace import bump_version, check_in_place
+
+        check_in_place(self)
+        if self._requires_grad and autograd.is_grad_enabled():
+            raise RuntimeError(f"[{op}] is not supported on a tensor inside a graph; use the form "
+                               "without the underscore")
+        self._array = array
+        bump_version(self, op)
+        return self
+
+    def tril_(self, diagonal: int = 0) -> Tensor:
+        """Sets the elements above a diagonal to 0."""
+        return self.copy_(self.tril(diagonal))
+
+    def triu_(self, diagonal: int = 0) -> Tensor:
+        """Sets the elements below a diagonal to 0."""
+        return self.copy_(self.triu(diagonal))
+
+
+set_tensor_type(Tensor)

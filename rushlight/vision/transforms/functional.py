@@ -1,0 +1,87 @@
+"""The transforms as functions of an image (PIL or tensor) and plain parameters."""
+
+from __future__ import annotations
+
+from ._affine import affine, perspective, rotate
+from ._color import (
+    adjust_brightness,
+    adjust_contrast,
+    adjust_gamma,
+    adjust_hue,
+    adjust_saturation,
+    adjust_sharpness,
+    autocontrast,
+    equalize,
+    erase,
+    gaussian_blur,
+    invert,
+    posterize,
+    rgb_to_grayscale,
+    solarize,
+    to_grayscale,
+)
+from ._common import (
+    InterpolationMode,
+    get_dimensions,
+    get_image_num_channels,
+    get_image_size,
+)
+from ._convert import (
+    _pixels_to_float,
+    convert_image_dtype,
+    normalize,
+    pil_to_tensor,
+    to_pil_image,
+    to_tensor,
+)
+from ._geometry import (
+    center_crop,
+    crop,
+    five_crop,
+    hflip,
+    pad,
+    resize,
+    resized_crop,
+    ten_crop,
+    vflip,
+)
+
+__all__ = [
+    "InterpolationMode",
+    "_pixels_to_float",
+    "adjust_brightness",
+    "adjust_contrast",
+    "adjust_gamma",
+    "adjust_hue",
+    "adjust_saturation",
+    "adjust_sharpness",
+    "affine",
+    "autocontrast",
+    "center_crop",
+    "convert_image_dtype",
+    "crop",
+    "equalize",
+    "erase",
+    "five_crop",
+    "gaussian_blur",
+    "get_dimensions",
+    "get_image_num_channels",
+    "get_image_size",
+    "hflip",
+    "invert",
+    "normalize",
+    "pad",
+    "perspective",
+    "pil_to_tensor",
+    "posterize",
+    "resize",
+    "resized_crop",
+    "rgb_to_grayscale",
+    "rotate",
+    "solarize",
+    "ten_crop",
+    "to_grayscale",
+    "to_pil_image",
+    "to_tensor",
+    "vflip",
+]

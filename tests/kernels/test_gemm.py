@@ -1,0 +1,228 @@
+"""Matrix products: the reference against sums written out, the native kernels against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ml_dtypes
+import numpy
+import pytest
+from numpy.typing import NDArray
+
+from rushlight.backends import Kernels, kernels, native_available
+
+Matrix = NDArray[Any]
+reference = Kernels(numpy)
+cpu = kernels(numpy.zeros(1))
+
+
+def random_matrix(seed: int, *shape: int, dtype: Any = numpy.float32) -> Matrix:
+    return numpy.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def check(result: Matrix, expected: Matrix, depth: int) -> None:
+    """Equal up to the rounding of a sum of ``depth`` products of numbers near one."""
+    assert result.shape == expected.shape
+    assert result.dtype == expected.dtype
+    assert result.flags.c_contiguous
+    tolerance = 4 * numpy.finfo(expected.dtype).eps * max(depth, 1)
+    numpy.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance)
+
+
+def exact(a: Matrix, b: Matrix) -> Matrix:
+    """The product summed in double precision."""
+    product: Matrix = numpy.matmul(a.astype(numpy.float64), b.astype(numpy.float64))
+    return product.astype(a.dtype)
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    if not native_available():
+        pytest.skip("threads belong to the compiled kernels, which are not built")
+    from rushlight.backends import _native
+
+    before = _native.num_threads()
+    _native.set_num_threads(request.param)
+    yield request.param
+    _native.set_num_threads(before)
+
+
+# ------------------------------------------------------------------ the reference
+@pytest.mark.parametrize("dtype", [numpy.float32, numpy.int64, numpy.int8])
+def test_reference_matmul_is_the_sum_of_products(dtype: Any) -> None:
+    a = numpy.array([[1, 2, 3], [4, 5, 6]], dtype)
+    b = numpy.array([[1, 0], [2, 1], [0, 3]], dtype)
+    expected = numpy.array([[5, 11], [14, 23]], dtype)
+    result = reference.matmul(a, b)
+    assert result.dtype == dtype
+    numpy.testing.assert_array_equal(result, expected)
+
+
+def test_reference_rounds_half_precision_once() -> None:
+    # 2048 + 1 is not a float16: a sum kept in float16 would stay at 2048.
+    a = numpy.ones((1, 2050), numpy.float16)
+    assert reference.matmul(a, a.T) == numpy.float16(2050)
+    b = numpy.full((1, 300), 1, ml_dtypes.bfloat16)
+    assert float(reference.matmul(b, b.T)[0, 0]) == 300
+
+
+# ------------------------------------------------------------------ block edges
+# Tiles are 14 (or 6) rows x 2 vectors, packing starts beyond 28 and 128 rows, blocks hold 384
+# of k and 512 columns.
+@pytest.mark.parametrize("rows", [1, 2, 5, 6, 7, 13, 14, 15, 28, 29, 128, 129])
+@pytest.mark.parametrize("layout", ["NN", "NT", "TN", "TT"])
+def test_rows(rows: int, layout: str) -> None:
+    compare(rows, 37, 50, layout)
+
+
+@pytest.mark.parametrize("columns", [1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 513])
+@pytest.mark.parametrize("layout", ["NN", "NT", "TN", "TT"])
+def test_columns(columns: int, layout: str) -> None:
+    compare(15, columns, 40, layout)
+    compare(131, columns, 70, layout)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3, 4, 15, 16, 17, 255, 256, 257, 383, 384, 385, 800])
+@pytest.mark.parametrize("layout", ["NN", "NT", "TN", "TT"])
+def test_depths(depth: int, layout: str) -> None:
+    compare(3, 20, depth, layout)
+    compare(30, 33, depth, layout)
+    compare(130, 160, depth, layout)
+
+
+def compare(rows: int, columns: int, depth: int, layout: str) -> None:
+    for dtype in (numpy.float32, numpy.float64):
+        a = random_matrix(1, rows, depth, dtype=dtype)
+        b = random_matrix(2, depth, columns, dtype=dtype)
+        if layout[0] == "T":
+            a = numpy.asfortranarray(a)
+        if layout[1] == "T":
+            b = numpy.asfortranarray(b)
+        check(cpu.matmul(a, b), exact(a, b), depth)
+
+
+def test_two_threads_give_the_product(threads: int) -> None:
+    for rows, columns, depth in [(300, 200, 150), (20, 3000, 100), (3000, 20, 100)]:
+        a, b = random_matrix(1, rows, depth), random_matrix(2, depth, columns)
+        check(cpu.matmul(a, b), exact(a, b), depth)
+        check(cpu.matmul(a, b.T.copy().T), exact(a, b), depth)
+
+
+# ------------------------------------------------------------------ layouts
+LAYOUTS: dict[str, Callable[[Matrix], Matrix]] = {
+    "sliced": lambda x: numpy.repeat(numpy.repeat(x, 2, -1), 3, -2)[..., ::3, ::2],
+    "reversed": lambda x: x[..., ::-1, ::-1].copy()[..., ::-1, ::-1],
+    "column of a wider matrix": lambda x: numpy.concatenate([x, x], -1)[..., : x.shape[-1]],
+    "misaligned": lambda x: misaligned(x),
+    "byte-swapped": lambda x: x.astype(x.dtype.newbyteorder()),
+}
+
+
+def misaligned(x: Matrix) -> Matrix:
+    raw = numpy.zeros(x.nbytes + 1, numpy.uint8)
+    view = raw[1:].view(x.dtype).reshape(x.shape)
+    view[...] = x
+    return view
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(layout: str) -> None:
+    arrange = LAYOUTS[layout]
+    for rows, columns, depth in [(9, 21, 33), (140, 150, 90)]:
+        a, b = random_matrix(1, rows, depth), random_matrix(2, depth, columns)
+        numpy.testing.assert_allclose(
+            cpu.matmul(arrange(a), arrange(b)), exact(a, b), rtol=1e-4, atol=1e-4
+        )
+
+
+def test_repeated_rows_and_columns() -> None:
+    row = random_matrix(1, 1, 40)
+    a = numpy.broadcast_to(row, (30, 40))
+    b = numpy.broadcast_to(random_matrix(2, 40, 1), (40, 25))
+    check(cpu.matmul(a, b), exact(a, b), 40)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ((5,), (5,)),
+        ((5,), (5, 3)),
+        ((4, 5), (5,)),
+        ((2, 4, 5), (5,)),
+        ((2, 3, 4, 5), (5, 6)),
+        ((2, 1, 4, 5), (3, 5, 6)),
+        ((5,), (7, 5, 6)),
+        ((2, 3, 0, 5), (5, 6)),
+        ((0, 4, 5), (0, 5, 6)),
+        ((2, 4, 0), (0, 6)),
+        ((33, 20, 17), (33, 17, 18)),
+    ],
+)
+def test_batches_and_vectors(left: tuple[int, ...], right: tuple[int, ...], threads: int) -> None:
+    a, b = random_matrix(1, *left), random_matrix(2, *right)
+    check(cpu.matmul(a, b), numpy.asarray(exact(a, b)), left[-1])
+
+
+def test_batch_of_swapped_axes() -> None:
+    # What attention multiplies: (B, T, H, D) seen as (B, H, T, D).
+    q, k = (random_matrix(seed, 2, 10, 3, 16).swapaxes(1, 2) for seed in (1, 2))
+    check(cpu.matmul(q, k.swapaxes(2, 3)), exact(q, k.swapaxes(2, 3)), 16)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "int64", "float16", "bfloat16"])
+def test_other_types_agree_with_the_reference(dtype: str) -> None:
+    kind = ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype
+    a = (random_matrix(1, 7, 9) * 3).astype(kind)
+    b = (random_matrix(2, 9, 5) * 3).astype(kind)
+    result = cpu.matmul(a, b)
+    assert result.dtype == a.dtype
+    numpy.testing.assert_array_equal(result, reference.matmul(a, b))
+
+
+# ------------------------------------------------------------------ NaN, infinity
+@pytest.mark.parametrize("rows", [1, 4, 20, 150])
+@pytest.mark.parametrize("layout", ["C", "F"])
+def test_nan_and_infinity_reach_their_row_and_column_only(rows: int, layout: str) -> None:
+    a, b = numpy.zeros((rows, 60), numpy.float32), numpy.ones((60, 70), numpy.float32, layout)
+    b[59, 69] = numpy.nan
+    b[3, 0] = numpy.inf
+    result = cpu.matmul(a, b)
+    assert numpy.isnan(result[:, 69]).all()  # 0 * NaN
+    assert numpy.isnan(result[:, 0]).all()  # 0 * inf
+    assert (result[:, 1:69] == 0).all()
+
+
+# ------------------------------------------------------------------ addmm, linear
+@pytest.mark.parametrize("bias_shape", [(), (1,), (23,), (1, 23), (19, 1), (19, 23)])
+@pytest.mark.parametrize(("beta", "alpha"), [(1, 1), (0.5, 1), (1, -2), (0, 1), (2, 3.0)])
+def test_addmm(bias_shape: tuple[int, ...], beta: float, alpha: float) -> None:
+    a, b, bias = random_matrix(1, 19, 31), random_matrix(2, 31, 23), random_matrix(3, *bias_shape)
+    expected = (beta * bias + alpha * exact(a, b)).astype(numpy.float32)
+    check(cpu.addmm(bias, a, b, beta, alpha), expected, 100)
+    check(reference.addmm(bias, a, b, beta, alpha), expected, 100)
+
+
+def test_addmm_with_beta_zero_does_not_read_the_bias() -> None:
+    bias = numpy.full(4, numpy.nan, numpy.float32)
+    a = numpy.ones((3, 2), numpy.float32)
+    for backend in (cpu, reference):
+        assert (backend.addmm(bias, a, a[:2].repeat(2, 1), 0, 1) == 2).all()
+
+
+@pytest.mark.parametrize("leading", [(), (1,), (7,), (3, 5), (2, 3, 4), (0,), (40,)])
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_linear(leading: tuple[int, ...], with_bias: bool) -> None:
+    x, weight = random_matrix(1, *leading, 50), random_matrix(2, 21, 50)
+    bias = random_matrix(3, 21) if with_bias else None
+    expected = exact(x, weight.T)
+    if bias is not None:
+        expected = expected + bias
+    check(cpu.linear(x, weight, bias), expected, 50)
+    check(reference.linear(x, weight, bias), expected, 50)
+
+
+def test_linear_on_swapped_axes() -> None:
+    x = random_matrix(1, 4, 6, 10).swapaxes(0, 1)
+    weight, bias = random_matrix(2, 10, 21).T, random_matrix(3, 42)[::2]
+    check(cpu.linear(x, weight, bias), exact(x, weight.T) + bias, 10)

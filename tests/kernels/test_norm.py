@@ -1,0 +1,127 @@
+"""Normalisations: native against reference, and the definitions by hand."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rushlight.backends import Kernels
+
+FLOATS = [np.float32, np.float64]
+CHANNEL_SHAPES = [(4, 6), (17, 64), (17, 65), (3, 5, 7), (2, 6, 4, 4), (8, 3, 33, 33), (2, 4, 3, 2, 2)]
+
+
+def close(got: Any, want: Any, steps: float = 64, scale: float = 0.0) -> None:
+    if want is None:
+        assert got is None
+        return
+    assert got.dtype == want.dtype and got.shape == want.shape
+    eps = np.finfo(got.dtype).eps
+    scale = max(scale, float(np.abs(want).max()))
+    np.testing.assert_allclose(got, want, rtol=steps * eps, atol=steps * eps * scale)
+
+
+def data(shape: Any, dtype: Any, affine: bool, parameters: Any) -> Any:
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=shape) * 2 + 3).astype(dtype)
+    grad = rng.normal(size=shape).astype(dtype)
+    if not affine:
+        return x, grad, None, None
+    return x, grad, *(rng.normal(size=parameters).astype(dtype) for _ in range(2))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", CHANNEL_SHAPES)
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm(
+    native: Kernels, reference: Kernels, training: bool, shape: Any, dtype: Any
+) -> None:
+    for affine in (True, False):
+        x, grad, weight, bias = data(shape, dtype, affine, shape[1])
+        results, moved = [], []
+        for k in (native, reference):
+            mean, var = np.linspace(-1, 1, shape[1]).astype(dtype), np.ones(shape[1], dtype)
+            results.append(k.batch_norm(x, weight, bias, mean, var, training, 0.1, 1e-5))
+            moved.append((mean, var))
+        for got, want in zip((*results[0], *moved[0]), (*results[1], *moved[1]), strict=True):
+            close(got, want)
+        _, mean, invstd = results[1]
+        for needs in itertools.product((True, False), repeat=3):
+            arguments = (grad, x, weight, mean, invstd, training, needs)
+            got, want = native.batch_norm_grad(*arguments), reference.batch_norm_grad(*arguments)
+            for a, b in zip(got, want, strict=True):
+                close(a, b, 400)
+
+
+def test_batch_norm_by_hand(native: Kernels, reference: Kernels) -> None:
+    x = np.array([[1.0, 10.0], [3.0, 30.0]])
+    for k in (native, reference):
+        running_mean, running_var = np.zeros(2), np.ones(2)
+        out, mean, invstd = k.batch_norm(x, None, None, running_mean, running_var, True, 0.5, 0.0)
+        np.testing.assert_allclose(out, [[-1, -1], [1, 1]])
+        np.testing.assert_allclose(mean, [2, 20])
+        np.testing.assert_allclose(invstd, [1, 0.1])
+        np.testing.assert_allclose(running_mean, [1, 10])
+        np.testing.assert_allclose(running_var, [1.5, 100.5])
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(5,), (4, 7), (3, 64), (3, 65), (2, 3, 4), (9, 1025)])
+def test_layer_and_rms_norm(native: Kernels, reference: Kernels, shape: Any, dtype: Any) -> None:
+    for axes, affine in itertools.product(range(1, len(shape) + 1), (True, False)):
+        x, grad, weight, bias = data(shape, dtype, affine, shape[-axes:])
+        want = reference.layer_norm(x, weight, bias, axes, 1e-5)
+        for a, b in zip(native.layer_norm(x, weight, bias, axes, 1e-5), want, strict=True):
+            close(a, b)
+        for needs in ((True, True, True), (False, True, False), (True, False, False)):
+            arguments = (grad, x, weight, want[1], want[2], axes, needs)
+            got = native.layer_norm_grad(*arguments)
+            for a, b in zip(got, reference.layer_norm_grad(*arguments), strict=True):
+                close(a, b, 400)
+        out, rstd = reference.rms_norm(x, weight, axes, 1e-5)
+        for a, b in zip(native.rms_norm(x, weight, axes, 1e-5), (out, rstd), strict=True):
+            close(a, b)
+        for rms_needs in ((True, True), (True, False), (False, True)):
+            rms_arguments = (grad, x, weight, rstd, axes, rms_needs)
+            got_rms = native.rms_norm_grad(*rms_arguments)
+            for a, b in zip(got_rms, reference.rms_norm_grad(*rms_arguments), strict=True):
+                close(a, b, 400)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(2, 6), (3, 6, 5), (2, 12, 7, 7), (1, 6, 33, 2)])
+@pytest.mark.parametrize("groups", [1, 2, 3, 6])
+def test_group_norm(
+    native: Kernels, reference: Kernels, groups: int, shape: Any, dtype: Any
+) -> None:
+    for affine in (True, False):
+        x, grad, weight, bias = data(shape, dtype, affine, shape[1])
+        want = reference.group_norm(x, weight, bias, groups, 1e-5)
+        for a, b in zip(native.group_norm(x, weight, bias, groups, 1e-5), want, strict=True):
+            close(a, b, 400)
+        arguments = (grad, x, weight, want[1], want[2], groups, (True, True, True))
+        got = native.group_norm_grad(*arguments)
+        for a, b in zip(got, reference.group_norm_grad(*arguments), strict=True):
+            # With one element per group all terms cancel; rstd says how large they are.
+            close(a, b, 400, scale=float(want[2].max()) * 4)
+
+
+def test_far_from_zero(native: Kernels, reference: Kernels) -> None:
+    """A mean that is large against the spread does not spoil the variance."""
+    x = (np.random.default_rng(1).normal(size=(4, 1000)) + 4000).astype(np.float32)
+    exact = reference.layer_norm(x.astype(np.float64), None, None, 1, 1e-5)[0]
+    for k in (native, reference):
+        np.testing.assert_allclose(k.layer_norm(x, None, None, 1, 1e-5)[0], exact, atol=1e-3)
+
+
+def test_half_and_strided_input(native: Kernels, reference: Kernels) -> None:
+    x = np.random.default_rng(2).normal(size=(8, 6)).astype(np.float32)
+    half, mean, _ = native.layer_norm(x.astype(np.float16), None, None, 1, 1e-5)
+    assert half.dtype == np.float16 and mean.dtype == np.float32
+    np.testing.assert_allclose(
+        native.layer_norm(x.T, None, None, 1, 1e-5)[0], reference.layer_norm(x.T.copy(), None, None, 1, 1e-5)[0],
+        rtol=1e-5, atol=1e-6,
+    )  # fmt: skip

@@ -1,0 +1,202 @@
+"""Pooling: known values, ties and edges, and the native kernels against the reference."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import ml_dtypes
+import numpy
+import pytest
+from numpy.typing import NDArray
+
+from rushlight.backends import Kernels, kernels
+
+Tensor = NDArray[Any]
+Ints = tuple[int, ...]
+reference = Kernels(numpy)
+cpu = kernels(numpy.zeros(1))
+both = pytest.mark.parametrize("backend", [reference, cpu], ids=["reference", "cpu"])
+
+
+def random_tensor(seed: int, *shape: int) -> Tensor:
+    return numpy.random.default_rng(seed).standard_normal(shape).astype(numpy.float32)
+
+
+def with_ties(seed: int, *shape: int) -> Tensor:
+    """Few different values, and now and then NaN or an infinity."""
+    x = numpy.round(random_tensor(seed, *shape))
+    x.reshape(-1)[::23] = numpy.nan
+    x.reshape(-1)[5::31] = -numpy.inf
+    x.reshape(-1)[7::41] = numpy.inf
+    return x
+
+
+def close(result: Tensor, expected: Tensor) -> None:
+    assert result.dtype == expected.dtype
+    assert result.flags.c_contiguous
+    numpy.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
+
+
+# ------------------------------------------------------------------ maximum: known values
+@both
+def test_the_first_of_equal_maxima_is_taken(backend: Kernels) -> None:
+    x = numpy.array([[[[1, 1, 2, 2], [1, 1, 2, 2]]]], numpy.float32)
+    out, indices = backend.max_pool(x, (2, 2), (2, 2), (0, 0), (1, 1), False)
+    assert out.tolist() == [[[[1, 2]]]]
+    assert indices.tolist() == [[[[0, 2]]]]
+    assert indices.dtype == numpy.int64
+
+
+@both
+def test_the_last_nan_is_taken(backend: Kernels) -> None:
+    nan = numpy.nan
+    x = numpy.array([[[nan, 9, nan, 9, 1, 2]]], numpy.float32)
+    out, indices = backend.max_pool(x, (4,), (2,), (0,), (1,), False)
+    assert numpy.isnan(out).all()
+    assert indices.tolist() == [[[2, 2]]]
+
+
+@both
+def test_a_window_of_minus_infinity_points_to_its_first_pixel(backend: Kernels) -> None:
+    x = numpy.full((1, 1, 4, 4), -numpy.inf, numpy.float32)
+    out, indices = backend.max_pool(x, (3, 3), (2, 2), (1, 1), (1, 1), False)
+    assert numpy.isneginf(out).all()
+    assert indices.tolist() == [[[[0, 1], [4, 5]]]]
+
+
+@both
+def test_gradients_of_overlapping_windows_add_up(backend: Kernels) -> None:
+    x = numpy.array([[[0, 5, 0, 0]]], numpy.float32)
+    _, indices = backend.max_pool(x, (2,), (1,), (0,), (1,), False)
+    grad = numpy.array([[[1, 10, 100]]], numpy.float32)
+    assert backend.max_pool_grad(grad, indices, x.shape).tolist() == [[[0, 11, 100, 0]]]
+
+
+# ------------------------------------------------------------------ maximum: native = reference
+@pytest.mark.parametrize("size", [2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 33, 66])
+def test_two_by_two(size: int) -> None:
+    compare_max(with_ties(size, 2, 3, size, size), (2, 2), (2, 2), (0, 0), (1, 1), False)
+    compare_max(with_ties(size, 2, 3, size), (2,), (2,), (0,), (1,), False)
+
+
+@pytest.mark.parametrize("kernel", [(1, 1), (2, 3), (3, 3), (4, 2)])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (3, 2)])
+@pytest.mark.parametrize("padding", [(0, 0), (0, 1), (1, 1)])
+@pytest.mark.parametrize("dilation", [(1, 1), (2, 1)])
+@pytest.mark.parametrize("ceil_mode", [False, True])
+def test_windows(
+    kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool
+) -> None:
+    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+        padding = (0, 0)
+    for width in (9, 20, 37):
+        x = with_ties(width, 2, 3, 11, width)
+        compare_max(x, kernel, stride, padding, dilation, ceil_mode)
+
+
+def compare_max(x: Tensor, *window: Any) -> None:
+    expected, positions = reference.max_pool(x, *window)
+    out, indices = cpu.max_pool(x, *window)
+    numpy.testing.assert_array_equal(out, expected)
+    numpy.testing.assert_array_equal(indices, positions)
+    grad = random_tensor(9, *out.shape)
+    close(
+        cpu.max_pool_grad(grad, indices, x.shape), reference.max_pool_grad(grad, indices, x.shape)
+    )
+
+
+def test_three_axes() -> None:
+    x = with_ties(1, 2, 3, 5, 6, 7)
+    compare_max(x, (2, 2, 2), (2, 1, 2), (0, 1, 0), (1, 1, 1), False)
+
+
+@pytest.mark.parametrize("dtype", [numpy.int64, numpy.float64, numpy.float16, ml_dtypes.bfloat16])
+def test_other_types(dtype: Any) -> None:
+    x = numpy.arange(32).reshape(1, 2, 4, 4).astype(dtype)
+    out, indices = cpu.max_pool(x, (2, 2), (2, 2), (0, 0), (1, 1), False)
+    assert out.dtype == dtype
+    assert indices[0, 1].tolist() == [[5, 7], [13, 15]]
+    assert out.astype(numpy.int64)[0, 1].tolist() == [[21, 23], [29, 31]]
+
+
+def test_other_layouts() -> None:
+    x = random_tensor(1, 2, 8, 9, 3).transpose(0, 3, 1, 2)
+    compare_max(x, (2, 2), (2, 2), (0, 0), (1, 1), False)
+    compare_average(x, (2, 2), (2, 2), (0, 0), False, True, None)
+
+
+# ------------------------------------------------------------------ average
+@both
+def test_what_the_average_divides_by(backend: Kernels) -> None:
+    x = numpy.ones((1, 1, 4), numpy.float32)
+    window = ((3,), (2,), (1,))
+    third = numpy.float32(2) / 3
+    assert backend.avg_pool(x, *window, False, True, None).tolist() == [[[third, 1]]]
+    assert backend.avg_pool(x, *window, False, False, None).tolist() == [[[1, 1]]]
+    assert backend.avg_pool(x, *window, False, True, 2).tolist() == [[[1, 1.5]]]
+
+
+@pytest.mark.parametrize("kernel", [(1, 1), (2, 2), (3, 3), (4, 2)])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (3, 2)])
+@pytest.mark.parametrize("padding", [(0, 0), (1, 1)])
+def test_average_windows(kernel: Ints, stride: Ints, padding: Ints) -> None:
+    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+        padding = (0, 0)
+    for ceil_mode, include, divisor in product((False, True), (False, True), (None, 3)):
+        x = random_tensor(1, 2, 3, 11, 19)
+        compare_average(x, kernel, stride, padding, ceil_mode, include, divisor)
+        row = random_tensor(2, 2, 3, 21)
+        compare_average(row, kernel[:1], stride[:1], padding[:1], ceil_mode, include, divisor)
+
+
+def compare_average(x: Tensor, *window: Any) -> None:
+    expected = reference.avg_pool(x, *window)
+    close(cpu.avg_pool(x, *window), expected)
+    grad = random_tensor(9, *expected.shape)
+    close(
+        cpu.avg_pool_grad(grad, x.shape, *window), reference.avg_pool_grad(grad, x.shape, *window)
+    )
+
+
+# ------------------------------------------------------------------ adaptive
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (13, 17), (40, 40)])
+@pytest.mark.parametrize("output", [(1, 1), (2, 3), (7, 7)])
+def test_adaptive_average(size: Ints, output: Ints) -> None:
+    x = random_tensor(1, 3, 19, *size)
+    expected = reference.adaptive_avg_pool(x, output)
+    close(cpu.adaptive_avg_pool(x, output), expected)
+    grad = random_tensor(2, *expected.shape)
+    close(
+        cpu.adaptive_avg_pool_grad(grad, x.shape),
+        reference.adaptive_avg_pool_grad(grad, x.shape),
+    )
+    row = random_tensor(3, 2, 3, size[1])
+    close(cpu.adaptive_avg_pool(row, output[1:]), reference.adaptive_avg_pool(row, output[1:]))
+
+
+@both
+def test_adaptive_cells_may_overlap(backend: Kernels) -> None:
+    x = numpy.array([[[1, 2, 3, 4, 5]]], numpy.float32)
+    assert backend.adaptive_avg_pool(x, (3,)).tolist() == [[[1.5, 3, 4.5]]]
+    out, indices = backend.adaptive_max_pool(x, (3,))
+    assert out.tolist() == [[[2, 4, 5]]]
+    assert indices.tolist() == [[[1, 3, 4]]]
+
+
+@both
+def test_adaptive_maximum_takes_the_first_maximum_and_the_last_nan(backend: Kernels) -> None:
+    nan = numpy.nan
+    x = numpy.array([[[3, 3, 1, nan, 2, nan]]], numpy.float32)
+    _, indices = backend.adaptive_max_pool(x, (2,))
+    assert indices.tolist() == [[[0, 5]]]
+
+
+@both
+def test_no_images(backend: Kernels) -> None:
+    x = numpy.zeros((0, 3, 8, 8), numpy.float32)
+    out, indices = backend.max_pool(x, (2, 2), (2, 2), (0, 0), (1, 1), False)
+    assert out.shape == indices.shape == (0, 3, 4, 4)
+    assert backend.max_pool_grad(out, indices, x.shape).shape == x.shape
+    assert backend.avg_pool(x, (2, 2), (2, 2), (0, 0), False, True, None).shape == (0, 3, 4, 4)
+    assert backend.adaptive_avg_pool(x, (2, 2)).shape == (0, 3, 2, 2)
