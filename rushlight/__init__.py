@@ -13,7 +13,7 @@ from math import e, inf, nan, pi
 from typing import TYPE_CHECKING, Any
 
 from . import autograd, return_types
-from ._version import __version__
+from .torch_version import __version__
 from .autograd import (
     enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad,
     set_grad_enabled,
@@ -45,7 +45,7 @@ from .ops.matmul import (
     kron, matmul, mm, mv, outer, tensordot, vdot,
 )  # fmt: skip
 from .ops.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
-from .ops.optimizer import _fused_adam_, _fused_adamw_, _fused_sgd_
+from .ops.optimizer import _foreach_add_, _fused_adam_, _fused_adamw_, _fused_sgd_
 from .ops.pool import (
     adaptive_avg_pool1d, adaptive_max_pool1d, avg_pool1d, max_pool1d, max_pool1d_with_indices,
     max_pool2d, max_pool3d,

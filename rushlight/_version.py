@@ -2,3 +2,4 @@
 
 __version__ = "0.1.0"
 TORCH_VERSION = "2.13.0+rushlight"
+VISION_VERSION = "0.28.0+rushlight"

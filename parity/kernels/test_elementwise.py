@@ -65,7 +65,10 @@ def assert_same(got: Any, want: Any, ulps: float, absolute: float = 0.0) -> None
     step = float(ml_dtypes.finfo(got.dtype).eps)
     tiny = float(ml_dtypes.finfo(got.dtype).tiny)
     np.testing.assert_allclose(
-        got.astype(np.float64), want.astype(np.float64), rtol=ulps * step, atol=2 * tiny + absolute * step
+        got.astype(np.float64),
+        want.astype(np.float64),
+        rtol=ulps * step,
+        atol=2 * tiny + absolute * step,
     )
 
 

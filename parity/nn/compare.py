@@ -49,14 +49,26 @@ def make_both(make: Any, seed: int = 0) -> tuple[Any, Any]:
     return own, expected
 
 
-def compare(make: Any, inputs: tuple[Any, ...], *, train: bool = True, backward: bool = True) -> None:
-    """Forward and backward of the module that `make(library)` returns."""
+def compare(
+    make: Any,
+    inputs: tuple[Any, ...],
+    *,
+    train: bool = True,
+    backward: bool = True,
+    with_grad: int = 99,
+) -> None:
+    """Forward and backward of the module that `make(library)` returns.
+
+    The first `with_grad` inputs, if they are floating-point tensors, require gradients.
+    """
     own, expected = make_both(make)
     own.train(train)
     expected.train(train)
     torch_inputs = tuple(
-        x.clone().requires_grad_() if isinstance(x, torch.Tensor) and x.is_floating_point() else x
-        for x in inputs
+        x.clone().requires_grad_()
+        if index < with_grad and isinstance(x, torch.Tensor) and x.is_floating_point()
+        else x
+        for index, x in enumerate(inputs)
     )
     own_inputs = to_rushlight(torch_inputs)
     torch.manual_seed(1)

@@ -80,7 +80,7 @@ def test_resized_crop_parameters_from_pytorchs_stream() -> None:
     assert got == (top, left, h, w)
 
 
-# First numbers of a freshly made model's parameters, recorded from torchvision 0.28 on PyTorch 2.13 after
+# First numbers of a freshly made model, recorded from torchvision 0.28 on PyTorch 2.13 after
 # manual_seed(0): the weights are drawn in torchvision's order.
 RECORDED = {
     "resnet18": {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Any
 
 import numpy
 
@@ -74,8 +73,7 @@ def _cpu_kernels() -> Kernels:
             stacklevel=2,
         )
         return Kernels(numpy)
-    instance: Any = CPUKernels(numpy)
-    return instance  # type: ignore[no-any-return]
+    return CPUKernels(numpy)
 
 
 register_kernels(numpy.ndarray, _cpu_kernels())

@@ -1,4 +1,4 @@
-"""Native optimizer steps, image conversion, copies and table rows, with the reference behind them."""
+"""Native optimizer steps, image conversion, copies, table rows; the reference behind them."""
 
 from __future__ import annotations
 
@@ -79,13 +79,16 @@ class NativeImage(Kernels):
         result = _native.normalize(x, mean, std, out)
         return super().normalize(x, mean, std, out) if result is NotImplemented else result
 
-    def stack(self, arrays: Sequence[Array]) -> Array:
-        result = _native.stack(arrays)
-        return super().stack(arrays) if result is NotImplemented else result
+    def stack(self, arrays: Sequence[Array], axis: int = 0) -> Array:
+        result = _native.stack(arrays) if axis == 0 else NotImplemented
+        return super().stack(arrays, axis) if result is NotImplemented else result
+
+    def copy(self, x: Array) -> Array:
+        result = _native.copy(x)
+        return super().copy(x) if result is NotImplemented else result
 
     def contiguous(self, x: Array) -> Array:
-        result = _native.contiguous(x)
-        return super().contiguous(x) if result is NotImplemented else result
+        return x if x.flags.c_contiguous else self.copy(x)
 
 
 class NativeEmbedding(Kernels):

@@ -43,8 +43,9 @@ class NativeNorm(Kernels):
     def layer_norm(
         self, x: Array, weight: Array | None, bias: Array | None, axes: int, eps: float
     ) -> tuple[Array, Array, Array]:
-        result = _native.layer_norm(x, weight, bias, axes, eps)
-        return super().layer_norm(x, weight, bias, axes, eps) if result is NotImplemented else result
+        arguments = (x, weight, bias, axes, eps)
+        result = _native.layer_norm(*arguments)
+        return super().layer_norm(*arguments) if result is NotImplemented else result
 
     def layer_norm_grad(
         self,
@@ -63,10 +64,9 @@ class NativeNorm(Kernels):
     def group_norm(
         self, x: Array, weight: Array | None, bias: Array | None, groups: int, eps: float
     ) -> tuple[Array, Array, Array]:
-        result = _native.group_norm(x, weight, bias, groups, eps)
-        if result is NotImplemented:
-            return super().group_norm(x, weight, bias, groups, eps)
-        return result
+        arguments = (x, weight, bias, groups, eps)
+        result = _native.group_norm(*arguments)
+        return super().group_norm(*arguments) if result is NotImplemented else result
 
     def group_norm_grad(
         self,

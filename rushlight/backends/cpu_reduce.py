@@ -34,6 +34,11 @@ class NativeReduce(Kernels):
         result = _native.argmin(x, axis, keepdims)
         return super().argmin(x, axis, keepdims) if result is NotImplemented else result
 
+    def norm(self, x: Array, p: float = 2, axes: Axes = None, keepdims: bool = False) -> Array:
+        everything = p == 2 and not keepdims and (axes is None or len(axes) == x.ndim)
+        result = _native.norm2(x) if everything else NotImplemented
+        return super().norm(x, p, axes, keepdims) if result is NotImplemented else result
+
 
 class NativeSoftmax(Kernels):
     """Contiguous float32 and float64, along any axis."""
@@ -61,10 +66,9 @@ class NativeLoss(Kernels):
     def nll_loss(
         self, logp: Array, target: Array, weight: Array | None, ignore_index: int, reduction: str
     ) -> tuple[Array, Array]:
-        result = _native.nll_loss(logp, target, weight, ignore_index, reduction)
-        if result is NotImplemented:
-            return super().nll_loss(logp, target, weight, ignore_index, reduction)
-        return result
+        arguments = (logp, target, weight, ignore_index, reduction)
+        result = _native.nll_loss(*arguments)
+        return super().nll_loss(*arguments) if result is NotImplemented else result
 
     def nll_loss_grad(
         self,

@@ -101,10 +101,11 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Any = None,
 ) -> Tensor:
-    """Fills `tensor` from N(mean, std²) restricted to [a, b], by inverting its distribution function.
+    """Fills `tensor` from N(mean, std²) restricted to [a, b], by drawing again what falls outside.
 
-    With Φ the normal distribution function and u uniform in (Φ((a−mean)/std), Φ((b−mean)/std)),
-    the value is mean + std · Φ⁻¹(u).
+    Where [a, b] holds more than 30 % of the distribution, candidates are normal; else they are
+    uniform in [a, b] and accepted in proportion to the density. Every round draws for the whole
+    tensor, as PyTorch 2.13 does, so that the random stream advances alike.
     """
 
     def phi(x: float) -> float:
@@ -116,14 +117,41 @@ def trunc_normal_(
             "The distribution of values may be incorrect.",
             stacklevel=2,
         )
+    inside = phi((b - mean) / std) - phi((a - mean) / std)
     with rushlight.no_grad():
-        low, high = phi((a - mean) / std), phi((b - mean) / std)
-        tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
-        tensor.erfinv_()
-        tensor.mul_(std * math.sqrt(2.0))
-        tensor.add_(mean)
-        tensor.clamp_(min=a, max=b)
-        return tensor
+        if inside > 0.3:
+            _fill_by_normal_candidates(tensor, mean, std, a, b, generator)
+        else:
+            _fill_by_uniform_candidates(tensor, mean, std, a, b, generator)
+    return tensor
+
+
+def _fill_by_normal_candidates(
+    tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any
+) -> None:
+    # The bounds as the tensor's dtype has them: a rounded value must not fall outside for ever.
+    low, high = tensor.new_tensor(a).item(), tensor.new_tensor(b).item()
+    tensor.normal_(mean, std, generator=generator)
+    outside = (tensor < low) | (tensor > high)
+    while outside.any():
+        fresh = rushlight.empty_like(tensor).normal_(mean, std, generator=generator)
+        tensor.copy_(rushlight.where(outside, fresh, tensor))
+        outside = (tensor < low) | (tensor > high)
+
+
+def _fill_by_uniform_candidates(
+    tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any
+) -> None:
+    """Accepts x where log u ≤ log density(x) − log density at its highest place in [a, b]."""
+    mode = max(a, min(mean, b))
+    log_peak = -0.5 * ((mode - mean) / std) ** 2
+    pending = rushlight.ones_like(tensor, dtype=rushlight.bool)
+    while pending.any():
+        fresh = rushlight.empty_like(tensor).uniform_(a, b, generator=generator)
+        tensor.copy_(rushlight.where(pending, fresh, tensor))
+        log_density = ((fresh - mean) / std).square() * -0.5 - log_peak
+        u = rushlight.empty_like(tensor).uniform_(generator=generator)
+        pending = pending & (u.log() > log_density)
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:

@@ -35,6 +35,9 @@ class Parameter(Tensor):
             data = rushlight.empty(0)
         return Tensor._make_subclass(cls, data.detach(), requires_grad)
 
+    def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
+        """Everything is done by `__new__`."""
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         if id(self) in memo:
             return memo[id(self)]
@@ -73,6 +76,9 @@ class Buffer(Tensor):
         buffer = Tensor._make_subclass(cls, data.detach(), data.requires_grad)
         buffer.persistent = persistent
         return buffer
+
+    def __init__(self, data: Tensor | None = None, *, persistent: bool = True) -> None:
+        """Everything is done by `__new__`."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Buffer:
         if id(self) in memo:
@@ -134,6 +140,9 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
         data = rushlight.empty(0, device=device, dtype=dtype)
         return Tensor._make_subclass(cls, data, requires_grad)
 
+    def __init__(self, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> None:
+        """Everything is done by `__new__`."""
+
     def __deepcopy__(self, memo: dict[int, Any]) -> UninitializedParameter:
         if id(self) in memo:
             return memo[id(self)]
@@ -162,6 +171,15 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):
         buffer = Tensor._make_subclass(cls, data, requires_grad)
         buffer.persistent = persistent
         return buffer
+
+    def __init__(
+        self,
+        requires_grad: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        persistent: bool = True,
+    ) -> None:
+        """Everything is done by `__new__`."""
 
 
 def is_lazy(param: Any) -> bool:

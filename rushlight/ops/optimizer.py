@@ -8,7 +8,7 @@ from typing import Any
 from ..autograd.anomaly import user_line
 from ..backends import kernels
 
-__all__ = ["_fused_sgd_", "_fused_adam_", "_fused_adamw_"]
+__all__ = ["_fused_sgd_", "_fused_adam_", "_fused_adamw_", "_foreach_add_"]
 
 
 def _arrays(tensors: Sequence[Any]) -> list[Any]:
@@ -71,3 +71,19 @@ def _fused_adamw_(params: Sequence[Any], grads: Sequence[Any], exp_avgs: Sequenc
     """One step of AdamW for all `params`, in place, with their running means."""
     _fused_adam(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, state_steps, lr, beta1,
                 beta2, weight_decay, eps, amsgrad, maximize, decoupled=True)  # fmt: skip
+
+
+def _foreach_add_(self: Sequence[Any], other: Any, alpha: float = 1) -> None:
+    """Adds `alpha · other` (one number for all, or a list of tensors) to every tensor, in place."""
+    if isinstance(other, (list, tuple)):
+        if len(other) != len(self):
+            raise RuntimeError(
+                f"Tensor lists must have the same number of tensors, got {len(self)} and {len(other)}"
+            )
+        for tensor, term in zip(self, other):
+            tensor.add_(term, alpha=alpha)
+        return
+    for tensor in self:
+        array = tensor._array
+        array += other * alpha
+    _changed(self, "_foreach_add_")

@@ -243,8 +243,8 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *,
 def _with_replacement(p: Any, count: int, generator: Any) -> Any:
     """The first category whose cumulative probability reaches a uniform draw."""
     rows = p.reshape(-1, p._array.shape[-1])
-    total = rows.double().cumsum(-1)
-    total = total / total[:, -1:]
+    total = rows.cumsum(-1)
+    total = (total / total[:, -1:]).double()  # rounded as PyTorch's, compared as a double
     k = kernels(p._array)
     shape = (rows._array.shape[0], count)
     draws = k.random_uniform(_state(generator), shape, dtypes.float64.numpy)

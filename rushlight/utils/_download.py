@@ -96,7 +96,7 @@ def _progress_bar(total: int, wanted: bool) -> Iterator[Callable[[int], Any]]:
         yield lambda count: None
         return
     try:
-        from tqdm import tqdm
+        from tqdm import tqdm  # type: ignore[import-untyped,unused-ignore]
     except ImportError:
         size = f"{total / 1e6:.1f} MB" if total else "a file of unknown size"
         print(f"  {size} …", file=sys.stderr)

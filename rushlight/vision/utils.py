@@ -118,8 +118,8 @@ def draw_bounding_boxes(
 ) -> Tensor:
     """Draws boxes `(N, 4)` given as (x1, y1, x2, y2) on an image `(3, H, W)` or `(1, H, W)`.
 
-    uint8 images and float ones in [0, 1]; a new tensor of the same dtype comes back. `colors` is one
-    colour or one per box. Raises TypeError for other objects and dtypes, ValueError for other
+    uint8 images and float ones in [0, 1]; a new tensor of the same dtype comes back. `colors` is
+    one colour or one per box. Raises TypeError for other objects and dtypes, ValueError for other
     shapes, upside-down boxes or a wrong number of labels or colours.
     """
     _check_boxes(image, boxes, labels)

@@ -16,7 +16,18 @@ ARITHMETIC = ["add", "sub", "mul", "maximum", "minimum"]
 COMPARISONS = ["eq", "ne", "lt", "le", "gt", "ge"]
 FLOAT_ONLY = ["div", "relu_grad", "sigmoid_grad", "tanh_grad", "silu_grad", "gelu_grad"]
 UNARY_ANY = ["neg", "abs", "square", "relu"]
-UNARY_FLOAT = ["sqrt", "rsqrt", "reciprocal", "exp", "log", "tanh", "sigmoid", "silu", "gelu", "erf"]
+UNARY_FLOAT = [
+    "sqrt",
+    "rsqrt",
+    "reciprocal",
+    "exp",
+    "log",
+    "tanh",
+    "sigmoid",
+    "silu",
+    "gelu",
+    "erf",
+]
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.625, 89.0, -104.0, 1e-40, math.inf, -math.inf, math.nan]
 FLOATS = [np.float32, np.float64]
 NUMBERS = [np.float32, np.float64, np.int32, np.int64]
@@ -87,7 +98,9 @@ def test_layouts(native: Kernels, reference: Kernels, first: str, second: str) -
     for name in ("add", "gt", "silu_grad"):
         got = getattr(native, name)(x, y)
         assert got.flags.c_contiguous
-        np.testing.assert_allclose(got, getattr(native, name)(plain_x, plain_y), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            got, getattr(native, name)(plain_x, plain_y), rtol=1e-5, atol=1e-6
+        )
     for name in ("relu", "exp"):
         got = getattr(native, name)(x)
         np.testing.assert_allclose(got, getattr(native, name)(plain_x), rtol=1e-6)
@@ -119,7 +132,9 @@ def test_integers_wrap_around(native: Kernels, reference: Kernels) -> None:
     for dtype in (np.int32, np.int64):
         x = np.array([np.iinfo(dtype).max, np.iinfo(dtype).min], dtype)
         for k in (native, reference):
-            np.testing.assert_array_equal(k.add(x, 1), [np.iinfo(dtype).min, np.iinfo(dtype).min + 1])
+            np.testing.assert_array_equal(
+                k.add(x, 1), [np.iinfo(dtype).min, np.iinfo(dtype).min + 1]
+            )
             assert k.abs(x)[1] == np.iinfo(dtype).min
     for k in (native, reference):
         np.testing.assert_array_equal(k.add(np.array([1], np.uint8), -2), np.array([255], np.uint8))
@@ -157,8 +172,8 @@ def test_nan_is_never_lost(native: Kernels, reference: Kernels) -> None:
     for k in (native, reference):
         for result in (
             k.maximum(nan, one), k.maximum(one, nan), k.minimum(nan, one), k.minimum(one, nan),
-            k.relu(nan), k.clamp(nan, 0.0, 1.0), k.clamp(one, math.nan, 2.0), k.exp(nan), k.tanh(nan),
-            k.sigmoid(nan), k.gelu(nan), k.sqrt(nan), k.log(nan), k.log(-one),
+            k.relu(nan), k.clamp(nan, 0.0, 1.0), k.clamp(one, math.nan, 2.0), k.exp(nan),
+            k.tanh(nan), k.sigmoid(nan), k.gelu(nan), k.sqrt(nan), k.log(nan), k.log(-one),
         ):  # fmt: skip
             assert np.isnan(result).all()
 
@@ -183,7 +198,7 @@ def test_denormal_results(native: Kernels) -> None:
 @pytest.mark.parametrize("name", UNARY_FLOAT)
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_accuracy(native: Kernels, reference: Kernels, name: str, dtype: Any) -> None:
-    """At most 2.5 units in the last place (against double precision, for float32)."""
+    """Against double precision: 2.5 units in the last place, 6 for gelu."""
     rng = np.random.default_rng(5)
     x = np.concatenate([rng.uniform(-20, 20, 20000), rng.normal(size=20000)]).astype(dtype)
     if name in ("sqrt", "rsqrt", "log"):
@@ -194,7 +209,11 @@ def test_accuracy(native: Kernels, reference: Kernels, name: str, dtype: Any) ->
     got = getattr(native, name)(x)
     error = np.abs(got - exact) / np.spacing(np.abs(exact.astype(dtype)))
     # The double-precision reference itself is off by some units where gelu's tail begins.
-    assert error.max() <= (2.6 if dtype == np.float32 else 8 if name != "gelu" else 400)
+    if name == "gelu":
+        x, error = x[x > -5], error[x > -5]
+        assert error.max() <= (6 if dtype == np.float32 else 50)
+    else:
+        assert error.max() <= (2.6 if dtype == np.float32 else 4)
 
 
 @pytest.mark.parametrize("n", [0, 1, 15, 17, 65536, 65537])

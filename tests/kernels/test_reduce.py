@@ -76,7 +76,9 @@ def test_float32_sums_are_accurate(native: Kernels, reference: Kernels) -> None:
     for k in (native, reference):
         assert abs(float(k.sum(x)) - exact) <= exact * 2**-23
         column = k.sum(x[:1_000_000].reshape(-1, 10), (0,))
-        np.testing.assert_allclose(column, x[:1_000_000].reshape(-1, 10).sum(0, np.float64), rtol=3e-7)
+        np.testing.assert_allclose(
+            column, x[:1_000_000].reshape(-1, 10).sum(0, np.float64), rtol=3e-7
+        )
 
 
 def test_result_does_not_depend_on_threads(native: Kernels) -> None:
@@ -99,15 +101,31 @@ def test_half_types_accumulate_wide(native: Kernels) -> None:
     assert float(native.sum(x)) == 4096.0 and native.sum(x).dtype == ml_dtypes.bfloat16
 
 
+@pytest.mark.parametrize("n", [0, 1, 31, 32, 33, 2**17 - 1, 2**17, 2**17 + 1])
+@pytest.mark.parametrize("scale", [1.0, 1e-30, 1e30])
+def test_norm(native: Kernels, reference: Kernels, n: int, scale: float) -> None:
+    for dtype in (np.float32, np.float64):
+        x = (np.random.default_rng(4).normal(size=n) * scale).astype(dtype)
+        got, want = native.norm(x), reference.norm(x)
+        assert got.dtype == dtype and got.shape == ()
+        np.testing.assert_allclose(got, want, rtol=4 * np.finfo(dtype).eps)
+
+
 def test_reference_by_hand(reference: Kernels) -> None:
     x = np.array([[1.0, 2.0], [3.0, 6.0]])
     assert reference.var(x).item() == pytest.approx(14 / 3)
     assert reference.var(x, (0,), correction=0).tolist() == [1.0, 4.0]
-    assert np.isnan(reference.var(np.ones(1)).item()) and np.isnan(reference.mean(np.ones(0)).item())
+    assert np.isnan(reference.var(np.ones(1)).item()) and np.isnan(
+        reference.mean(np.ones(0)).item()
+    )
     assert reference.norm(x, 1).item() == 12 and reference.norm(x, math.inf).item() == 6
-    assert reference.norm(x, 0).item() == 4 and reference.norm(x, 2).item() == pytest.approx(50**0.5)
+    assert reference.norm(x, 0).item() == 4 and reference.norm(x, 2).item() == pytest.approx(
+        50**0.5
+    )
     assert reference.norm(x, 3, (1,)).tolist() == pytest.approx([9 ** (1 / 3), 243 ** (1 / 3)])
-    assert reference.logsumexp(np.array([1000.0, 1000.0])).item() == pytest.approx(1000 + math.log(2))
+    assert reference.logsumexp(np.array([1000.0, 1000.0])).item() == pytest.approx(
+        1000 + math.log(2)
+    )
     assert reference.logsumexp(np.array([-math.inf, -math.inf])).item() == -math.inf
     assert reference.cumsum(x, 0).tolist() == [[1, 2], [4, 8]]
     assert reference.cumprod(x, 1).tolist() == [[1, 2], [3, 18]]

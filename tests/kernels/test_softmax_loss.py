@@ -47,7 +47,9 @@ def test_softmax_of_strided_and_half(native: Kernels, reference: Kernels) -> Non
 
 def test_softmax_limits(native: Kernels, reference: Kernels) -> None:
     inf = math.inf
-    x = np.array([[1e30, 0, -1e30], [-inf, 0, -inf], [-inf, -inf, -inf], [np.nan, 0, 0]], np.float32)
+    x = np.array(
+        [[1e30, 0, -1e30], [-inf, 0, -inf], [-inf, -inf, -inf], [np.nan, 0, 0]], np.float32
+    )
     for k in (native, reference):
         y = k.softmax(x, 1)
         assert y[:2].tolist() == [[1, 0, 0], [0, 1, 0]]
@@ -104,7 +106,10 @@ def test_mse(native: Kernels, reference: Kernels, n: int, dtype: Any) -> None:
     for reduction in ("none", "mean", "sum"):
         close(native.mse_loss(x, y, reduction), reference.mse_loss(x, y, reduction))
         grad = np.asarray(rng.normal(size=n if reduction == "none" else ())).astype(dtype)
-        close(native.mse_loss_grad(grad, x, y, reduction), reference.mse_loss_grad(grad, x, y, reduction))
+        close(
+            native.mse_loss_grad(grad, x, y, reduction),
+            reference.mse_loss_grad(grad, x, y, reduction),
+        )
 
 
 def test_mse_of_nothing(native: Kernels, reference: Kernels) -> None:

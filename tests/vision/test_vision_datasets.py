@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import shutil
+import tarfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -30,6 +31,7 @@ from rushlight.vision.datasets import (
     VisionDataset,
     mnist,
 )
+from rushlight.vision.datasets.utils import extract_archive
 
 pytest.importorskip("PIL.Image", reason="the data sets give PIL images: needs the vision extra")
 
@@ -223,6 +225,74 @@ def test_download_without_a_connection(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(RuntimeError, match="Error downloading train-images") as caught:
         MNIST(tmp_path, download=True)
     assert all(mirror in str(caught.value) for mirror in MNIST.mirrors)
+
+
+class _SmallCIFAR(CIFAR10):
+    """CIFAR-10's class for an archive of the test's own."""
+
+    train_list = [["data_batch_1", ""]]
+    test_list = [["test_batch", ""]]
+
+
+def packed_cifar(folder: Path, data_folder: Path, extra: str | None = None) -> Path:
+    entry = {"labels": [4], "data": numpy.zeros((1, 3072), "u1")}
+    source = folder / "source" / CIFAR10.base_folder
+    source.mkdir(parents=True)
+    for name in ("data_batch_1", "test_batch"):
+        (source / name).write_bytes(pickle.dumps(entry, protocol=4))
+    shutil.copy(data_folder / CIFAR10.base_folder / "batches.meta", source)
+    path = folder / "cifar.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(source, CIFAR10.base_folder)
+        if extra is not None:
+            archive.add(source / "test_batch", extra)
+    return path
+
+
+def md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def test_download_and_unpacking(
+    tmp_path: Path,
+    data_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    archive = packed_cifar(tmp_path, data_folder)
+    batch = tmp_path / "source" / CIFAR10.base_folder / "test_batch"
+    monkeypatch.setattr(_SmallCIFAR, "url", archive.as_uri())
+    monkeypatch.setattr(_SmallCIFAR, "tgz_md5", md5(archive))
+    monkeypatch.setattr(_SmallCIFAR, "train_list", [["data_batch_1", md5(batch)]])
+    monkeypatch.setattr(_SmallCIFAR, "test_list", [["test_batch", md5(batch)]])
+    root = tmp_path / "root"
+    for _ in range(2):
+        assert _SmallCIFAR(root, download=True).targets == [4]
+    said = capsys.readouterr().out
+    assert said.count(f"Downloading {archive.as_uri()} to") == 1
+    assert said.count("Files already downloaded and verified") == 1
+    (root / CIFAR10.base_folder / "test_batch").write_bytes(b"damaged")
+    with pytest.raises(RuntimeError, match="Dataset not found or corrupted"):
+        _SmallCIFAR(root)
+    assert _SmallCIFAR(root, download=True).targets == [4]  # unpacked anew
+
+
+def test_a_download_with_another_checksum(
+    tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_SmallCIFAR, "url", packed_cifar(tmp_path, data_folder).as_uri())
+    with pytest.raises(RuntimeError, match=f'expected "{CIFAR10.tgz_md5}"'):
+        _SmallCIFAR(tmp_path / "root", download=True)
+    assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_an_archive_that_writes_outside(tmp_path: Path, data_folder: Path) -> None:
+    archive = packed_cifar(tmp_path, data_folder, extra="../../escaped")
+    with pytest.raises(RuntimeError, match="escaped.*not unpacked"):
+        extract_archive(archive, tmp_path / "a" / "b")
+    assert not (tmp_path / "escaped").exists() and not (tmp_path / "a" / "b").exists()
+    with pytest.raises(RuntimeError, match="unknown kind of archive"):
+        extract_archive(Path(__file__), tmp_path)
 
 
 def test_mnist_from_gzip_files(data_folder: Path) -> None:

@@ -83,13 +83,13 @@ PyObject* py_stack(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     return out;
 }
 
-// ------------------------------------------------------------------ contiguous
+// ------------------------------------------------------------------ copy
 bool copyable_item(int64_t item) {
     return item == 1 || item == 2 || item == 4 || item == 8 || item == 16;
 }
 
-// contiguous(x): rows of neighbours are copied whole; a transposed pair of axes by tiles.
-PyObject* py_contiguous(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+// copy(x), C-contiguous: rows of neighbours are copied whole; a transposed pair of axes by tiles.
+PyObject* py_copy(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     PyArrayObject* x = nargs == 1 ? as_array(args[0]) : nullptr;
     if (x == nullptr || PyDataType_REFCHK(PyArray_DESCR(x))) return not_handled();
     const int64_t item = PyArray_ITEMSIZE(x);
@@ -197,7 +197,7 @@ PyMethodDef image_methods[] = {
     method("image_to_float", py_image_to_float, "(pixels), or NotImplemented."),
     method("normalize", py_normalize, "(x, mean, std, out), or NotImplemented."),
     method("stack", py_stack, "(arrays), or NotImplemented."),
-    method("contiguous", py_contiguous, "(x), or NotImplemented."),
+    method("copy", py_copy, "(x), or NotImplemented."),
     method("embedding", py_embedding, "(weight, indices), or NotImplemented."),
     method("embedding_grad", py_embedding_grad,
            "(grad, indices, num_weights, padding_idx), or NotImplemented."),

@@ -1,5 +1,7 @@
-// Python functions of the reductions: sum, mean, amax, amin, norm2 (x, axes, keepdims) and
-// argmax, argmin (x, axis, keepdims).
+// Python functions of the reductions: sum, mean, amax, amin (x, axes, keepdims), argmax, argmin
+// (x, axis, keepdims) and norm2(x).
+#include <math.h>
+
 #include "bind.h"
 #include "reduce.h"
 
@@ -141,6 +143,28 @@ PyObject* py_argmin(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     return arg_extreme(false, args, nargs);
 }
 
+// norm2(x): the 2-norm of all elements, 0-dim
+PyObject* py_norm2(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+    PyArrayObject* x = nargs == 1 ? as_array(args[0]) : nullptr;
+    if (x == nullptr || !is_behaved(x) || !is_contiguous(x)) return not_handled();
+    const int type = PyArray_TYPE(x);
+    if (type != NPY_FLOAT && type != NPY_DOUBLE) return not_handled();
+    const ReduceKernels& kernels = reduce_kernels();
+    double sum;
+    {
+        ReleaseGil unlocked(PyArray_SIZE(x) >= kReleaseGilElements);
+        sum = type == NPY_FLOAT ? kernels.sum_squares_f32(data<float>(x), PyArray_SIZE(x))
+                                : kernels.sum_squares_f64(data<double>(x), PyArray_SIZE(x));
+    }
+    PyArrayObject* out = new_array(0, nullptr, type);
+    if (out == nullptr) return nullptr;
+    if (type == NPY_FLOAT)
+        *data<float>(out) = float(sqrt(sum));
+    else
+        *data<double>(out) = sqrt(sum);
+    return reinterpret_cast<PyObject*>(out);
+}
+
 const char kReduceDoc[] = "(x, axes, keepdims), or NotImplemented.";
 const char kArgDoc[] = "(x, axis, keepdims), or NotImplemented.";
 
@@ -151,7 +175,7 @@ PyMethodDef reduce_methods[] = {
     method("mean", py_reduce<kSum, true>, kReduceDoc),
     method("amax", py_reduce<kMax, false>, kReduceDoc),
     method("amin", py_reduce<kMin, false>, kReduceDoc),
-    method("sum_squares", py_reduce<kSumSquares, false>, kReduceDoc),
+    method("norm2", py_norm2, "(x): the 2-norm of all elements, or NotImplemented."),
     method("argmax", py_argmax, kArgDoc),
     method("argmin", py_argmin, kArgDoc),
     {nullptr, nullptr, 0, nullptr},

@@ -38,6 +38,11 @@ bool prefers_unfolding(const ConvShape& s) {
     return s.OH * s.OW <= 25 && s.group_outputs() >= 32;
 }
 
+// For so few pixels the direct gradients would spend their time on turning the weights.
+bool gradients_prefer_unfolding(const ConvShape& s) {
+    return prefers_unfolding(s) || (s.N * s.OH * s.OW <= 64 && s.group_outputs() >= 32);
+}
+
 // Runs body(task) for blocks of images of every group.
 template <class Body>
 void for_each_unfolded(const ConvShape& s, const Body& body) {
@@ -328,7 +333,7 @@ void input_grad_direct(const ConvShape& s, const float* grad, const float* weigh
 }
 
 void input_grad(const ConvShape& s, const float* grad, const float* weight, float* dx) {
-    if (prefers_unfolding(s))
+    if (gradients_prefer_unfolding(s))
         for_each_unfolded(s,
                           [&](const UnfoldTask& t) { unfold_input_grad(t, grad, weight, dx); });
     else
@@ -344,26 +349,26 @@ void weight_grad_outer(const ConvShape& s, const float* grad, const float* x, fl
     plan.plane.phases = 1;
     plan.plane.cols = (s.OW - 1) * s.stride_w + (s.KW - 1) * s.dil_w + 1;
 
-    // Images are shared out, with one set of sums per part; a single image by kernel rows.
-    const int64_t size = plan.sums_size();
-    const bool worthwhile = s.work() >= 2 * kParallelWork;
+    // Images are shared out, with one set of sums per part; a single image by units.
+    const int64_t size = plan.sums_size(), units = plan.units();
     const bool by_image = s.N >= 2;
-    const int64_t parts = !worthwhile ? 1 : min64(num_threads(), by_image ? s.N : s.KH);
+    const int64_t most = min64(num_threads(), by_image ? s.N : units);
+    const int64_t parts = s.work() < kParallelWork ? 1 : most;
     const int64_t copies = by_image ? parts : 1;
     float* sums = scratch<float>(kSums, copies * s.groups * size);
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
         for (int64_t part = begin; part < end; part++) {
             const int64_t first = by_image ? share(s.N, parts, part) : 0;
             const int64_t last = by_image ? share(s.N, parts, part + 1) : s.N;
-            const int64_t ky = by_image ? 0 : share(s.KH, parts, part);
-            const int64_t ky_end = by_image ? s.KH : share(s.KH, parts, part + 1);
+            const int64_t unit = by_image ? 0 : share(units, parts, part);
+            const int64_t unit_end = by_image ? units : share(units, parts, part + 1);
             float* own = sums + (by_image ? part : 0) * s.groups * size;
             const int64_t chunk = outer_chunk(plan, last - first);
             for (int64_t n = first; n < last; n += chunk)
                 for (int64_t g = 0; g < s.groups; g++)
                     add_outer_products(plan, x + (n * s.C + g * C) * s.H * s.W, s.C * s.H * s.W,
                                        grad + (n * s.O + g * O) * s.OH * s.OW, s.O * s.OH * s.OW,
-                                       min64(chunk, last - n), ky, ky_end, n > first,
+                                       min64(chunk, last - n), unit, unit_end, n > first,
                                        own + g * size);
         }
     });
@@ -385,7 +390,7 @@ void weight_grad_unfolded(const ConvShape& s, const float* grad, const float* x,
 }
 
 void weight_grad(const ConvShape& s, const float* grad, const float* x, float* dweight) {
-    if (prefers_unfolding(s))
+    if (gradients_prefer_unfolding(s))
         weight_grad_unfolded(s, grad, x, dweight);
     else
         weight_grad_outer(s, grad, x, dweight);

@@ -117,6 +117,11 @@ struct OuterPlan {
     int64_t padded_run() const { return ceil_div(run, kW<float>) * kW<float>; }
     int64_t sums_rows() const { return vectors_hold_outputs ? KH * runs * run : O; }
     int64_t sums_size() const { return sums_rows() * width; }
+
+    // The work on one image in parts that can be done apart: kernel rows, and, where vectors hold
+    // many outputs, panels of two vectors of them. Unit u is kernel row u % KH of panel u / KH.
+    bool has_panels() const { return vectors_hold_outputs && !few_channels; }
+    int64_t units() const { return has_panels() ? ceil_div(O, 2 * kW<float>) * KH : KH; }
 };
 
 inline OuterPlan plan_outer(int64_t C, int64_t O, int64_t KH, int64_t KW, int64_t OH, int64_t OW,
@@ -133,12 +138,12 @@ inline OuterPlan plan_outer(int64_t C, int64_t O, int64_t KH, int64_t KW, int64_
     return p;
 }
 
-// A few images in pixel-major order, and which kernel rows to do.
+// A few images in pixel-major order, and which units to do.
 struct OuterImages {
     const float* x;
     const float* grad;
     int64_t images;
-    int64_t ky_begin, ky_end;
+    int64_t unit_begin, unit_end;
     bool accumulate;
 };
 
@@ -168,17 +173,17 @@ inline void outer_many(const OuterPlan& p, const OuterImages& in, float* sums) {
     int64_t offsets[2] = {0, W};
     OuterTile t = start_tile(p, in);
     t.q_offset = t.sums_offset = offsets;
-    for (int64_t o = 0; o < p.O; o += 2 * W) {
+    for (int64_t unit = in.unit_begin; unit < in.unit_end; unit++) {
+        const int64_t o = unit / p.KH * 2 * W, ky = unit % p.KH;
         const int vectors = p.O - o > W ? 2 : 1;
         t.q = in.grad + o;
-        for (int64_t tap = in.ky_begin * p.runs; tap < in.ky_end * p.runs; tap++) {
-            const int64_t ky = tap / p.runs, kx = tap % p.runs;
+        for (int64_t kx = 0; kx < p.runs; kx++) {
             const float* start = in.x + (ky * p.dil_h * p.plane.cols + kx * p.dil_w) * p.C;
             for (int64_t b = 0; b < blocks; b++) {
                 const int64_t first = share(p.run, blocks, b);
                 const int rows = int(share(p.run, blocks, b + 1) - first);
                 t.p = start + first;
-                t.sums = sums + (tap * p.run + first) * p.width + o;
+                t.sums = sums + ((ky * p.runs + kx) * p.run + first) * p.width + o;
                 outer_function(rows, vectors)(t);
             }
         }
@@ -187,8 +192,8 @@ inline void outer_many(const OuterPlan& p, const OuterImages& in, float* sums) {
 
 inline void outer_spread(const OuterPlan& p, const OuterImages& in, float* sums) {
     constexpr int W = kW<float>;
-    const int64_t first_row = in.ky_begin * p.runs * p.run;
-    const int64_t rows = in.ky_end * p.runs * p.run - first_row;
+    const int64_t first_row = in.unit_begin * p.runs * p.run;
+    const int64_t rows = in.unit_end * p.runs * p.run - first_row;
     const int64_t blocks = ceil_div(rows, kOuterRows);
     int64_t vectors_at[2] = {0, W}, rows_at[kOuterRows];
     OuterTile t = start_tile(p, in);
@@ -214,13 +219,13 @@ inline void outer_spread(const OuterPlan& p, const OuterImages& in, float* sums)
 inline void outer_few(const OuterPlan& p, const OuterImages& in, float* sums) {
     constexpr int W = kW<float>;
     const int64_t per_run = p.padded_run() / W, per_ky = p.runs * per_run;
-    const int64_t vectors = (in.ky_end - in.ky_begin) * per_ky;
+    const int64_t vectors = (in.unit_end - in.unit_begin) * per_ky;
     const int64_t groups = ceil_div(vectors, kOuterVectors);
     const int64_t blocks = ceil_div(p.O, kOuterFew);
     OuterTile t = start_tile(p, in);
     t.q = in.x;
     for (int64_t g = 0; g < groups; g++) {
-        const int64_t first = in.ky_begin * per_ky + share(vectors, groups, g);
+        const int64_t first = in.unit_begin * per_ky + share(vectors, groups, g);
         const int count = int(share(vectors, groups, g + 1) - share(vectors, groups, g));
         int64_t q_offset[4], sums_offset[4];
         for (int v = 0; v < count; v++) {
@@ -245,11 +250,11 @@ inline int64_t outer_chunk(const OuterPlan& p, int64_t images) {
     return min64(images, ceil_div(256, p.OH * p.OW));
 }
 
-// Sums the products of `images` images, x_image and grad_image apart, for kernel rows ky_begin ..
-// ky_end - 1; adds them to `sums` or, without `accumulate`, starts them.
+// Sums the products of `images` images, x_image and grad_image apart, for units unit_begin ..
+// unit_end - 1; adds them to `sums` or, without `accumulate`, starts them.
 inline void add_outer_products(const OuterPlan& p, const float* x, int64_t x_image,
                                const float* grad, int64_t grad_image, int64_t images,
-                               int64_t ky_begin, int64_t ky_end, bool accumulate, float* sums) {
+                               int64_t unit_begin, int64_t unit_end, bool accumulate, float* sums) {
     // The last vectors of x and grad may run over their end; scratch has the slack.
     const int64_t x_size = p.plane.size(), grad_size = p.O * p.OH * p.OW;
     float* pixels = scratch<float>(kPlane, images * x_size + 4 * kW<float>);
@@ -258,7 +263,7 @@ inline void add_outer_products(const OuterPlan& p, const float* x, int64_t x_ima
         make_pixel_major(p.plane, x + n * x_image, pixels + n * x_size);
         interleave(grad + n * grad_image, p.OH * p.OW, p.O, p.OH * p.OW, grads + n * grad_size);
     }
-    const OuterImages in{pixels, grads, images, ky_begin, ky_end, accumulate};
+    const OuterImages in{pixels, grads, images, unit_begin, unit_end, accumulate};
     if (p.few_channels)
         outer_spread(p, in, sums);
     else if (p.vectors_hold_outputs)

@@ -23,7 +23,7 @@ struct ImageKernels {
                          int64_t width, int64_t skip);
     void (*add_rows_f64)(double* table, const double* grad, const int64_t* indices, int64_t count,
                          int64_t width, int64_t skip);
-    // A copy of a strided 2-D block of elements of 1, 2, 4, 8 or 16 bytes (strides in bytes)
+    // out[r][c] = x[c][r] for elements of 1, 2, 4, 8 or 16 bytes (strides in bytes)
     void (*transpose)(char* out, const char* x, int64_t rows, int64_t columns, int64_t out_row,
                       int64_t x_column, int64_t item);
 };

@@ -49,10 +49,6 @@ struct Sum {
     template <class W>
     static W scaled(W total, double scale) { return W(total * W(scale)); }
 };
-struct SumSquares : Sum {
-    template <class V>
-    static RL_INLINE V step(V sum, V x) { return sum + x * x; }
-};
 struct Max {
     template <class T>
     static T start() { return lowest(T(0)); }
@@ -119,23 +115,50 @@ typename Wide<T>::type reduce_row(const T* x, int64_t n) {
     return total;
 }
 
-// A long contiguous row in pieces of fixed size.
-template <class Op, class T>
-typename Wide<T>::type reduce_long_row(const T* x, int64_t n) {
-    typedef typename Wide<T>::type W;
+// The totals of the pieces of a long contiguous row, combined in order; piece(x, n) gives one.
+template <class W, class T, class Piece, class Merge>
+W in_pieces(const T* x, int64_t n, W start, const Piece& piece, const Merge& merge) {
     const int64_t pieces = (n + kPiece - 1) / kPiece;
     Scratch partial(size_t(pieces) * sizeof(W));
-    if (pieces == 1 || !partial) return reduce_row<Op>(x, n);
+    if (pieces <= 1 || !partial) return piece(x, n);
     W* totals = partial.as<W>();
     parallel_for(pieces, 1, [&](int64_t begin, int64_t end) {
         for (int64_t p = begin; p < end; p++) {
             const int64_t left = n - p * kPiece;
-            totals[p] = reduce_row<Op>(x + p * kPiece, left < kPiece ? left : kPiece);
+            totals[p] = piece(x + p * kPiece, left < kPiece ? left : kPiece);
         }
     });
-    W total = Op::template start<W>();
-    for (int64_t p = 0; p < pieces; p++) total = Op::merge(total, totals[p]);
+    W total = start;
+    for (int64_t p = 0; p < pieces; p++) total = merge(total, totals[p]);
     return total;
+}
+
+template <class Op, class T>
+typename Wide<T>::type reduce_long_row(const T* x, int64_t n) {
+    typedef typename Wide<T>::type W;
+    return in_pieces<W>(
+        x, n, Op::template start<W>(),
+        [](const T* piece, int64_t length) { return reduce_row<Op>(piece, length); },
+        [](W a, W b) { return Op::merge(a, b); });
+}
+
+// Squares of float32 leave its range early (1e-23, 1e20), so they are formed in double precision.
+template <class T>
+double sum_squares_piece(const T* x, int64_t n) {
+    constexpr int lanes = 32;
+    double acc[lanes] = {};
+    int64_t i = 0;
+    for (; i + lanes <= n; i += lanes)
+        for (int k = 0; k < lanes; k++) acc[k] += double(x[i + k]) * double(x[i + k]);
+    for (; i < n; i++) acc[0] += double(x[i]) * double(x[i]);
+    for (int width = lanes / 2; width > 0; width /= 2)
+        for (int k = 0; k < width; k++) acc[k] += acc[k + width];
+    return acc[0];
+}
+template <class T>
+double sum_squares(const T* x, int64_t n) {
+    return in_pieces<double>(x, n, 0.0, sum_squares_piece<T>,
+                             [](double a, double b) { return a + b; });
 }
 
 // The offset of the i-th element (in C order) of axes of this shape.
@@ -275,10 +298,10 @@ void position(int64_t* out, const void* data, int64_t rows, int64_t columns) {
     {function<Op, float>, function<Op, double>, function<Op, int64_t>}
 
 extern const ReduceKernels reduce_kernels = {
-    {RL_REDUCE(along_rows, Sum), RL_REDUCE(along_rows, Max), RL_REDUCE(along_rows, Min),
-     {along_rows<SumSquares, float>, along_rows<SumSquares, double>, nullptr}},
-    {RL_REDUCE(along_columns, Sum), RL_REDUCE(along_columns, Max), RL_REDUCE(along_columns, Min),
-     {along_columns<SumSquares, float>, along_columns<SumSquares, double>, nullptr}},
+    {RL_REDUCE(along_rows, Sum), RL_REDUCE(along_rows, Max), RL_REDUCE(along_rows, Min)},
+    {RL_REDUCE(along_columns, Sum), RL_REDUCE(along_columns, Max), RL_REDUCE(along_columns, Min)},
+    sum_squares<float>,
+    sum_squares<double>,
     RL_REDUCE(position, Max),
     RL_REDUCE(position, Min),
 };

@@ -7,7 +7,7 @@
 
 namespace rl {
 
-enum ReduceOp { kSum, kMax, kMin, kSumSquares, kReduceOps };
+enum ReduceOp { kSum, kMax, kMin, kReduceOps };
 enum ReduceNumber { kReduceFloat32, kReduceFloat64, kReduceInt64, kReduceNumbers };
 
 constexpr int kReduceMostDims = 8;
@@ -27,6 +27,9 @@ typedef void (*ReduceFunction)(const ReduceCall& call);
 struct ReduceKernels {
     ReduceFunction along_rows[kReduceOps][kReduceNumbers];     // last reduced axis has stride 1
     ReduceFunction along_columns[kReduceOps][kReduceNumbers];  // last kept axis has stride 1
+    // Sum of squares of n contiguous elements, in double precision throughout.
+    double (*sum_squares_f32)(const float* x, int64_t n);
+    double (*sum_squares_f64)(const double* x, int64_t n);
     // Index of the first largest (or smallest) element of each row; a NaN counts as either.
     void (*argmax[kReduceNumbers])(int64_t* out, const void* x, int64_t rows, int64_t columns);
     void (*argmin[kReduceNumbers])(int64_t* out, const void* x, int64_t rows, int64_t columns);

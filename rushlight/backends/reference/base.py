@@ -7,14 +7,11 @@ the CPU, CuPy on CUDA. They never import either.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
-if TYPE_CHECKING:
-    import numpy
+from ...types_ import Array
 
-    Array: TypeAlias = numpy.ndarray[Any, numpy.dtype[Any]]
-else:
-    Array = Any
+__all__ = ["Array", "Axes", "KernelBase", "Scalar"]
 
 Scalar: TypeAlias = "bool | int | float | complex"
 Axes: TypeAlias = "Sequence[int] | None"

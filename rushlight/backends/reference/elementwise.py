@@ -60,9 +60,7 @@ class ElementwiseKernels(KernelBase):
     def div(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
         return self._binary(self.xp.true_divide, x, y, out)
 
-    def add_scaled(
-        self, x: Array, y: Array, alpha: Scalar, out: Array | None = None
-    ) -> Array:
+    def add_scaled(self, x: Array, y: Array, alpha: Scalar, out: Array | None = None) -> Array:
         """``x + alpha * y``."""
 
         def combine(a: Array, b: Array) -> Any:

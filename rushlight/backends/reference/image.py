@@ -1,8 +1,6 @@
-"""Pixels to numbers, and copies of many arrays into one: the reference kernels."""
+"""Pixels to numbers: the reference kernels."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from .base import Array, KernelBase
 
@@ -22,13 +20,3 @@ class ImageKernels(KernelBase):
             shift = self.xp.asarray(mean, dtype=wide.dtype)[:, None, None]
             scale = self.xp.asarray(std, dtype=wide.dtype)[:, None, None]
             return self.finish((wide - shift) / scale, x.dtype, out)
-
-    def stack(self, arrays: Sequence[Array]) -> Array:
-        """Arrays of equal shape and dtype side by side along a new first axis."""
-        return self.finish(self.xp.stack(list(arrays)), arrays[0].dtype)
-
-    def contiguous(self, x: Array) -> Array:
-        """A fresh C-contiguous copy."""
-        result: Array = self.xp.empty(x.shape, dtype=x.dtype)
-        result[...] = x
-        return result

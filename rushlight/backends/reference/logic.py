@@ -94,12 +94,12 @@ class LogicKernels(ElementwiseKernels):
 
     def isinf(self, x: Array) -> Array:
         if not self.is_floating(x.dtype) and x.dtype.kind != "c":
-            return self.xp.zeros(x.shape, dtype=bool)  # type: ignore[no-any-return]
+            return self.xp.zeros(x.shape, dtype=bool)
         return self.finish(self.xp.isinf(self.widen(x)), bool)
 
     def isfinite(self, x: Array) -> Array:
         if not self.is_floating(x.dtype) and x.dtype.kind != "c":
-            return self.xp.ones(x.shape, dtype=bool)  # type: ignore[no-any-return]
+            return self.xp.ones(x.shape, dtype=bool)
         return self.finish(self.xp.isfinite(self.widen(x)), bool)
 
     # ------------------------------------------------------------------ selection, conversion

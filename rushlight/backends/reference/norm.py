@@ -45,7 +45,7 @@ class NormKernels(KernelBase):
 
     def _channel_shape(self, x: Array) -> tuple[int, ...]:
         """The shape in which a vector of channels broadcasts along axis 1."""
-        return (1, -1) + (1,) * (x.ndim - 2)
+        return (1, -1, *(1 for _ in range(x.ndim - 2)))
 
     def _per_channel(self, vector: Array | None, x: Array) -> Array | None:
         return None if vector is None else vector.reshape(self._channel_shape(x))

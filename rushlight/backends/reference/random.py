@@ -67,11 +67,11 @@ class RandomKernels(KernelBase):
     # ------------------------------------------------------------------ draws
     def random_uint32(self, state: RandomState, n: int) -> Array:
         """``n`` draws, as uint32."""
-        return self.xp.asarray(self._draws(state, n))  # type: ignore[no-any-return]
+        return self.xp.asarray(self._draws(state, n))
 
     def random_uint64(self, state: RandomState, n: int) -> Array:
         """``n`` numbers of two draws each, the first draw in the high half, as uint64."""
-        return self.xp.asarray(self._wide_draws(state, n))  # type: ignore[no-any-return]
+        return self.xp.asarray(self._wide_draws(state, n))
 
     def _draws(self, state: RandomState, n: int) -> Any:
         generator = numpy.random.MT19937()
@@ -92,7 +92,7 @@ class RandomKernels(KernelBase):
         """Uniform in [0, 1): the low 24 bits of a draw, or the low 53 of two for float64."""
         dtype = self.xp.dtype(dtype)
         numbers = self._uniform(state, math.prod(shape), dtype.itemsize == 8)
-        return self.xp.asarray(numbers.astype(dtype).reshape(shape))  # type: ignore[no-any-return]
+        return self.xp.asarray(numbers.astype(dtype).reshape(shape))
 
     def _uniform(self, state: RandomState, n: int, double: bool) -> Any:
         if double:
@@ -106,7 +106,7 @@ class RandomKernels(KernelBase):
     ) -> Array:
         """1 where a float64 uniform is below ``p``, else 0."""
         hits = self._uniform(state, math.prod(shape), double=True) < p
-        return self.xp.asarray(hits.reshape(shape).astype(dtype))  # type: ignore[no-any-return]
+        return self.xp.asarray(hits.reshape(shape).astype(dtype))
 
     # ------------------------------------------------------------------ integers
     def random_integers(
@@ -120,7 +120,7 @@ class RandomKernels(KernelBase):
             offsets = self._draws(state, n).astype(numpy.uint64) % numpy.uint64(span)
         with numpy.errstate(over="ignore"):
             numbers = offsets.astype(numpy.int64) + numpy.int64(low)
-        return self.xp.asarray(numbers.reshape(shape))  # type: ignore[no-any-return]
+        return self.xp.asarray(numbers.reshape(shape))
 
     def random_permutation(self, state: RandomState, n: int) -> Array:
         """0 … n-1 shuffled: for i from 0 to n-2 swap elements i and i + draw mod (n - i)."""
@@ -128,7 +128,7 @@ class RandomKernels(KernelBase):
         for i, draw in enumerate(self._draws(state, max(n - 1, 0)).tolist()):
             j = i + draw % (n - i)
             order[i], order[j] = order[j], order[i]
-        return self.xp.asarray(order, dtype=self.xp.int64)  # type: ignore[no-any-return]
+        return self.xp.asarray(order, dtype=self.xp.int64)
 
     # ------------------------------------------------------------------ normal
     def random_normal(
@@ -153,7 +153,7 @@ class RandomKernels(KernelBase):
                 numbers = self._few_normals(state, n) * std + mean
             else:
                 numbers = self._normals_in_blocks(state, n, dtype.itemsize == 8, mean, std)
-        return self.xp.asarray(numbers.astype(dtype).reshape(shape))  # type: ignore[no-any-return]
+        return self.xp.asarray(numbers.astype(dtype).reshape(shape))
 
     def _few_normals(self, state: RandomState, n: int) -> Any:
         numbers: list[float] = []

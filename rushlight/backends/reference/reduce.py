@@ -62,9 +62,7 @@ class ReduceKernels(KernelBase):
             dtype = x.real.dtype if x.dtype.kind == "c" else x.dtype
             return self.finish(total / self.xp.float64(max(0, count - correction)), dtype)
 
-    def norm(
-        self, x: Array, p: float = 2, axes: Axes = None, keepdims: bool = False
-    ) -> Array:
+    def norm(self, x: Array, p: float = 2, axes: Axes = None, keepdims: bool = False) -> Array:
         """The p-norm of the magnitudes; p = 0 counts nonzero elements, p = inf is the largest."""
         axes = self.all_axes(x, axes)
         dtype = x.real.dtype if x.dtype.kind == "c" else x.dtype
@@ -126,15 +124,11 @@ class ReduceKernels(KernelBase):
     # ------------------------------------------------------------------ truth
     def any(self, x: Array, axes: Axes = None, keepdims: bool = False) -> Array:
         truth = self.widen(x) != 0
-        return self.finish(
-            self.xp.any(truth, axis=self.all_axes(x, axes), keepdims=keepdims), bool
-        )
+        return self.finish(self.xp.any(truth, axis=self.all_axes(x, axes), keepdims=keepdims), bool)
 
     def all(self, x: Array, axes: Axes = None, keepdims: bool = False) -> Array:
         truth = self.widen(x) != 0
-        return self.finish(
-            self.xp.all(truth, axis=self.all_axes(x, axes), keepdims=keepdims), bool
-        )
+        return self.finish(self.xp.all(truth, axis=self.all_axes(x, axes), keepdims=keepdims), bool)
 
     # ------------------------------------------------------------------ scans
     def cumsum(self, x: Array, axis: int) -> Array:

@@ -62,7 +62,7 @@ def horner(x: Array, coefficients: tuple[float, ...]) -> Array:
     total: Any = coefficients[-1]
     for coefficient in reversed(coefficients[:-1]):
         total = total * x + coefficient
-    return total  # type: ignore[no-any-return]
+    return total
 
 
 class SpecialKernels(LogicKernels):
@@ -211,7 +211,9 @@ class SpecialKernels(LogicKernels):
         z = self.xp.clip(x, 0.5, 2.5) - 2
         z_up = self.xp.where(z < -0.5, z + 1, z)
         near = z_up * (EULER_REST + z_up * horner(z_up, LGAMMA_AT_2))
-        near = self.xp.where(z < -0.5, near - self.xp.log1p(self.xp.where(z < -0.5, z + 1, 0)), near)
+        near = self.xp.where(
+            z < -0.5, near - self.xp.log1p(self.xp.where(z < -0.5, z + 1, 0)), near
+        )
 
         shifted = self.xp.where(x < 10, x + 8, x)
         product = self.xp.ones_like(x)

@@ -7,6 +7,7 @@ last (there `grad_input` is known).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -75,6 +76,13 @@ class BackwardHookGate:
         return tuple(grad_outputs[position] for position in self.output_positions)
 
     def _run_hooks_without_inputs(self, grad_outputs: Grads) -> None:
+        if not self.hooks:
+            return
+        warnings.warn(
+            "Full backward hook is firing when gradients are computed with respect to module "
+            "outputs since no inputs require gradients.",
+            stacklevel=2,
+        )
         grad_inputs = (None,) * self.input_count
         for hook in self.hooks:
             replaced = hook(self.module, grad_inputs, grad_outputs)

@@ -8,6 +8,7 @@ from typing import Any
 from rushlight import Tensor
 from rushlight.nn import functional as F
 from rushlight.nn.modules._loss_base import _Loss, _WeightedLoss
+from rushlight.nn.modules.distance import PairwiseDistance
 
 
 class HingeEmbeddingLoss(_Loss):
@@ -250,7 +251,7 @@ class TripletMarginWithDistanceLoss(_Loss):
                 f"got {margin} instead"
             )
         self.distance_function = (
-            distance_function if distance_function is not None else F.pairwise_distance
+            distance_function if distance_function is not None else PairwiseDistance()
         )
         self.margin = margin
         self.swap = swap

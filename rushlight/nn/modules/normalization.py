@@ -48,7 +48,10 @@ class LocalResponseNorm(Module):
 
 
 class CrossMapLRN2d(Module):
-    """LocalResponseNorm of `(N, C, H, W)` under its old name, with a window that starts size // 2 before.
+    """LocalResponseNorm of `(N, C, H, W)` in the form of Torch 7.
+
+    Its running sum over channels never gives channel 0 back: from channel size // 2 + 1 on, its
+    square counts at every channel. The numbers are PyTorch's.
 
     >>> import rushlight as torch
     >>> torch.nn.CrossMapLRN2d(3)(torch.ones(1, 4, 2, 2)).shape
@@ -67,11 +70,16 @@ class CrossMapLRN2d(Module):
             raise ValueError(
                 f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead."
             )
-        before = (self.size - 1) // 2
-        padded = F.pad(input.square(), (0, 0, 0, 0, before, self.size - 1 - before))
-        channels = input.size(1)
-        total = sum(padded[:, i : i + channels] for i in range(self.size))
-        return input * (self.k + self.alpha / self.size * total) ** -self.beta
+        squares = input.square().unbind(1)
+        reach = (self.size - 1) // 2
+        totals = []
+        for channel in range(len(squares)):
+            window = list(squares[max(0, channel - reach) : channel + reach + 1])
+            if channel > reach:
+                window.append(squares[0])
+            totals.append(sum(window[1:], window[0]))
+        scale = self.k + self.alpha / self.size * rushlight.stack(totals, 1)
+        return input * scale**-self.beta
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

@@ -180,7 +180,7 @@ class RNNBase(Module):
     def check_input(self, input: Tensor, batch_sizes: Tensor | None) -> None:
         """Raises RuntimeError unless the input has the dimensions and size that the weights want."""
         weight = getattr(self, self._all_weights[0][0])
-        if input.dtype != weight.dtype and not rushlight.is_autocast_enabled():
+        if input.dtype != weight.dtype:
             raise ValueError(
                 f"RNN input dtype ({input.dtype}) does not match weight dtype ({weight.dtype}). "
                 "Convert input: input.to(dtype), or convert model: model.to(dtype)"

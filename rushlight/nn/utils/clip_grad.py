@@ -44,8 +44,8 @@ def get_total_norm(
     if not tensors:
         return rushlight.tensor(0.0)
     device = tensors[0].device
-    norms = [rushlight.linalg.vector_norm(tensor, norm_type).to(device) for tensor in tensors]
-    total = rushlight.linalg.vector_norm(rushlight.stack(norms), norm_type)
+    norms = [tensor.norm(norm_type).to(device) for tensor in tensors]
+    total = rushlight.stack(norms).norm(norm_type)
     if error_if_nonfinite and not bool(rushlight.isfinite(total)):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import rushlight
 from rushlight import Tensor
 from rushlight.nn.parameter import Parameter, UninitializedParameter
 
@@ -19,7 +18,7 @@ def norm_except_dim(v: Tensor, pow: int, dim: int) -> Tensor:
     axes = [axis for axis in range(v.dim()) if axis != dim % v.dim()]
     if not axes:
         return v.abs()
-    return rushlight.linalg.vector_norm(v, pow, dim=axes, keepdim=True)
+    return v.norm(pow, axes, keepdim=True)
 
 
 class WeightNorm:

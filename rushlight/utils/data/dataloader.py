@@ -258,7 +258,7 @@ def _context_from(context: str | BaseContext | None, num_workers: int) -> BaseCo
                 "multiprocessing_context option should specify a valid start method in "
                 f"{methods!r}, but got multiprocessing_context={context!r}"
             )
-        return cast(BaseContext, multiprocessing.get_context(context))
+        return multiprocessing.get_context(context)
     if not isinstance(context, BaseContext):
         raise TypeError(
             "multiprocessing_context option should be a valid context object or a string "

@@ -58,8 +58,8 @@ def read_idx(path: str | os.PathLike[str]) -> numpy.ndarray[Any, Any]:
 class MNIST(VisionDataset):
     """70,000 handwritten digits (LeCun, Cortes, Burges), 60,000 of them for training.
 
-    `root/MNIST/raw` holds the four idx files, gzipped or not; `download` fetches them. A sample is a
-    PIL image and a class number. Raises RuntimeError if files are missing or damaged.
+    `root/MNIST/raw` holds the four idx files, gzipped or not; `download` fetches them. A sample is
+    a PIL image and a class number. Raises RuntimeError if files are missing or damaged.
 
     `data` is a uint8 tensor `(N, 28, 28)`, `targets` an int64 tensor `(N,)`.
     """

@@ -8,6 +8,7 @@ import shutil
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from rushlight.utils._download import fetch_file, file_digest
 
@@ -82,7 +83,7 @@ def download_url(
 def extract_archive(
     from_path: PathLike, to_path: PathLike | None = None, remove_finished: bool = False
 ) -> str:
-    """Unpacks a .tar(.gz, .xz, .bz2), .zip or .gz file; members that point elsewhere are refused."""
+    """Unpacks a .tar(.gz, .xz, .bz2), .zip or .gz file; members outside the folder are refused."""
     source = Path(from_path)
     target = Path(to_path) if to_path is not None else source.parent
     if tarfile.is_tarfile(source):
@@ -111,8 +112,10 @@ def _extract_tar(source: Path, target: Path) -> None:
                     f"[extract_archive] {source} holds {member.name!r}, which is a link, a device "
                     f"or lies outside {target}; it is not unpacked"
                 )
+        # Newer Pythons want to be told a filter; "data" checks once more what is checked above.
+        options: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
         for member in archive.getmembers():
-            archive.extract(member, target, set_attrs=False)
+            archive.extract(member, target, set_attrs=False, **options)
 
 
 def download_and_extract_archive(

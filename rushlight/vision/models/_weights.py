@@ -100,8 +100,8 @@ def chosen_weights(
 ) -> WeightsT | None:
     """The weights that a builder was asked for, also in the old way, `pretrained=True`.
 
-    `old` is what `pretrained=True` means. With weights, `settings` gets their number of classes, and
-    ValueError is raised if it has another.
+    `old` is what `pretrained=True` means. With weights, `settings` gets their number of classes,
+    and ValueError is raised if it has another.
     """
     if "pretrained" in settings:
         warnings.warn(

@@ -13,13 +13,13 @@ from ._weights import WeightsEnum, chosen_weights, imagenet_weights, load_weight
 __all__ = ["AlexNet", "AlexNet_Weights", "alexnet"]
 
 
-def _conv(in_channels: int, out_channels: int, size: int, **options: int) -> list[nn.Module]:
+def _conv(in_channels: int, out_channels: int, size: int, **options: Any) -> list[nn.Module]:
     convolution = nn.Conv2d(in_channels, out_channels, kernel_size=size, **options)
     return [convolution, nn.ReLU(inplace=True)]
 
 
 class AlexNet(nn.Module):
-    """Five convolutions and three linear layers for pictures `(N, 3, H, W)` of 63 pixels or more."""
+    """Five convolutions and three linear layers for pictures `(N, 3, H, W)`, H and W ≥ 63."""
 
     def __init__(self, num_classes: int = 1000, dropout: float = 0.5) -> None:
         super().__init__()

@@ -54,7 +54,7 @@ class InvertedResidual(nn.Module):
         self.use_res_connect = stride == 1 and inp == oup
         self.out_channels = oup
         hidden = int(round(inp * expand_ratio))
-        act = {"norm_layer": norm_layer, "activation_layer": nn.ReLU6}
+        act: dict[str, Any] = {"norm_layer": norm_layer, "activation_layer": nn.ReLU6}
         layers: list[nn.Module] = []
         if expand_ratio != 1:
             layers.append(Conv2dNormActivation(inp, hidden, kernel_size=1, **act))
@@ -95,7 +95,7 @@ class MobileNetV2(nn.Module):
                 "inverted_residual_setting should be non-empty or a 4-element list, got "
                 f"{inverted_residual_setting}"
             )
-        act = {"norm_layer": norm_layer, "activation_layer": nn.ReLU6}
+        act: dict[str, Any] = {"norm_layer": norm_layer, "activation_layer": nn.ReLU6}
         channels = _make_divisible(32 * width_mult, round_nearest)
         self.last_channel = _make_divisible(1280 * max(1.0, width_mult), round_nearest)
         features: list[nn.Module] = [Conv2dNormActivation(3, channels, stride=2, **act)]
@@ -119,7 +119,8 @@ class MobileNetV2(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
             elif isinstance(module, (nn.BatchNorm2d, nn.GroupNorm)):
-                nn.init.ones_(module.weight)
+                if module.weight is not None:
+                    nn.init.ones_(module.weight)
             elif isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, 0, 0.01)
             else:

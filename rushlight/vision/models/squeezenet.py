@@ -91,7 +91,8 @@ class SqueezeNet(nn.Module):
                     nn.init.normal_(module.weight, mean=0.0, std=0.01)
                 else:
                     nn.init.kaiming_uniform_(module.weight)
-                nn.init.constant_(module.bias, 0)
+                if module.bias is not None:
+                    nn.init.constant_(module.bias, 0)
 
     def forward(self, x: Tensor) -> Tensor:
         return rushlight.flatten(self.classifier(self.features(x)), 1)

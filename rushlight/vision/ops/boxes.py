@@ -52,7 +52,10 @@ def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
 
 
 def generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
-    """`iou − (hull − union) / hull`, the hull being the smallest box around both (Rezatofighi 2019)."""
+    """`iou − (hull − union) / hull`, the hull being the smallest box around both.
+
+    From Rezatofighi et al. 2019.
+    """
     intersection, union = _intersection_and_union(boxes1, boxes2)
     top_left = rushlight.min(boxes1[:, None, :2], boxes2[None, :, :2])
     bottom_right = rushlight.max(boxes1[:, None, 2:], boxes2[None, :, 2:])

@@ -10,7 +10,7 @@ __all__ = ["Conv2dNormActivation"]
 
 
 class Conv2dNormActivation(nn.Sequential):
-    """A convolution, a norm and an activation; without padding given, it keeps the size at stride 1.
+    """A convolution, a norm and an activation; by default it keeps the size at stride 1.
 
     `norm_layer` or `activation_layer` None leaves that out; the convolution has a bias only where
     there is no norm, unless `bias` says otherwise.

@@ -84,6 +84,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "v2":
         raise NotImplementedError(
-            "[vision] transforms.v2 is not in rushlight yet; transforms has the first version's classes"
+            "[vision] transforms.v2 is not in rushlight yet; use the classes of transforms itself"
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

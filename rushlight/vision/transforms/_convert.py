@@ -19,6 +19,7 @@ __all__ = ["convert_image_dtype", "normalize", "pil_to_tensor", "to_pil_image", 
 
 Pixels = numpy.ndarray[Any, Any]
 
+_NUMPY_FLOATS = (rushlight.float32, rushlight.float64, rushlight.float16)
 _NATIVE_16_BIT = "I;16" if sys.byteorder == "little" else "I;16B"
 _WIDE_MODES: dict[str, Any] = {
     "I": numpy.int32,
@@ -165,13 +166,16 @@ def normalize(
             "Expected tensor to be a tensor image of size (..., C, H, W). "
             f"Got tensor.size() = {tensor.size()}"
         )
-    if inplace or tensor.requires_grad or tensor.device.type != "cpu":
+    if inplace or tensor.requires_grad or not _is_plain_array(tensor):
         return _normalize_by_ops(tensor, mean, std, inplace)
     pixels = tensor.numpy()
-    means, stds = _channel_statistics(
-        _numbers(mean), _numbers(std), tensor.shape[-3], pixels.dtype.name
-    )
+    means, stds = _channel_statistics(_numbers(mean), _numbers(std), pixels.shape[-3], pixels.dtype)
     return rushlight.from_numpy(kernels(pixels).normalize(pixels, means, stds))
+
+
+def _is_plain_array(tensor: Tensor) -> bool:
+    """Whether NumPy has the tensor's memory and type."""
+    return tensor.dtype in _NUMPY_FLOATS and tensor.device.type == "cpu"
 
 
 def _normalize_by_ops(
@@ -192,7 +196,7 @@ def _numbers(values: Sequence[float]) -> tuple[float, ...]:
 
 @functools.lru_cache(maxsize=64)
 def _channel_statistics(
-    mean: tuple[float, ...], std: tuple[float, ...], channels: int, dtype: str
+    mean: tuple[float, ...], std: tuple[float, ...], channels: int, dtype: numpy.dtype[Any]
 ) -> tuple[Pixels, Pixels]:
     """Mean and standard deviation as arrays with one number per channel."""
     for name, values in (("mean", mean), ("std", std)):
@@ -201,10 +205,10 @@ def _channel_statistics(
                 f"[normalize] expected 1 or {channels} numbers in {name}, one per channel; "
                 f"got {len(values)}"
             )
-    means = numpy.array([float(m) for m in mean]).astype(numpy.dtype(dtype))
-    stds = numpy.array([float(s) for s in std]).astype(numpy.dtype(dtype))
+    means = numpy.array([float(m) for m in mean]).astype(dtype)
+    stds = numpy.array([float(s) for s in std]).astype(dtype)
     if not stds.all():
-        raise ValueError(_zero_std(dtype))
+        raise ValueError(_zero_std(dtype.name))
     repeat = numpy.ones(channels, means.dtype)
     return means * repeat, stds * repeat
 

@@ -198,7 +198,7 @@ def five_crop(img: Any, size: Any) -> tuple[Any, Any, Any, Any, Any]:
         crop(img, top, left, crop_height, crop_width)
         for top, left in ((0, 0), (0, right), (bottom, 0), (bottom, right))
     ]
-    return (*corners, center_crop(img, [crop_height, crop_width]))  # type: ignore[return-value]
+    return (*corners, center_crop(img, [crop_height, crop_width]))
 
 
 def ten_crop(img: Any, size: Any, vertical_flip: bool = False) -> tuple[Any, ...]:

@@ -71,7 +71,7 @@ class ConvertImageDtype(nn.Module):
 
 
 class Normalize(nn.Module):
-    """`(x − mean) / std` per channel of a float tensor `(…, C, H, W)`; see `functional.normalize`."""
+    """`(x − mean) / std` per channel of a float tensor; see `functional.normalize`."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], inplace: bool = False) -> None:
         super().__init__()

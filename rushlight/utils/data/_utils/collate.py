@@ -100,7 +100,7 @@ def _collate_sequences(batch: Any, collate_fn_map: CollateMap | None) -> Any:
             "each element in list of batch should be of equal size; "
             f"got sizes {sorted({len(sample) for sample in batch})}"
         )
-    fields = [collate(field, collate_fn_map=collate_fn_map) for field in zip(*batch)]
+    fields = [collate(field, collate_fn_map=collate_fn_map) for field in zip(*batch, strict=False)]
     if _is_namedtuple(first):
         return type(first)(*fields)
     if isinstance(first, tuple):

@@ -17,7 +17,7 @@ from .worker import Answer, Job, run_pickled_worker, run_worker
 __all__ = ["WorkerHandle", "start_workers", "stop_workers"]
 
 _GRACE_SECONDS = 5.0  # for a worker to finish the batch it is at
-_HURRIED_SECONDS = 0.2  # the same where something has gone wrong already
+_HURRIED_SECONDS = 0.2
 
 
 class WorkerHandle:
@@ -144,7 +144,10 @@ def _start_quietly(process: Any) -> None:
 
 
 def stop_workers(workers: list[WorkerHandle], hurry: bool = False) -> None:
-    """Ends all workers: each finishes at most the batch it is at, or is killed after some seconds."""
+    """Ends all workers: each finishes at most the batch it is at, or is killed some seconds later.
+
+    With `hurry`, where something has gone wrong already, it is killed almost at once.
+    """
     for worker in workers:
         worker.channel.close()
     deadline = time.monotonic() + (_HURRIED_SECONDS if hurry else _GRACE_SECONDS)

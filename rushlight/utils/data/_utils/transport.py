@@ -136,7 +136,7 @@ class Channel:
         return True
 
     def receive(self, turn: int) -> Any:
-        """The value that the other end sent as part of task number `turn`; EOFError if it is gone."""
+        """What the other end sent as part of task number `turn`; EOFError if it is gone."""
         message = self.reader.recv_bytes()
         is_shared, count = _HEAD.unpack_from(message)
         sizes = struct.unpack_from(f"<{count}Q", message, _HEAD.size)
@@ -212,13 +212,28 @@ class _BatchPickler(pickle.Pickler):
                 f"({value.grad_fn}): the graph stays in the worker; call .detach() in the dataset "
                 "or collate_fn"
             )
-        array = numpy.ascontiguousarray(value.detach().numpy())
-        raw = pickle.PickleBuffer(array.reshape(-1).view(numpy.uint8))
-        return _rebuild_tensor, (raw, array.dtype.name, tuple(value.shape), value.requires_grad)
+        name = str(value.dtype).rpartition(".")[2]
+        raw = pickle.PickleBuffer(memoryview(_bytes_of(value.detach(), name)))
+        return _rebuild_tensor, (raw, name, tuple(value.shape), value.requires_grad)
+
+
+def _has_numpy_type(dtype: str) -> bool:
+    """False for bfloat16 and the 8-bit floats, which NumPy itself does not have."""
+    return dtype != "bfloat16" and not dtype.startswith("float8")
+
+
+def _bytes_of(tensor: Tensor, dtype: str) -> numpy.ndarray[Any, Any]:
+    if _has_numpy_type(dtype):
+        array = numpy.ascontiguousarray(tensor.numpy())
+        return array.reshape(-1).view(numpy.uint8)
+    return tensor.contiguous().reshape(-1).view(rushlight.uint8).numpy()
 
 
 def _rebuild_tensor(
     raw: numpy.ndarray[Any, Any], dtype: str, shape: tuple[int, ...], requires_grad: bool
 ) -> Tensor:
-    tensor = rushlight.from_numpy(raw.view(numpy.dtype(dtype)).reshape(shape))
+    if _has_numpy_type(dtype):
+        tensor = rushlight.from_numpy(raw.view(dtype).reshape(shape))
+    else:
+        tensor = rushlight.from_numpy(raw).view(getattr(rushlight, dtype)).reshape(shape)
     return tensor.requires_grad_() if requires_grad else tensor

@@ -1,0 +1,18 @@
+"""Bridges to other programs: the `torch` alias, checkpoint files, DLPack, safetensors."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__all__ = ["alias", "dlpack", "safetensors"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,91 @@
+"""Optimizer steps: native against reference, layouts, denormals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rushlight.backends import Kernels
+
+SIZES = [(1,), (3, 5), (15,), (16,), (17,), (0,), (), (32767,), (32768,), (32769,), (150_000,)]
+
+
+def arrays(dtype: Any, seed: int) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    return [np.asarray(rng.normal(size=shape)).astype(dtype) for shape in SIZES]
+
+
+def copies(groups: list[list[Any]]) -> list[list[Any]]:
+    return [[a.copy() for a in group] for group in groups]
+
+
+def assert_all_close(got: list[list[Any]], want: list[list[Any]], dtype: Any) -> None:
+    eps = np.finfo(dtype).eps
+    for a_list, b_list in zip(got, want, strict=True):
+        for a, b in zip(a_list, b_list, strict=True):
+            np.testing.assert_allclose(a, b, rtol=16 * eps, atol=16 * eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "settings",
+    [(0.0, 0.0, 0.0, False, False), (0.9, 0.0, 0.0, False, False), (0.9, 0.3, 0.1, False, True),
+     (0.9, 0.0, 0.1, True, False)],
+)  # fmt: skip
+def test_sgd(native: Kernels, reference: Kernels, settings: Any, dtype: Any) -> None:
+    start = [arrays(dtype, 1), [np.full_like(a, np.nan) for a in arrays(dtype, 2)]]
+    states = [copies(start), copies(start)]
+    for step in range(3):
+        grads = arrays(dtype, 10 + step)
+        for k, (params, buffers) in zip((native, reference), states, strict=True):
+            k.sgd_step(params, grads, buffers if settings[0] else [], 0.1, *settings, step == 0)
+    if settings[0]:
+        assert_all_close(states[0], states[1], dtype)
+    else:
+        assert_all_close(states[0][:1], states[1][:1], dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("amsgrad", [False, True])
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("maximize", [False, True])
+def test_adam(
+    native: Kernels, reference: Kernels, maximize: bool, decoupled: bool, amsgrad: bool, dtype: Any
+) -> None:
+    zeros = [np.zeros_like(a) for a in arrays(dtype, 1)]
+    start = [arrays(dtype, 1), *copies([zeros, zeros, zeros])]
+    states = [copies(start), copies(start)]
+    for step in range(1, 4):
+        grads = arrays(dtype, 10 + step)
+        for k, (params, means, squares, largest) in zip((native, reference), states, strict=True):
+            k.adam_step(
+                params, grads, means, squares, largest if amsgrad else [], [step] * len(params),
+                0.01, 0.9, 0.999, 1e-8, 0.1, amsgrad, maximize, decoupled,
+            )  # fmt: skip
+    assert_all_close(states[0], states[1], dtype)
+
+
+def test_strided_parameters_take_the_reference(native: Kernels) -> None:
+    memory = np.ones((4, 4), np.float32)
+    native.sgd_step(
+        [memory.T[1:]], [np.ones((3, 4), np.float32)], [], 0.5, 0, 0, 0, False, False, True
+    )
+    assert memory[:, 0].tolist() == [1, 1, 1, 1] and (memory[:, 1:] == 0.5).all()
+
+
+def test_half_parameters(native: Kernels) -> None:
+    param = np.ones(4, np.float16)
+    native.sgd_step([param], [np.ones(4, np.float16)], [], 0.5, 0, 0, 0, False, False, True)
+    assert param.dtype == np.float16 and (param == 0.5).all()
+
+
+def test_dead_momentum_is_flushed_and_the_mode_restored(native: Kernels) -> None:
+    param, buffer = np.ones(64, np.float32), np.full(64, 1.2e-38, np.float32)
+    native.sgd_step(
+        [param], [np.zeros(64, np.float32)], [buffer], 0.1, 0.5, 0, 0, False, False, False
+    )
+    assert (buffer == 0).all()
+    tiny = native.mul(np.full(64, 1.2e-38, np.float32), 0.5)
+    assert (tiny > 0).all()
