@@ -27,7 +27,9 @@ def tensors_in(value: Any) -> list[Any]:
     return [value] if hasattr(value, "detach") else []
 
 
-def assert_close(own: Any, expected: Any, what: str, rtol: float = 1e-4, atol: float = 1e-5) -> None:
+def assert_close(
+    own: Any, expected: Any, what: str, rtol: float = 1e-4, atol: float = 1e-5
+) -> None:
     assert tuple(own.shape) == tuple(expected.shape), what
     own_array, expected_array = own.detach().numpy(), expected.detach().numpy()
     assert own_array.dtype == expected_array.dtype, what

@@ -10,7 +10,6 @@ from compare import assert_close, compare, make_both, to_rushlight
 
 import rushlight
 
-
 pytestmark = pytest.mark.filterwarnings("ignore")  # both libraries warn of the same things
 
 

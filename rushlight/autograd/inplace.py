@@ -14,7 +14,7 @@ from typing import Any
 from .anomaly import user_line
 from .grad_mode import state
 from .node import Node, edge_of
-from .primitive import _Saved, PrimitiveNode
+from .primitive import _Saved, _SavedList, PrimitiveNode
 
 __all__ = ["CopySlices", "bump_version", "check_in_place", "overwrite", "set_history"]
 
@@ -43,10 +43,11 @@ def bump_version(tensor: Any, operation: str) -> None:
     storage.changed_by = (operation, *user_line())
 
 
-def overwrite(tensor: Any, result: Any, operation: str) -> Any:
+def overwrite(tensor: Any, result: Any, operation: str, since: int | None = None) -> Any:
     """Gives `tensor` the values and the history of `result`, computed from it; returns `tensor`.
 
-    Raises RuntimeError if the result's shape or dtype category does not fit.
+    `since` is the sequence number at which the computation of `result` began (None: it is one
+    node): nodes recorded from then on keep a copy of the old values if they saved `tensor`. Raises RuntimeError if the result's shape or dtype category does not fit.
     """
     target, array = tensor._array, result._array
     if array.shape != target.shape:
@@ -59,7 +60,7 @@ def overwrite(tensor: Any, result: Any, operation: str) -> Any:
     _check_overlap(target, operation)
     recorded = result._requires_grad and state.enabled
     if recorded:
-        _detach_saved_self(result._grad_fn, tensor)
+        _detach_saved_self(result._grad_fn, tensor, since)
     target[...] = array
     bump_version(tensor, operation)
     if recorded:
@@ -71,26 +72,55 @@ def overwrite(tensor: Any, result: Any, operation: str) -> Any:
 
 
 def _check_overlap(array: Any, operation: str) -> None:
-    if any(step == 0 and size > 1 for step, size in zip(array.strides, array.shape)):
+    if array.size and any(step == 0 and size > 1 for step, size in zip(array.strides, array.shape)):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a "
             f"single memory location. Please clone() the tensor before performing {operation}."
         )
 
 
-def _detach_saved_self(node: Any, tensor: Any) -> None:
-    """If `node` saved the tensor that is about to be overwritten, gives it a copy to keep."""
+def _detach_saved_self(node: Any, tensor: Any, since: int | None) -> None:
+    """Nodes of this change that saved the tensor about to be overwritten get a copy to keep."""
+    copy: list[Any] = []
+    pending, seen = [node], {id(node)}
+    while pending:
+        node = pending.pop()
+        for item in _saved_items(node):
+            if item.tensor is tensor:
+                if not copy:
+                    copy.append(_saved_copy(tensor))
+                item.tensor, item.version = copy[0], 0
+        if since is None:
+            return
+        for edge in node.edges:
+            target = None if edge is None else edge[0]
+            if isinstance(target, Node) and target.sequence_nr > since and id(target) not in seen:
+                seen.add(id(target))
+                pending.append(target)
+
+
+def _saved_items(node: Any) -> list[_Saved]:
+    """The tensors that a node keeps for backward."""
     if not isinstance(node, PrimitiveNode) or not node.saved:
-        return
-    for name, item in node.saved.items():
-        if type(item) is _Saved and item.tensor is tensor:
-            kept = type(tensor).__new__(type(tensor))
-            kept._array = tensor._array.copy()
-            kept._requires_grad = tensor._requires_grad
-            edge = edge_of(tensor)
-            if edge is not None and isinstance(edge[0], Node):
-                kept._grad_fn, kept._output_nr = edge
-            node.saved[name] = _Saved(kept, 0)
+        return []
+    items = []
+    for item in node.saved.values():
+        if type(item) is _Saved:
+            items.append(item)
+        elif type(item) is _SavedList:
+            items += item.items
+    return items
+
+
+def _saved_copy(tensor: Any) -> Any:
+    """The old values of `tensor` at its old place in the graph."""
+    kept = type(tensor).__new__(type(tensor))
+    kept._array = tensor._array.copy()
+    kept._requires_grad = tensor._requires_grad
+    edge = edge_of(tensor)
+    if edge is not None and isinstance(edge[0], Node):
+        kept._grad_fn, kept._output_nr = edge
+    return kept
 
 
 def _adopt_result(result: Any, tensor: Any) -> None:

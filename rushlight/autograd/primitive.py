@@ -13,7 +13,9 @@ plain values as keywords. A derivative rule asks by parameter name for what it n
 keeps exactly that:
 
     grad, grads      the gradient of the first output, of all outputs (None where there is none)
-    result, results  the first output, all outputs
+    result           the first output
+    results          the outputs without gradient, such as indices and statistics, at their places
+                     (None at the others: an output that nobody asked for may be changed in place)
     <input>          an input tensor
     <input>_shape, <input>_dtype
                      the shape or array dtype of an input, without keeping the tensor alive
@@ -135,7 +137,11 @@ class PrimitiveNode(Node):
     def _unpack_results(self) -> tuple[Any, ...]:
         assert self.results is not None
         tensors = []
-        for number, (array, storage, version) in enumerate(self.results):
+        for number, kept in enumerate(self.results):
+            if kept is None:
+                tensors.append(None)
+                continue
+            array, storage, version = kept
             if storage.version != version:
                 raise_stale(self, array, storage, version, f"output {number} of")
             tensor = wrap(array)
@@ -249,6 +255,7 @@ class Primitive:
         self.nondifferentiable = frozenset(nondifferentiable)
         self.rules: list[Rule] = []
         self.keeps_result = False
+        self.keeps_first = False  # whether a rule asks for the first output itself
         self.wants_grads = False
         parameters = inspect.signature(forward).parameters.values()
         positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
@@ -270,6 +277,7 @@ class Primitive:
             rule = Rule(self, function, inputs)
             self.rules.append(rule)
             self.keeps_result = self.keeps_result or rule.wants_result
+            self.keeps_first = self.keeps_first or "result" in rule.wants
             self.wants_grads = self.wants_grads or "grads" in rule.wants
             return function
 
@@ -285,7 +293,10 @@ class Primitive:
                     recording = True
             else:
                 arrays.append(x)
-        result = self.forward(*arrays, **attrs)
+        try:
+            result = self.forward(*arrays, **attrs)
+        except ValueError as error:
+            raise self.explain(error, arrays) from None
         if type(result) is tuple:
             return self._wrap_many(inputs, arrays, attrs, result, recording)
         out = _new(variable._tensor_type)
@@ -300,6 +311,21 @@ class Primitive:
         elif state.inference:
             out._is_inference = True
         return out
+
+    def explain(self, error: ValueError, arrays: list[Any]) -> Exception:
+        """PyTorch's error for operands that do not broadcast; any other error as it is."""
+        shapes = [a.shape for a in arrays if is_array(a)]
+        if "broadcast" in str(error) and len(shapes) >= 2:
+            for a, b in zip(shapes, shapes[1:]):
+                for back in range(1, min(len(a), len(b)) + 1):
+                    if a[-back] != b[-back] and 1 not in (a[-back], b[-back]):
+                        dim = max(len(a), len(b)) - back
+                        return RuntimeError(
+                            f"[{self.name.lower()}] The size of tensor a ({a[-back]}) must match "
+                            f"the size of tensor b ({b[-back]}) at non-singleton dimension {dim}; "
+                            f"the shapes are {list(a)} and {list(b)}"
+                        )
+        return error
 
     def _wrap_many(self, inputs: Any, arrays: Any, attrs: Any, results: Any, recording: bool) -> Any:
         outs = []
@@ -344,7 +370,10 @@ class Primitive:
                 self._save(saved, rule, edges, inputs, arrays)
         if self.keeps_result:
             node.results = tuple([
-                (o._array, o.storage_record, o._version) if o is not None else None for o in outs
+                (o._array, o.storage_record, o._version)
+                if o is not None and (i in self.nondifferentiable or (i == 0 and self.keeps_first))
+                else None
+                for i, o in enumerate(outs)
             ])  # fmt: skip
         if self.broadcast:
             shape, dtype = outs[0]._array.shape, outs[0]._array.dtype

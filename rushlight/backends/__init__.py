@@ -6,6 +6,7 @@ class that is (reference, native CPU, CUDA) is decided here and nowhere else.
 
 from __future__ import annotations
 
+import importlib
 import os
 import warnings
 
@@ -63,7 +64,7 @@ def _cpu_kernels() -> Kernels:
     if os.environ.get("RUSHLIGHT_PURE", "0") not in ("", "0"):
         return Kernels(numpy)
     try:
-        from .cpu import CPUKernels
+        importlib.import_module("._native", __name__)
     except ImportError as error:
         warnings.warn(
             "rushlight runs without its compiled kernels, which is correct but slow: "
@@ -73,6 +74,8 @@ def _cpu_kernels() -> Kernels:
             stacklevel=2,
         )
         return Kernels(numpy)
+    from .cpu import CPUKernels
+
     return CPUKernels(numpy)
 
 

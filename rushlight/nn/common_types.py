@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TypeVar, Union
+from typing import TypeAlias
 
 from rushlight import Tensor
 
-T = TypeVar("T")
+_size_any_t: TypeAlias = int | tuple[int, ...]
+_size_1_t: TypeAlias = int | tuple[int]
+_size_2_t: TypeAlias = int | tuple[int, int]
+_size_3_t: TypeAlias = int | tuple[int, int, int]
+_size_4_t: TypeAlias = int | tuple[int, int, int, int]
+_size_6_t: TypeAlias = int | tuple[int, int, int, int, int, int]
 
-_scalar_or_tuple_any_t = Union[T, tuple[T, ...]]
-_scalar_or_tuple_1_t = Union[T, tuple[T]]
-_scalar_or_tuple_2_t = Union[T, tuple[T, T]]
-_scalar_or_tuple_3_t = Union[T, tuple[T, T, T]]
-_scalar_or_tuple_4_t = Union[T, tuple[T, T, T, T]]
-_scalar_or_tuple_6_t = Union[T, tuple[T, T, T, T, T, T]]
+# None stands for "as the input has it".
+_size_any_opt_t: TypeAlias = int | None | tuple[int | None, ...]
+_size_2_opt_t: TypeAlias = int | None | tuple[int | None, int | None]
+_size_3_opt_t: TypeAlias = int | None | tuple[int | None, int | None, int | None]
 
-_size_any_t = _scalar_or_tuple_any_t[int]
-_size_1_t = _scalar_or_tuple_1_t[int]
-_size_2_t = _scalar_or_tuple_2_t[int]
-_size_3_t = _scalar_or_tuple_3_t[int]
-_size_4_t = _scalar_or_tuple_4_t[int]
-_size_6_t = _scalar_or_tuple_6_t[int]
+_ratio_any_t: TypeAlias = float | tuple[float, ...]
+_ratio_2_t: TypeAlias = float | tuple[float, float]
+_ratio_3_t: TypeAlias = float | tuple[float, float, float]
 
-_size_any_opt_t = Union[int, None, tuple[Union[int, None], ...]]
-_size_2_opt_t = Union[int, None, tuple[Union[int, None], Union[int, None]]]
-_size_3_opt_t = Union[int, None, tuple[Union[int, None], Union[int, None], Union[int, None]]]
-
-_ratio_2_t = _scalar_or_tuple_2_t[float]
-_ratio_3_t = _scalar_or_tuple_3_t[float]
-_ratio_any_t = _scalar_or_tuple_any_t[float]
-
-_maybe_indices_t = _scalar_or_tuple_2_t[Tensor]
+_maybe_indices_t: TypeAlias = Tensor | tuple[Tensor, Tensor]

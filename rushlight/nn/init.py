@@ -172,7 +172,7 @@ def zeros_(tensor: Tensor) -> Tensor:
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """Makes a 2-D `tensor` the identity matrix, so that Linear passes on as many inputs as it can."""
+    """Makes a 2-D `tensor` the identity matrix, which passes inputs through a Linear."""
     if tensor.dim() != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
     with rushlight.no_grad():
@@ -269,9 +269,10 @@ def kaiming_normal_(
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tensor:
-    """Makes `tensor`, seen as a matrix of its first dimension, (semi-)orthogonal (Saxe et al., 2013).
+    """Makes `tensor`, seen as a matrix of its first dimension, (semi-)orthogonal.
 
-    The Q factor of a random normal matrix, with the signs of R's diagonal, times `gain`.
+    (Saxe et al., 2013.) The Q factor of a random normal matrix, with the signs of R's diagonal,
+    times `gain`.
     """
     if tensor.dim() < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")

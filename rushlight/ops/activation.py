@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 __all__ = [
     "relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish",
     "softplus", "softsign", "softshrink", "hardshrink", "hardtanh", "hardsigmoid", "hardswish",
-    "tanhshrink", "logsigmoid", "threshold", "glu", "ActivationMethods",
+    "tanhshrink", "logsigmoid", "threshold", "glu", "relu_", "elu_", "selu_", "celu_", "rrelu_",
+    "leaky_relu_", "hardtanh_", "threshold_", "ActivationMethods",
 ]  # fmt: skip
 
 
@@ -63,22 +64,20 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """`input` where it exceeds `threshold`, else `value`."""
-    result = where(~(input <= threshold), input, value)
-    return _maybe_in_place(input, result, inplace, "threshold_")
+    if inplace:
+        return threshold_(input, threshold, value)
+    return where(~(input <= threshold), input, value)
 
 
-def _maybe_in_place(input: Tensor, result: Tensor, inplace: bool, name: str) -> Tensor:
-    if not inplace:
-        return result
-    from ..autograd.inplace import check_in_place, overwrite
-
-    check_in_place(input)
-    return overwrite(input, result, name)  # type: ignore[no-any-return]
+threshold_ = in_place(threshold)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """`min(max(input, 0), 6)`."""
     return hardtanh(input, 0.0, 6.0, inplace)
+
+
+relu_ = in_place(relu, _relu)
 
 
 @primitive(name="Hardtanh")
@@ -102,8 +101,12 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0,
     """
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
-    result = _hardtanh(input, low=min_val, high=max_val)
-    return _maybe_in_place(input, result, inplace, "hardtanh_")
+    if inplace:
+        return hardtanh_(input, min_val, max_val)
+    return _hardtanh(input, low=min_val, high=max_val)
+
+
+hardtanh_ = in_place(hardtanh)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
@@ -113,8 +116,12 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     >>> torch.nn.functional.leaky_relu(torch.tensor([-1., 2.]))
     tensor([-0.0100,  2.0000])
     """
-    result = where(input > 0, input, input * negative_slope)
-    return _maybe_in_place(input, result, inplace, "leaky_relu_")
+    if inplace:
+        return leaky_relu_(input, negative_slope)
+    return where(input > 0, input, input * negative_slope)
+
+
+leaky_relu_ = in_place(leaky_relu)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -136,12 +143,15 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False,
           inplace: bool = False) -> Tensor:  # fmt: skip
     """Leaky ReLU whose slope is drawn from `[lower, upper]` in training and is their mean else."""
-    if training:
-        slopes = input.detach().clone().uniform_(lower, upper)
-        result = where(input <= 0, input * slopes, input)
-    else:
-        result = leaky_relu(input, (lower + upper) / 2)
-    return _maybe_in_place(input, result, inplace, "rrelu_")
+    if inplace:
+        return rrelu_(input, lower, upper, training)
+    if not training:
+        return leaky_relu(input, (lower + upper) / 2)
+    slopes = input.detach().clone().uniform_(lower, upper)
+    return where(input <= 0, input * slopes, input)
+
+
+rrelu_ = in_place(rrelu)
 
 
 # ---- exponential units ---------------------------------------------------------------------
@@ -154,8 +164,12 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     >>> torch.nn.functional.elu(torch.tensor([-1., 2.]))
     tensor([-0.6321,  2.0000])
     """
-    result = _elu(input, alpha, 1.0, 1.0)
-    return _maybe_in_place(input, result, inplace, "elu_")
+    if inplace:
+        return elu_(input, alpha)
+    return _elu(input, alpha, 1.0, 1.0)
+
+
+elu_ = in_place(elu)
 
 
 def _elu(x: Tensor, alpha: float, scale: float, slope: float) -> Tensor:
@@ -166,16 +180,24 @@ def _elu(x: Tensor, alpha: float, scale: float, slope: float) -> Tensor:
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """The self-normalising unit (Klambauer et al., 2017), a scaled ELU."""
-    result = _elu(input, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946, 1.0)
-    return _maybe_in_place(input, result, inplace, "selu_")
+    if inplace:
+        return selu_(input)
+    return _elu(input, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946, 1.0)
+
+
+selu_ = in_place(selu)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """`max(0, x) + min(0, alpha · (exp(x / alpha) - 1))`."""
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
-    result = _elu(input, alpha, 1.0, 1.0 / alpha)
-    return _maybe_in_place(input, result, inplace, "celu_")
+    if inplace:
+        return celu_(input, alpha)
+    return _elu(input, alpha, 1.0, 1.0 / alpha)
+
+
+celu_ = in_place(celu)
 
 
 @primitive(name="Gelu")
@@ -261,12 +283,18 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> torch.nn.functional.silu(torch.tensor([-1., 2.]))
     tensor([-0.2689,  1.7616])
     """
-    return _maybe_in_place(input, _silu(input), inplace, "silu_")
+    return _silu_in_place(input) if inplace else _silu(input)
+
+
+_silu_in_place = in_place(silu)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """`x · tanh(softplus(x))`."""
-    return _maybe_in_place(input, input * tanh(softplus(input)), inplace, "mish_")
+    return _mish_in_place(input) if inplace else input * tanh(softplus(input))
+
+
+_mish_in_place = in_place(mish)
 
 
 # ---- soft and hard -------------------------------------------------------------------------
@@ -314,8 +342,12 @@ def logsigmoid(input: Tensor) -> Tensor:
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """`clamp(x + 3, 0, 6) / 6`; the slope at the bounds is 0."""
-    return _maybe_in_place(input, _hardtanh(input + 3, low=0.0, high=6.0) / 6, inplace,
-                           "hardsigmoid_")  # fmt: skip
+    if inplace:
+        return _hardsigmoid_in_place(input)
+    return _hardtanh(input + 3, low=0.0, high=6.0) / 6
+
+
+_hardsigmoid_in_place = in_place(hardsigmoid)
 
 
 @primitive(name="Hardswish")
@@ -333,7 +365,10 @@ def _hardswish_dx(grad: Tensor, x: Tensor) -> Tensor:
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """`x · clamp(x + 3, 0, 6) / 6`."""
-    return _maybe_in_place(input, _hardswish(input), inplace, "hardswish_")
+    return _hardswish_in_place(input) if inplace else _hardswish(input)
+
+
+_hardswish_in_place = in_place(hardswish)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
@@ -354,7 +389,7 @@ class ActivationMethods:
         """`max(self, 0)`."""
         return relu(self)
 
-    relu_ = in_place(relu, _relu)
+    relu_ = relu_
 
     def prelu(self: Any, weight: Any) -> Any:
         """`self` where positive, else `weight · self`."""

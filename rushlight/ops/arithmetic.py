@@ -271,8 +271,9 @@ def remainder(input: Tensor | Number, other: Tensor | Number, *,
     >>> torch.remainder(torch.tensor([-3., 3.]), 2)
     tensor([1., 1.])
     """
-    if not isinstance(input, OPERANDS[0]):
-        input = other.new_tensor(input, dtype=None)  # type: ignore[union-attr]
+    if not isinstance(other, OPERANDS[0]):
+        check_tensor(input, "remainder")
+    input, other = _operands("remainder", input, other)
     result = _remainder(input, other)
     return result if out is None else write_out(out, result, "remainder")
 
@@ -327,7 +328,9 @@ def _pow_number_dx(grad: Tensor, x: Tensor, exponent: Number) -> Tensor:
 @primitive(name="Pow", suffix="Backward1", broadcast=True)
 def _pow(x: Array, y: Array) -> Array:
     x, y = match(x, y)
-    return kernels(y if type(x) in NUMBERS else x).pow(x, y)
+    if type(x) in NUMBERS:  # a number, too, is raised in the array's dtype
+        x = kernels(y).full((), x, y.dtype)
+    return kernels(y).pow(x, y)
 
 
 @_pow.derivative("x")
@@ -379,8 +382,8 @@ def _conj(value: Any) -> Any:
 def _operands(op: str, x: Any, y: Any) -> tuple[Any, Any]:
     """Checks the operands of a public function; the tensor comes first where the order is free."""
     if not isinstance(x, OPERANDS[0]):
-        if isinstance(x, OPERANDS) and isinstance(y, OPERANDS[0]):
-            return y.new_tensor(x, dtype=None), y
+        if isinstance(x, OPERANDS) and isinstance(y, OPERANDS):
+            return _as_tensor(x), y
         check_tensor(x, op)
     if not isinstance(y, OPERANDS):
         if hasattr(y, "item") and getattr(y, "ndim", None) == 0:  # a NumPy scalar
@@ -390,6 +393,13 @@ def _operands(op: str, x: Any, y: Any) -> tuple[Any, Any]:
             f"{type(y).__name__}"
         )
     return x, y
+
+
+def _as_tensor(number: Any) -> Tensor:
+    """A number as a 0-dim tensor of its own dtype."""
+    from .create import tensor
+
+    return tensor(number)
 
 
 def _check_alpha(op: str, x: Any, y: Any, alpha: Any) -> None:
@@ -448,6 +458,8 @@ class ArithmeticMethods:
         return number if number is NotImplemented else _sub(self, number)
 
     def __rsub__(self: Any, other: Any) -> Any:
+        if isinstance(other, OPERANDS[0]):
+            return _sub(other, self)
         number = other if isinstance(other, OPERANDS) else _number_of(other)
         return number if number is NotImplemented else _rsub(self, number)
 

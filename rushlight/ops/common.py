@@ -9,7 +9,9 @@ from typing import Any
 
 from .. import dtypes
 from ..autograd.grad_mode import state
+from ..autograd.inplace import _check_overlap as check_overlap
 from ..autograd.inplace import bump_version, check_in_place, overwrite
+from ..autograd.node import next_sequence_nr
 from ..autograd.variable import TensorBase
 from ..backends import kernels
 from ..backends.arrays import is_array
@@ -17,7 +19,7 @@ from ..dtypes import Category, dtype, from_numpy_dtype, number_dtype, promote_ty
 from ..types_ import Array
 
 __all__ = [
-    "OPERANDS", "as_float", "cast", "check_tensor", "dtype_of", "in_place", "match", "wrap_dim",
+    "OPERANDS", "as_float", "cast", "check_separate", "check_tensor", "dtype_of", "in_place", "match", "wrap_dim",
     "wrap_dims", "write_out",
 ]  # fmt: skip
 
@@ -140,12 +142,15 @@ def wrap_dims(dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...] | N
     return tuple(sorted(wrapped)) if ndim else ()
 
 
-def write_out(out: Any, result: Any, op: str = "") -> Any:
-    """Stores `result` in the tensor given as `out=`, resizing it if need be, and returns it."""
+def write_out(out: Any, result: Any, op: str = "", exact: bool = False) -> Any:
+    """Stores `result` in the tensor given as `out=`, resizing it if need be, and returns it.
+
+    `exact` forbids a dtype other than the result's. RuntimeError if `out` does not fit.
+    """
     if isinstance(result, tuple):
         if len(out) != len(result):
             raise TypeError(f"{op}(): expected {len(result)} tensors in out=, got {len(out)}")
-        pairs = [write_out(o, r, op) for o, r in zip(out, result)]
+        pairs = [write_out(o, r, op, exact) for o, r in zip(out, result)]
         make = getattr(type(result), "_make", tuple)
         return make(pairs)
     if result._requires_grad or (out._requires_grad and state.enabled):
@@ -154,11 +159,15 @@ def write_out(out: Any, result: Any, op: str = "") -> Any:
             "but one of the arguments requires grad."
         )
     source, wanted = dtype_of(result._array), dtype_of(out._array)
+    if exact and source is not wanted:
+        raise RuntimeError(f"{op}(): Expected out tensor to have dtype {_SHORT.get(source.name)}, "
+                           f"but got {_SHORT.get(wanted.name)} instead")
     if source is not wanted and not dtypes.can_cast(source, wanted):
         raise RuntimeError(
             f"result type {_type_name(source)} can't be cast to the desired output type "
             f"{_type_name(wanted)}"
         )
+    check_overlap(out._array, op)
     if out._array.shape != result._array.shape:
         if out._array.size:
             warnings.warn(
@@ -174,6 +183,23 @@ def write_out(out: Any, result: Any, op: str = "") -> Any:
     return out
 
 
+def check_separate(out: Any, *inputs: Any) -> None:
+    """RuntimeError if `out=` shares memory with an input that is read while it is written."""
+    for x in inputs:
+        if out is not None and kernels(out._array).xp.may_share_memory(out._array, x._array):
+            raise RuntimeError(
+                "unsupported operation: some elements of the input tensor and the written-to tensor "
+                "refer to a single memory location. Please clone() the tensor before performing the "
+                "operation."
+            )
+
+
+_SHORT = {
+    "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short int",
+    "int32": "int", "int64": "long int", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
+    "float32": "float", "float64": "double", "complex64": "c10::complex<float>",
+    "complex128": "c10::complex<double>",
+}  # fmt: skip
 _NAMES = {
     "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int",
     "int64": "Long", "float16": "Half", "bfloat16": "BFloat16", "float32": "Float",
@@ -218,9 +244,10 @@ def in_place(function: Callable[..., Any], op: Any = None) -> Callable[..., Any]
             bump_version(self, name)
             return self
         check_in_place(self)
+        since = next_sequence_nr()
         result = function(self, *args, **kwargs)
         check_result_type(self, result)
-        return overwrite(self, result, name)
+        return overwrite(self, result, name, since)
 
     method.__name__ = name
     method.__qualname__ = f"Tensor.{name}"

@@ -256,18 +256,21 @@ def logical_and(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> T
     >>> torch.logical_and(torch.tensor([0, 1]), torch.tensor([2, 2]))
     tensor([False,  True])
     """
+    check_tensor(other, "logical_and", "other", 2)
     result = _logical_and(input, other)
     return result if out is None else write_out(out, result, "logical_and")
 
 
 def logical_or(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Whether at least one is nonzero."""
+    check_tensor(other, "logical_or", "other", 2)
     result = _logical_or(input, other)
     return result if out is None else write_out(out, result, "logical_or")
 
 
 def logical_xor(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Whether exactly one is nonzero."""
+    check_tensor(other, "logical_xor", "other", 2)
     result = _logical_xor(input, other)
     return result if out is None else write_out(out, result, "logical_xor")
 
@@ -525,10 +528,10 @@ def _clamp_tensors(input: Tensor, min: Any, max: Any) -> Tensor:
     result = input
     if min is not None:
         min = min if isinstance(min, TensorBase) else input.new_tensor(min, dtype=None)
-        result = where(~(result < min), result, min)
+        result = where(~(result < min) & ~_isnan(min), result, min)
     if max is not None:
         max = max if isinstance(max, TensorBase) else input.new_tensor(max, dtype=None)
-        result = where(~(result > max), result, max)
+        result = where(~(result > max) & ~_isnan(max), result, max)
     return result
 
 

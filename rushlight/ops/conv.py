@@ -29,15 +29,15 @@ def _conv(x: Array, weight: Array, bias: Array | None, *, stride: Ints, padding:
 @_conv.derivative("x")
 def _conv_dx(grad: Tensor, x_shape: Shape, weight: Tensor, stride: Ints, padding: Ints,
              dilation: Ints, groups: int) -> Tensor:  # fmt: skip
-    return _conv_input_grad(grad, weight, input_shape=x_shape, stride=stride, padding=padding,
-                            dilation=dilation, groups=groups)  # fmt: skip
+    return _conv_input_grad(grad, weight.conj(), input_shape=x_shape, stride=stride,
+                            padding=padding, dilation=dilation, groups=groups)  # fmt: skip
 
 
 @_conv.derivative("weight")
 def _conv_dweight(grad: Tensor, x: Tensor, weight_shape: Shape, stride: Ints, padding: Ints,
                   dilation: Ints, groups: int) -> Tensor:  # fmt: skip
-    return _conv_weight_grad(grad, x, weight_shape=weight_shape, stride=stride, padding=padding,
-                             dilation=dilation, groups=groups)  # fmt: skip
+    return _conv_weight_grad(grad, x.conj(), weight_shape=weight_shape, stride=stride,
+                             padding=padding, dilation=dilation, groups=groups)  # fmt: skip
 
 
 @_conv.derivative("bias")
@@ -68,15 +68,15 @@ def _conv_input_grad(g: Array, weight: Array, *, input_shape: Shape, stride: Int
 @_conv_input_grad.derivative("g")
 def _conv_input_grad_dg(grad: Tensor, weight: Tensor, stride: Ints, padding: Ints, dilation: Ints,
                         groups: int) -> Tensor:  # fmt: skip
-    return _conv(grad, weight, None, stride=stride, padding=padding, dilation=dilation,
+    return _conv(grad, weight.conj(), None, stride=stride, padding=padding, dilation=dilation,
                  groups=groups)  # fmt: skip
 
 
 @_conv_input_grad.derivative("weight")
 def _conv_input_grad_dweight(grad: Tensor, g: Tensor, weight_shape: Shape, stride: Ints,
                              padding: Ints, dilation: Ints, groups: int) -> Tensor:  # fmt: skip
-    return _conv_weight_grad(g, grad, weight_shape=weight_shape, stride=stride, padding=padding,
-                             dilation=dilation, groups=groups)  # fmt: skip
+    return _conv_weight_grad(g.conj(), grad, weight_shape=weight_shape, stride=stride,
+                             padding=padding, dilation=dilation, groups=groups)  # fmt: skip
 
 
 @primitive(name="ConvolutionBackward")
@@ -88,13 +88,14 @@ def _conv_weight_grad(g: Array, x: Array, *, weight_shape: Shape, stride: Ints, 
 @_conv_weight_grad.derivative("g")
 def _conv_weight_grad_dg(grad: Tensor, x: Tensor, stride: Ints, padding: Ints, dilation: Ints,
                          groups: int) -> Tensor:  # fmt: skip
-    return _conv(x, grad, None, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return _conv(x.conj(), grad, None, stride=stride, padding=padding, dilation=dilation,
+                 groups=groups)  # fmt: skip
 
 
 @_conv_weight_grad.derivative("x")
 def _conv_weight_grad_dx(grad: Tensor, g: Tensor, x_shape: Shape, stride: Ints, padding: Ints,
                          dilation: Ints, groups: int) -> Tensor:  # fmt: skip
-    return _conv_input_grad(g, grad, input_shape=x_shape, stride=stride, padding=padding,
+    return _conv_input_grad(g.conj(), grad, input_shape=x_shape, stride=stride, padding=padding,
                             dilation=dilation, groups=groups)  # fmt: skip
 
 
@@ -112,17 +113,21 @@ def _conv_transpose(x: Array, weight: Array, bias: Array | None, *, output_shape
 
 
 @_conv_transpose.derivative("x")
-def _conv_transpose_dx(grad: Tensor, weight: Tensor, stride: Ints, padding: Ints, dilation: Ints,
-                       groups: int) -> Tensor:  # fmt: skip
-    return _conv(grad, weight, None, stride=stride, padding=padding, dilation=dilation,
-                 groups=groups)  # fmt: skip
+def _conv_transpose_dx(grad: Tensor, x_shape: Shape, weight: Tensor, stride: Ints, padding: Ints,
+                       dilation: Ints, groups: int) -> Tensor:  # fmt: skip
+    n = len(x_shape) - 2
+    # an output padding larger than the stride makes room for more windows than x had
+    windows = tuple(slice(0, s) for s in x_shape[2:])
+    result = _conv(grad, weight.conj(), None, stride=stride, padding=padding, dilation=dilation,
+                   groups=groups)  # fmt: skip
+    return result if result._array.shape[-n:] == x_shape[-n:] else result[(..., *windows)]
 
 
 @_conv_transpose.derivative("weight")
 def _conv_transpose_dweight(grad: Tensor, x: Tensor, weight_shape: Shape, stride: Ints,
                             padding: Ints, dilation: Ints, groups: int) -> Tensor:  # fmt: skip
-    return _conv_weight_grad(x, grad, weight_shape=weight_shape, stride=stride, padding=padding,
-                             dilation=dilation, groups=groups)  # fmt: skip
+    return _conv_weight_grad(x.conj(), grad, weight_shape=weight_shape, stride=stride,
+                             padding=padding, dilation=dilation, groups=groups)  # fmt: skip
 
 
 @_conv_transpose.derivative("bias")

@@ -373,53 +373,53 @@ class CopyMethods:
         """`self` in the dtype of `other`."""
         return to(self, other.dtype)
 
-    def float(self: Any) -> Any:
+    def float(self: Any, memory_format: Any = None) -> Any:
         """As float32."""
-        return to(self, dtypes.float32)
+        return to(self, dtypes.float32, memory_format=memory_format)
 
-    def double(self: Any) -> Any:
+    def double(self: Any, memory_format: Any = None) -> Any:
         """As float64."""
-        return to(self, dtypes.float64)
+        return to(self, dtypes.float64, memory_format=memory_format)
 
-    def half(self: Any) -> Any:
+    def half(self: Any, memory_format: Any = None) -> Any:
         """As float16."""
-        return to(self, dtypes.float16)
+        return to(self, dtypes.float16, memory_format=memory_format)
 
-    def bfloat16(self: Any) -> Any:
+    def bfloat16(self: Any, memory_format: Any = None) -> Any:
         """As bfloat16."""
-        return to(self, dtypes.bfloat16)
+        return to(self, dtypes.bfloat16, memory_format=memory_format)
 
-    def long(self: Any) -> Any:
+    def long(self: Any, memory_format: Any = None) -> Any:
         """As int64."""
-        return to(self, dtypes.int64)
+        return to(self, dtypes.int64, memory_format=memory_format)
 
-    def int(self: Any) -> Any:
+    def int(self: Any, memory_format: Any = None) -> Any:
         """As int32."""
-        return to(self, dtypes.int32)
+        return to(self, dtypes.int32, memory_format=memory_format)
 
-    def short(self: Any) -> Any:
+    def short(self: Any, memory_format: Any = None) -> Any:
         """As int16."""
-        return to(self, dtypes.int16)
+        return to(self, dtypes.int16, memory_format=memory_format)
 
-    def char(self: Any) -> Any:
+    def char(self: Any, memory_format: Any = None) -> Any:
         """As int8."""
-        return to(self, dtypes.int8)
+        return to(self, dtypes.int8, memory_format=memory_format)
 
-    def byte(self: Any) -> Any:
+    def byte(self: Any, memory_format: Any = None) -> Any:
         """As uint8."""
-        return to(self, dtypes.uint8)
+        return to(self, dtypes.uint8, memory_format=memory_format)
 
-    def bool(self: Any) -> Any:
+    def bool(self: Any, memory_format: Any = None) -> Any:
         """As bool."""
-        return to(self, dtypes.bool_)
+        return to(self, dtypes.bool_, memory_format=memory_format)
 
-    def cfloat(self: Any) -> Any:
+    def cfloat(self: Any, memory_format: Any = None) -> Any:
         """As complex64."""
-        return to(self, dtypes.complex64)
+        return to(self, dtypes.complex64, memory_format=memory_format)
 
-    def cdouble(self: Any) -> Any:
+    def cdouble(self: Any, memory_format: Any = None) -> Any:
         """As complex128."""
-        return to(self, dtypes.complex128)
+        return to(self, dtypes.complex128, memory_format=memory_format)
 
     def cpu(self: Any, memory_format: Any = None) -> Any:
         """On the CPU."""

@@ -459,8 +459,12 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: DType | None = 
         dtype = dtypes.int64 if whole else dtypes.get_default_dtype()
     if step == 0:
         raise RuntimeError("step must be nonzero")
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
     if (end - start) / step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    if dtype is dtypes.int64:  # PyTorch counts the steps of int64 in int64
+        start, end, step = int(start), int(end), int(step) or step
     whole = isinstance(start, int) and isinstance(end, int) and isinstance(step, int)
     count = -((start - end) // step) if whole else math.ceil((end - start) / step)
     result = _finish(_host.arange(start, step, max(count, 0), dtype.numpy), requires_grad, device)
@@ -489,7 +493,13 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: DType | None = None, de
     >>> torch.linspace(0, 1, 5)
     tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
+    for v in (start, end):
+        if isinstance(v, TensorBase) and v._array.ndim:
+            raise RuntimeError("linspace only supports 0-dimensional start and end tensors, but got "
+                               f"one with {v._array.ndim} dimension(s).")
     start, end = (v.item() if isinstance(v, TensorBase) else v for v in (start, end))  # type: ignore[attr-defined]
+    if not hasattr(steps, "__index__"):
+        raise TypeError(f"linspace(): argument 'steps' must be int, not {type(steps).__name__}")
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     if dtype is None:
@@ -523,8 +533,9 @@ def eye(n: int, m: int | None = None, *, dtype: DType | None = None, device: Any
     tensor([[1., 0.],
             [0., 1.]])
     """
-    if n < 0 or (m is not None and m < 0):
-        raise RuntimeError(f"n must be greater or equal to 0, got {n}")
+    for name, size in (("n", n), ("m", m)):
+        if size is not None and size < 0:
+            raise RuntimeError(f"{name} must be greater or equal to 0, got {size}")
     d = dtypes.get_default_dtype() if dtype is None else dtype
     result = _finish(_host.eye(n, n if m is None else m, d.numpy), requires_grad, device)
     if out is not None:
@@ -547,7 +558,15 @@ def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
     if real._array.dtype.kind != "f":
         raise RuntimeError("Expected both inputs to be Half, Float or Double tensors but got "
                            f"{real.dtype} and {imag.dtype}")
-    return real + imag * 1j
+    result = real + imag * 1j
+    if out is None:
+        return result
+    from .common import write_out
+
+    if out.dtype is not result.dtype:
+        raise RuntimeError(f"Expected object of scalar type {result.dtype} but got scalar type "
+                           f"{out.dtype} for argument 'out'")
+    return write_out(out, result, "complex")  # type: ignore[no-any-return]
 
 
 def polar(abs: Tensor, angle: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..autograd.grad_mode import state
 from ..autograd.primitive import primitive
 from ..autograd.variable import wrap
 from ..backends import kernels
@@ -17,13 +18,18 @@ __all__ = ["embedding", "one_hot", "embedding_bag"]
 
 
 @primitive(name="Embedding")
-def _embedding(weight: Array, indices: Array, *, padding_idx: int | None) -> Array:
+def _embedding(weight: Array, indices: Array, *, padding_idx: int | None,
+               by_frequency: bool = False) -> Array:  # fmt: skip
     return kernels(weight).embedding(weight, indices)
 
 
 @_embedding.derivative("weight")
 def _embedding_dweight(grad: Tensor, weight_shape: Shape, indices: Tensor,
-                       padding_idx: int | None) -> Tensor:  # fmt: skip
+                       padding_idx: int | None, by_frequency: bool) -> Tensor:  # fmt: skip
+    if by_frequency:
+        k = kernels(indices._array)
+        _, inverse, counts = k.unique(indices._array)
+        grad = grad / wrap(k.take(counts, inverse, 0)).unsqueeze(-1).to(grad.dtype)
     return _embedding_backward(grad, indices, count=weight_shape[0], padding_idx=padding_idx)
 
 
@@ -72,10 +78,10 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None,
         )
     if max_norm is not None:
         _renormalise(weight, i, max_norm, norm_type)
-    if scale_grad_by_freq or sparse:
-        raise NotImplementedError("[embedding] scale_grad_by_freq and sparse gradients are not in "
-                                  "rushlight yet; leave them False")
-    return _embedding(weight, input, padding_idx=padding_idx)
+    if sparse and weight.requires_grad and state.enabled:
+        raise NotImplementedError("[embedding] sparse gradients are not in rushlight yet; leave "
+                                  "sparse=False (the gradient is then dense)")
+    return _embedding(weight, input, padding_idx=padding_idx, by_frequency=scale_grad_by_freq)
 
 
 def _renormalise(weight: Any, indices: Array, max_norm: float, norm_type: float) -> None:

@@ -11,7 +11,7 @@ from ..autograd.variable import TensorBase, wrap
 from ..backends import kernels
 from ..backends.arrays import is_array
 from ..types_ import Array, Number, Shape
-from .common import NUMBERS, cast, dtype_of, in_place, wrap_dim, write_out
+from .common import NUMBERS, cast, check_separate, dtype_of, in_place, wrap_dim, write_out
 from .shape import _select, _unsqueeze, broadcast_shapes, cat, expand, slice_dim
 
 if TYPE_CHECKING:
@@ -222,7 +222,6 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
         if type(value) in NUMBERS and items[0]._array.shape == input._array.shape:
             input.masked_fill_(items[0], value)
             return
-    check_in_place(input)
     view, advanced = _basic(input, items)
     value = _as_value(input, value)
     if advanced:
@@ -248,6 +247,7 @@ def _as_value(input: Tensor, value: Any) -> Any:
 
 def _index_put_(view: Any, indices: list[Any], places: tuple[int, ...], value: Any,
                 accumulate: bool) -> None:  # fmt: skip
+    check_in_place(view)
     result = _index_put(view, value, *indices, places=places, accumulate=accumulate)
     overwrite(view, result, "index_put_")
 
@@ -299,14 +299,19 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
 
 
 def _check_index(op: str, index: Tensor) -> None:
+    if not index._array.size:
+        return
     if index._array.dtype.kind not in "iu" or index._array.dtype.itemsize < 4:
         raise RuntimeError(f"{op}(): Expected dtype int64 for index")
 
 
 @primitive(name="Gather")
 def _gather(x: Array, indices: Array, *, dim: int) -> Array:
+    k = kernels(x)
+    if not indices.size:
+        return k.empty(indices.shape, x.dtype)
     if x.ndim == 0 or indices.ndim == 0:
-        return kernels(x).take_along_axis(x.reshape(-1), indices.reshape(-1), 0).reshape(indices.shape)
+        return k.take_along_axis(x.reshape(-1), indices.reshape(-1), 0).reshape(indices.shape)
     return kernels(x).take_along_axis(x, indices, dim)
 
 
@@ -329,8 +334,14 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False,
     x, i = input._array, index._array
     _check_same_rank("gather", "index", x, i, d)
     _check_range("gather", i, x.shape[d] if x.ndim else 1, d)
+    check_separate(out, input, index)
+    index = _as_int64(index)
     result = _gather(input, index, dim=d)
-    return result if out is None else write_out(out, result, "gather")
+    return result if out is None else write_out(out, result, "gather", exact=True)
+
+
+def _as_int64(index: Tensor) -> Tensor:
+    return index if index._array.dtype == "int64" else wrap(cast(index._array, dtypes.int64))
 
 
 def _check_same_rank(op: str, what: str, x: Array, i: Array, dim: int) -> None:
@@ -430,6 +441,8 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: A
     _check_index("scatter", index)
     src = value if src is None else src
     d = wrap_dim(dim, input._array.ndim)
+    _check_ranks(input, index, src)
+    index = _as_int64(index)
     size = input._array.shape[d] if input._array.ndim else 1
     _check_range("scatter", index._array, size, d)
     if reduce is not None:
@@ -438,8 +451,12 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: A
         if not isinstance(src, TensorBase):
             src = expand(input.new_tensor(src), index._array.shape)
         if reduce == "add":
-            return _scatter_add(input, index, src, dim=d)
-        raise NotImplementedError("[scatter] reduce='multiply' is not in rushlight yet")
+            result = _scatter_add(input, index, src, dim=d)
+        else:
+            from .scatter import scatter_reduce
+
+            result = scatter_reduce(input, d, index, src, "prod")
+        return result if out is None else write_out(out, result, "scatter")
     if isinstance(src, TensorBase):
         if src._array.dtype != input._array.dtype:
             raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
@@ -447,6 +464,23 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: A
     else:
         result = _scatter_fill(input, index, dim=d, value=src)
     return result if out is None else write_out(out, result, "scatter")
+
+
+def _check_ranks(input: Tensor, index: Tensor, src: Any) -> None:
+    """Input, index and source of a scatter have the same number of dims, 0 counting as 1."""
+    i = index._array
+    if not i.size:
+        return
+    for name, x in (("self", input), ("src", src)):
+        if isinstance(x, TensorBase):
+            if max(x._array.ndim, 1) != max(i.ndim, 1):
+                raise RuntimeError("Index tensor must have the same number of dimensions as "
+                                   f"{name} tensor")
+            if name == "src" and any(m > n for m, n in zip(i.shape, x._array.shape)):
+                raise RuntimeError(
+                    f"Expected index {list(i.shape)} to be no larger than src "
+                    f"{list(x._array.shape)}; cut the index or enlarge the source"
+                )
 
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor, *,
@@ -458,6 +492,8 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor, *,
     tensor([0., 5.])
     """
     _check_index("scatter_add", index)
+    _check_ranks(input, index, src)
+    index = _as_int64(index)
     if src._array.dtype != input._array.dtype:
         raise RuntimeError("scatter_add(): Expected self.dtype to be equal to src.dtype")
     d = wrap_dim(dim, input._array.ndim)
@@ -532,11 +568,31 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     d = wrap_dim(dim, input._array.ndim)
     size = input._array.shape[d] if input._array.ndim else 1
     _check_range("index_add", index._array, size, d)
+    _check_parts("index_add", input, index, source, d)
     if source._array.dtype != input._array.dtype:
         raise RuntimeError(f"index_add_(): self ({input.dtype}) and source ({source.dtype}) must "
                            "have the same scalar type")
     result = _index_add(input, index, source * alpha if alpha != 1 else source, dim=d)
     return result if out is None else write_out(out, result, "index_add")
+
+
+def _check_parts(op: str, input: Tensor, index: Tensor, source: Tensor, dim: int) -> None:
+    """The source holds one part for each index and fits the input in all other dims."""
+    x, s = input._array.shape, source._array.shape
+    if index._array.ndim > 1:
+        raise IndexError(f"{op}_(): Index is supposed to be a vector, but got dim: "
+                         f"{index._array.ndim}")
+    if x and (x[:dim] + x[dim + 1 :] != s[:dim] + s[dim + 1 :] or len(x) != len(s)):
+        if not (len(x) == 1 and not s):
+            raise RuntimeError(
+                "source tensor shape must match self tensor shape, excluding the specified "
+                f"dimension. Got self.shape = {list(x)} source.shape = {list(s)}"
+            )
+    if index._array.size != (s[dim] if s else 1):
+        raise RuntimeError(
+            f"{op}_(): Number of indices ({index._array.size}) should be equal to "
+            f"source.size(dim): ({s[dim] if s else 1}), for dim: {dim}"
+        )
 
 
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
@@ -592,7 +648,9 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *,
                    out: Tensor | None = None) -> Tensor:  # fmt: skip
     """As `gather`, with broadcasting; without `dim`, of the flattened input."""
     if dim is None:
-        return gather(input.reshape(-1), 0, indices.reshape(-1), out=out)
+        flat = input.reshape(-1)
+        indices = _wrapped_indices(indices.reshape(-1), flat._array.shape[0])
+        return gather(flat, 0, indices, out=out)
     if input._array.ndim != indices._array.ndim:
         raise RuntimeError(
             f"torch.take_along_dim(): input and indices should have the same number of dimensions, "
@@ -600,6 +658,8 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *,
             "dimensions for indices"
         )
     d = wrap_dim(dim, input._array.ndim)
+    indices = _wrapped_indices(indices, input._array.shape[d])
+
     def others(shape: Shape) -> list[int]:
         return [1 if i == d else s for i, s in enumerate(shape)]
 
@@ -607,6 +667,14 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *,
     x_shape, i_shape = list(shape), list(shape)
     x_shape[d], i_shape[d] = input._array.shape[d], indices._array.shape[d]
     return gather(expand(input, x_shape), d, expand(indices, i_shape), out=out)
+
+
+def _wrapped_indices(indices: Tensor, size: int) -> Tensor:
+    """Negative indices counted from the end."""
+    i = indices._array
+    if i.size and i.dtype.kind == "i" and int(i.min()) < 0:
+        return wrap(kernels(i).xp.where(i < 0, i + size, i))
+    return indices
 
 
 # ---- masks ---------------------------------------------------------------------------------
@@ -643,6 +711,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 
             return where(mask, value.to(input.dtype), input)
         value = value.item()
+    if isinstance(value, complex) and input._array.dtype.kind != "c":
+        raise RuntimeError(f"value cannot be converted to type {input.dtype.name} without overflow")
     return _masked_fill(input, mask, value=value)
 
 
@@ -669,6 +739,10 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
     """
     if mask._array.dtype.kind != "b":
         raise RuntimeError("masked_select: expected BoolTensor for mask")
+    if out is not None and out._array.dtype != input._array.dtype:
+        raise RuntimeError(f"masked_select(): self and result must have the same scalar type; got "
+                           f"{input.dtype} and {out.dtype}")
+    check_separate(out, input, mask)
     result = _masked_select(input, mask)
     return result if out is None else write_out(out, result, "masked_select")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
@@ -264,7 +265,7 @@ def _batched(x: Tensor, y: Tensor) -> Tensor:
     """At least one operand has more than two dims."""
     a, b = x._array, y._array
     if b.ndim <= 2 and a.ndim >= 3:  # one matrix for all: fold the batch into the rows
-        rows = reshape(x, -1, a.shape[-1])
+        rows = reshape(x, math.prod(a.shape[:-1]), a.shape[-1])
         if b.ndim == 1:
             return reshape(mv(rows, y), a.shape[:-1])
         return reshape(mm(rows, y), (*a.shape[:-1], b.shape[1]))
@@ -277,8 +278,8 @@ def _batched(x: Tensor, y: Tensor) -> Tensor:
     batch = tuple(broadcast_shapes(a.shape[:-2], b.shape[:-2]))
     left = x.expand(*batch, *a.shape[-2:])
     right = y.expand(*batch, *b.shape[-2:])
-    left = reshape(left, -1, *a.shape[-2:]) if len(batch) != 1 else left
-    right = reshape(right, -1, *b.shape[-2:]) if len(batch) != 1 else right
+    left = reshape(left, math.prod(batch), *a.shape[-2:]) if len(batch) != 1 else left
+    right = reshape(right, math.prod(batch), *b.shape[-2:]) if len(batch) != 1 else right
     result = bmm(left, right)
     return reshape(result, (*batch, a.shape[-2], b.shape[-1])) if len(batch) != 1 else result
 
@@ -294,20 +295,20 @@ def _addmm(bias: Array, x: Array, y: Array, *, beta: Number = 1, alpha: Number =
 @_addmm.derivative("bias")
 def _addmm_dbias(grad: Tensor, bias_shape: Shape, beta: Number) -> Tensor:
     if beta != 1:
-        grad = grad * beta
+        grad = grad * beta.conjugate()
     return grad if grad._array.shape == bias_shape else grad.sum_to_size(bias_shape)
 
 
 @_addmm.derivative("x")
 def _addmm_dx(grad: Tensor, y: Tensor, alpha: Number) -> Tensor:
     product = _mm(grad, _transposed(y))
-    return product if alpha == 1 else product * alpha
+    return product if alpha == 1 else product * alpha.conjugate()
 
 
 @_addmm.derivative("y")
 def _addmm_dy(grad: Tensor, x: Tensor, alpha: Number) -> Tensor:
     product = _mm(_transposed(x), grad)
-    return product if alpha == 1 else product * alpha
+    return product if alpha == 1 else product * alpha.conjugate()
 
 
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1,
@@ -406,11 +407,18 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: 
     return product if beta == 0 else (input * beta if beta != 1 else input) + product
 
 
-def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1,
-            alpha: Number = 1) -> Tensor:  # fmt: skip
+def _whole(value: Number, like: Tensor) -> Number:
+    """A factor of an integer product loses its fraction, as in PyTorch."""
+    return int(value) if like._array.dtype.kind in "iu" else value  # type: ignore[arg-type]
+
+
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1,
+            out: Tensor | None = None) -> Tensor:  # fmt: skip
     """`beta · input + alpha · bmm(batch1, batch2)`."""
+    beta, alpha = _whole(beta, batch1), _whole(alpha, batch1)
     product = bmm(batch1, batch2) * alpha if alpha != 1 else bmm(batch1, batch2)
-    return product if beta == 0 else (input * beta if beta != 1 else input) + product
+    result = product if beta == 0 else (input * beta if beta != 1 else input) + product
+    return result if out is None else write_out(out, result, "baddbmm")
 
 
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1,
@@ -424,7 +432,7 @@ def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1,
 # ---- compositions --------------------------------------------------------------------------
 
 
-def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2, *, out: Tensor | None = None) -> Tensor:
     """Products summed over several dims: the last `dims` of `a` and the first of `b`, or two lists.
 
     >>> import rushlight as torch
@@ -440,23 +448,24 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     left = [d % a._array.ndim for d in left]
     right = [d % b._array.ndim for d in right]
     for i, j in zip(left, right):
-        if a._array.shape[i] != b._array.shape[j]:
+        n, m = a._array.shape[i], b._array.shape[j]
+        if n != m and n == 1:  # a size of 1 stands for any: the other operand is summed first
+            b = b.sum(j, keepdim=True)
+        elif n != m and m == 1:
+            a = a.sum(i, keepdim=True)
+        elif n != m:
             raise RuntimeError(
                 f"contracted dimensions need to match, but first has size {a._array.shape[i]} in "
                 f"dim {i} and second has size {b._array.shape[j]} in dim {j}"
             )
     rows = [d for d in range(a._array.ndim) if d not in left]
     columns = [d for d in range(b._array.ndim) if d not in right]
-    size = 1
-    for d in left:
-        size *= a._array.shape[d]
-    x = reshape(a.permute(*rows, *left) if a._array.ndim else a, -1, size) if size else None
-    if x is None:
-        shape = [a._array.shape[d] for d in rows] + [b._array.shape[d] for d in columns]
-        return a.new_zeros(shape)
-    y = reshape(b.permute(*right, *columns) if b._array.ndim else b, size, -1)
-    shape = [a._array.shape[d] for d in rows] + [b._array.shape[d] for d in columns]
-    return reshape(mm(x, y), shape)
+    n, m = [a._array.shape[d] for d in rows], [b._array.shape[d] for d in columns]
+    size = math.prod(a._array.shape[d] for d in left)
+    x = reshape(a.permute(*rows, *left) if a._array.ndim else a, math.prod(n), size)
+    y = reshape(b.permute(*right, *columns) if b._array.ndim else b, size, math.prod(m))
+    result = reshape(mm(x, y), n + m)
+    return result if out is None else write_out(out, result, "tensordot")
 
 
 def kron(input: Tensor, other: Tensor) -> Tensor:

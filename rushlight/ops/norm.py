@@ -110,6 +110,8 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
     """
     check_tensor(input, "batch_norm")
     x = input._array
+    if x.size == 0 and x.ndim < 2:
+        return _scaled(input, weight, bias, [-1])
     if x.ndim < 2:
         raise RuntimeError(f"[batch_norm] expected an input of at least 2 dims, got {list(x.shape)}")
     channels = x.shape[1]
@@ -134,6 +136,14 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
             if statistic is not None:
                 statistic.storage_record.version += 1
     return result
+
+
+def _scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None, shape: list[int]) -> Tensor:
+    """`x · weight + bias`: what remains of a normalisation of nothing."""
+    result = x * 1
+    if weight is not None:
+        result = result * weight.reshape(shape)
+    return result if bias is None else result + bias.reshape(shape)
 
 
 # ---- layer norm ----------------------------------------------------------------------------
@@ -280,6 +290,9 @@ def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None,
             f"Expected number of channels in input to be divisible by num_groups, but got input of "
             f"shape {list(input._array.shape)} and num_groups={num_groups}"
         )
+    if input._array.size == 0:
+        channels = input._array.shape[1]
+        return _scaled(input, weight, bias, [channels] + [1] * (input._array.ndim - 2))
     return _group_norm(input, weight, bias, groups=num_groups, eps=eps)[0]
 
 
@@ -332,6 +345,10 @@ def rms_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None,
     from ..dtypes import finfo
 
     shape = _trailing("rms_norm", input, normalized_shape, weight, None)
+    if input._array.dtype.kind == "c":
+        axes = list(range(-len(shape), 0))
+        result = input * (input.pow(2).mean(axes, keepdim=True) + (eps or 0.0)).rsqrt()
+        return result if weight is None else result * weight
     eps = finfo(input.dtype).eps if eps is None else eps
     return _rms_norm(input, weight, axes=len(shape), eps=eps)[0]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
+from ..autograd.variable import wrap
 from ..backends import kernels
+from ..dtypes import int64
 from ..types_ import Array, Shape
 
 if TYPE_CHECKING:
@@ -32,29 +34,41 @@ def _pad_constant_dx(grad: Tensor, widths: Widths) -> Tensor:
 
 @primitive(name="Pad")
 def _pad_mirrored(x: Array, *, widths: Widths, mode: str) -> Array:
-    return kernels(x).pad(x, widths, mode, None)
+    k = kernels(x)
+    for dim, ((a, b), size) in enumerate(zip(widths, x.shape)):
+        if a or b:
+            x = k.take(x, _sources(k, size, a, b, mode), dim)
+    return x
+
+
+def _sources(k: Any, size: int, a: int, b: int, mode: str) -> Array:
+    """From which positions of a line of `size` elements its padded form reads."""
+    if mode == "circular":  # what is cut off is cut off first, then the rest is repeated
+        first, rest = max(-a, 0), size - max(-a, 0) - max(-b, 0)
+        around = k.arange(-max(a, 0), 1, rest + max(a, 0) + max(b, 0), int64.numpy)
+        return around % max(rest, 1) + first
+    line = k.arange(-a, 1, size + a + b, int64.numpy)
+    if mode == "reflect":
+        line = (size - 1) - k.abs((size - 1) - k.abs(line))
+    return k.clamp(line, 0, max(size - 1, 0))
 
 
 @_pad_mirrored.derivative("x")
 def _pad_mirrored_dx(grad: Tensor, x_shape: Shape, widths: Widths, mode: str) -> Tensor:
     """Every element of the padded tensor returns its gradient to the place it was read from."""
-    from ..autograd.variable import wrap
-    from ..dtypes import int64
-
     result = grad
     k = kernels(grad._array)
     for dim, ((a, b), size) in enumerate(zip(widths, x_shape)):
         if not a and not b:
             continue
-        line = k.arange(0, 1, size, int64.numpy)
-        source = wrap(k.pad(line, ((a, b),), mode, None))
+        source = wrap(_sources(k, size, a, b, mode))
         shape = list(result._array.shape)
         shape[dim] = size
         result = grad.new_zeros(shape).index_add(dim, source, result)
     return result
 
 
-_NUMPY_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+_MODES = ("reflect", "replicate", "circular")
 
 
 def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
@@ -86,10 +100,10 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
             )
     if mode == "constant":
         return _pad_constant(input, widths=widths, value=0 if value is None else value)
-    if mode not in _NUMPY_MODES:
+    if mode not in _MODES:
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     _check_mirror(shape, widths, mode)
-    return _pad_mirrored(input, widths=widths, mode=_NUMPY_MODES[mode])
+    return _pad_mirrored(input, widths=widths, mode=mode)
 
 
 def _check_mirror(shape: Shape, widths: Widths, mode: str) -> None:

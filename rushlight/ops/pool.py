@@ -58,8 +58,9 @@ def _max_pool_backward_dg(grad: Tensor, indices: Tensor) -> Tensor:
 def _window(op: str, input: Any, n: int, kernel_size: Any, stride: Any, padding: Any) -> Any:
     """Checked arguments of a pooling: (input with a batch dim, kernel, stride, padding, batched)."""
     x = input._array
-    if x.ndim not in (n + 1, n + 2):
-        raise RuntimeError(f"{op}() Expected {n + 1}D or {n + 2}D tensor, but got {list(x.shape)}")
+    if x.ndim not in (n + 1, n + 2) or 0 in x.shape[-n - 1 :] or (x.ndim == n + 1 and not x.size):
+        raise RuntimeError(f"{op}(): Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional "
+                           f"0 dim batch size for input, but got:{list(x.shape)}")
     kernel = tuple_of(kernel_size, n)
     step = kernel if stride is None or (hasattr(stride, "__len__") and not len(stride)) else tuple_of(stride, n)
     pads = tuple_of(padding, n)
@@ -67,7 +68,9 @@ def _window(op: str, input: Any, n: int, kernel_size: Any, stride: Any, padding:
         raise RuntimeError(f"[{op}] kernel size should be greater than zero, but got {list(kernel)}")
     if any(s <= 0 for s in step):
         raise RuntimeError(f"[{op}] stride should not be zero")
-    if any(p < 0 or p > k // 2 for p, k in zip(pads, kernel)):
+    if any(p < 0 for p in pads):
+        raise RuntimeError(f"[{op}] pad must be non-negative, but got pad: {min(pads)}")
+    if any(p > k // 2 for p, k in zip(pads, kernel)):
         raise RuntimeError(
             f"[{op}] pad should be at most half of effective kernel size, but got pad="
             f"{max(pads)}, kernel_size={list(kernel)}"
@@ -262,6 +265,8 @@ def _adaptive_max_pool_dx(grad: Tensor, results: Any, x_shape: Shape) -> Tensor:
 def _adaptive(op: str, n: int, input: Any, output_size: Any) -> tuple[Any, Ints, bool]:
     x = input._array
     if x.ndim not in (n + 1, n + 2):
+        if n == 2 and x.ndim < 3 and op.startswith("adaptive_avg"):
+            raise ValueError(f"Input dimension should be at least 3, but got {x.ndim}")
         raise RuntimeError(f"{op}(): Expected {n + 1}D or {n + 2}D tensor, but got {list(x.shape)}")
     sizes = (output_size,) * n if output_size is None or isinstance(output_size, int) else output_size
     if len(sizes) != n:

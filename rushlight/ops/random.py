@@ -161,8 +161,8 @@ def randint_like(input: Tensor, low: Any, high: Any = None, *, dtype: DType | No
 
 
 def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None,
-           out: Any = None, dtype: DType | None = None, device: Any = None,
-           requires_grad: bool = False) -> Tensor:  # fmt: skip
+           out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None,
+           pin_memory: bool = False, requires_grad: bool = False) -> Tensor:  # fmt: skip
     """Normal numbers with the given means and deviations (numbers with `size`, or tensors)."""
     if not isinstance(mean, TensorBase) and not isinstance(std, TensorBase):
         if std < 0:

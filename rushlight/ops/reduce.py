@@ -13,7 +13,7 @@ from ..dtypes import dtype as DType
 from ..dtypes import int64
 from ..types_ import Array, Shape
 from .common import (
-    as_float, cast, check_tensor, dtype_of, type_name, wrap_dim, wrap_dims, write_out,
+    as_float, cast, check_tensor, dtype_of, in_place, type_name, wrap_dim, wrap_dims, write_out,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -149,8 +149,10 @@ def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *,
 
 
 @primitive(name="Prod")
-def _prod(x: Array, *, dims: tuple[int, ...] | None, keepdim: bool) -> Array:
-    return kernels(x).prod(_accumulable(x, None), dims, keepdim)
+def _prod(x: Array, *, dims: tuple[int, ...] | None, keepdim: bool,
+          dtype: DType | None = None) -> Array:  # fmt: skip
+    result = kernels(x).prod(_accumulable(x, None), dims, keepdim)
+    return result if dtype is None else cast(result, dtype)
 
 
 @_prod.derivative("x")
@@ -158,12 +160,14 @@ def _prod_dx(grad: Tensor, x: Tensor, result: Tensor, dims: tuple[int, ...] | No
              keepdim: bool) -> Tensor:  # fmt: skip
     """`grad · result / x`; where x is 0, the product of all others."""
     shape = x._array.shape
+    if not shape:
+        return grad
     if not bool((x == 0).any()):
-        return _restore(grad * result, shape, dims, keepdim) / x
+        return _restore((grad * result.conj()), shape, dims, keepdim) / x.conj()
     if dims is None:
         flat = x.reshape(-1)
-        return (grad * _products_of_others(flat, 0)).reshape(shape)
-    return _restore(grad, shape, dims, keepdim) * _products_of_others(x, dims[0])
+        return (grad * _products_of_others(flat, 0).conj()).reshape(shape)
+    return _restore(grad, shape, dims, keepdim) * _products_of_others(x, dims[0]).conj()
 
 
 def _products_of_others(x: Tensor, dim: int) -> Tensor:
@@ -200,7 +204,7 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *,
     """
     x = input if dtype is None else input.to(dtype)
     dims = None if dim is None else wrap_dims(dim, x._array.ndim)
-    result = _prod(x, dims=dims, keepdim=keepdim)
+    result = _prod(x, dims=dims, keepdim=keepdim, dtype=dtype)
     return result if out is None else write_out(out, result, "prod")
 
 
@@ -373,9 +377,12 @@ def _nonempty_dims(op: str, input: Tensor, dim: Dims) -> tuple[int, ...] | None:
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False,
             out: Any = None) -> Any:  # fmt: skip
     """The smallest and the largest element, `(min, max)`."""
+    if dim is None and input._array.size == 0:
+        raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the "
+                           "operation has no identity.")
     dims: Any = () if dim is None else dim
     result = return_types.aminmax(amin(input, dims, keepdim), amax(input, dims, keepdim))
-    return result if out is None else write_out(out, result, "aminmax")
+    return result if out is None else write_out(out, result, "aminmax", exact=True)
 
 
 def _index_of(name: str) -> Primitive:
@@ -548,7 +555,7 @@ def _logsumexp(x: Array, *, dims: tuple[int, ...], keepdim: bool) -> Array:
 @_logsumexp.derivative("x")
 def _logsumexp_dx(grad: Tensor, x: Tensor, result: Tensor, dims: Any, keepdim: bool) -> Tensor:
     shape = x._array.shape
-    weights = (x - _restore(result, shape, dims, keepdim)).exp()
+    weights = (x - _restore(result, shape, dims, keepdim)).exp().conj()
     return _restore(grad, shape, dims, keepdim) * weights
 
 
@@ -562,7 +569,12 @@ def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False, *,
     """
     dims = wrap_dims(dim, input._array.ndim)
     dims = tuple(range(input._array.ndim)) if dims is None else dims
-    result = _logsumexp(input, dims=dims, keepdim=keepdim)
+    if input._array.dtype.kind == "c":
+        top = amax(input.detach().real, dims, keepdim=True)
+        result = sum((input - top).exp(), dims, keepdim=True).log() + top
+        result = result if keepdim else result.squeeze(dims)
+    else:
+        result = _logsumexp(input, dims=dims, keepdim=keepdim)
     return result if out is None else write_out(out, result, "logsumexp")
 
 
@@ -651,6 +663,7 @@ def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None,
     """
     x = input if dtype is None else input.to(dtype)
     result = _cumsum(x, dim=wrap_dim(dim, x._array.ndim))
+    result = result if dtype is None else result.to(dtype)
     return result if out is None else write_out(out, result, "cumsum")
 
 
@@ -666,14 +679,14 @@ def _cumprod_dx(grad: Tensor, x: Tensor, result: Tensor, dim: int) -> Tensor:
     if not x._array.ndim:
         return grad
     if not bool((x == 0).any()):
-        return (grad * result).flip(dim).cumsum(dim).flip(dim) / x
+        return (grad * result.conj()).flip(dim).cumsum(dim).flip(dim) / x.conj()
     size = x._array.shape[dim]
     slopes = []
     for i in range(size):
         head = x.narrow(dim, 0, i).prod(dim, keepdim=True) if i else x.narrow(dim, 0, 1) * 0 + 1
         tail = x.narrow(dim, i, size - i)
         others = _cat([head, tail.narrow(dim, 1, size - i - 1)], dim).cumprod(dim)
-        slopes.append((grad.narrow(dim, i, size - i) * others).sum(dim, keepdim=True))
+        slopes.append((grad.narrow(dim, i, size - i) * others.conj()).sum(dim, keepdim=True))
     return _cat(slopes, dim)
 
 
@@ -687,6 +700,7 @@ def cumprod(input: Tensor, dim: int, *, dtype: DType | None = None,
     """
     x = input if dtype is None else input.to(dtype)
     result = _cumprod(x, dim=wrap_dim(dim, x._array.ndim))
+    result = result if dtype is None else result.to(dtype)
     return result if out is None else write_out(out, result, "cumprod")
 
 
@@ -714,4 +728,6 @@ class ReduceMethods:
     dist = dist
     cumsum = cumsum
     cumprod = cumprod
+    cumsum_ = in_place(cumsum)
+    cumprod_ = in_place(cumprod)
     count_nonzero = count_nonzero

@@ -21,7 +21,7 @@ __all__ = [
     "reshape", "view", "flatten", "unflatten", "ravel", "squeeze", "unsqueeze", "transpose", "t",
     "swapaxes", "swapdims", "permute", "movedim", "moveaxis", "expand", "broadcast_to",
     "broadcast_tensors", "broadcast_shapes", "as_strided", "narrow", "select", "slice_dim", "cat",
-    "concat", "concatenate", "stack", "hstack", "vstack", "dstack", "column_stack", "split",
+    "concat", "concatenate", "stack", "hstack", "vstack", "row_stack", "dstack", "column_stack", "split",
     "split_with_sizes", "chunk", "tensor_split", "unbind", "flip", "fliplr", "flipud", "roll",
     "rot90", "tile", "repeat_interleave", "tril", "triu", "diagonal", "diag", "diag_embed",
     "meshgrid", "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "cartesian_prod",
@@ -58,12 +58,23 @@ def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple([int(s) for s in shape])
 
 
+def _named_sizes(op: str, name: str, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """The ints of a variadic argument that may also come by its name, as `dims=(0, 1)`."""
+    if not named:
+        return given
+    if given or set(named) != {name}:
+        raise TypeError(f"{op}() got an unexpected keyword argument '{next(iter(named))}'")
+    return (named[name],)
+
+
 def _infer(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
     """`shape` with its -1 replaced by what makes `size` elements."""
     if -1 in shape:
         if shape.count(-1) > 1:
             raise RuntimeError("only one dimension can be inferred")
         rest = -math.prod(shape)
+        if rest == 0 and size:
+            raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {size}")
         if rest == 0:
             raise RuntimeError(
                 f"cannot reshape tensor of {size} elements into shape {list(shape)} because the "
@@ -129,7 +140,7 @@ def _view_dtype(x: Array, *, dtype: Any) -> Array:
     return x.view(dtype.numpy)
 
 
-def reshape(input: Tensor, *shape: Any) -> Tensor:
+def reshape(input: Tensor, *shape: Any, **named: Any) -> Tensor:
     """`input` under another shape, a view if the strides allow it, else a copy.
 
     >>> import rushlight as torch
@@ -137,6 +148,7 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     tensor([[0, 1],
             [2, 3]])
     """
+    shape = _named_sizes("reshape", "shape", shape, named)
     if len(shape) == 0:
         raise TypeError("reshape() missing 1 required positional arguments: \"shape\"")
     array = input._array
@@ -304,7 +316,7 @@ def t(input: Tensor) -> Tensor:
     return _t(input)
 
 
-def permute(input: Tensor, *dims: Any) -> Tensor:
+def permute(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     """The dims in another order; a view.
 
     >>> import rushlight as torch
@@ -312,6 +324,7 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     torch.Size([5, 2, 3])
     """
     ndim = input._array.ndim
+    dims = _named_sizes("permute", "dims", dims, named)
     order = tuple(wrap_dim(d, ndim) for d in _sizes(dims))
     if len(order) != ndim:
         raise RuntimeError(
@@ -554,6 +567,9 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     if length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
     d = wrap_dim(dim, array.ndim)
+    if hasattr(start, "_array"):
+        if start._array.ndim or start._array.dtype.kind not in "iu":
+            raise RuntimeError("start must be an 0-dim integral Tensor.")
     size, begin = array.shape[d], int(start)
     if not -size <= begin <= size:
         raise IndexError(f"start out of range (expected to be in range of [-{size}, {size}], but "
@@ -631,7 +647,7 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     """
     tensors = list(tensors)
     if not tensors:
-        raise RuntimeError("torch.cat(): expected a non-empty list of Tensors")
+        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     for i, x in enumerate(tensors):
         if not hasattr(x, "_array"):
             raise TypeError(f"expected Tensor as element {i} in argument 0, but got "
@@ -731,18 +747,28 @@ def _atleast(tensors: tuple[Any, ...], lift: Any) -> Any:
 
 def hstack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
     """Joined along dim 1 (1-dim tensors along dim 0)."""
-    parts = atleast_1d(list(tensors))
+    parts = atleast_1d(_nonempty("hstack", tensors))
     return cat(parts, 0 if parts[0]._array.ndim == 1 else 1, out=out)
 
 
 def vstack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
     """Joined along dim 0, each at least 2-dim."""
-    return cat(atleast_2d(list(tensors)), 0, out=out)
+    return cat(atleast_2d(_nonempty("vstack", tensors)), 0, out=out)
+
+
+row_stack = vstack
 
 
 def dstack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
     """Joined along dim 2, each at least 3-dim."""
-    return cat(atleast_3d(list(tensors)), 2, out=out)
+    return cat(atleast_3d(_nonempty("dstack", tensors)), 2, out=out)
+
+
+def _nonempty(op: str, tensors: Any) -> list[Any]:
+    parts = list(tensors)
+    if not parts:
+        raise RuntimeError(f"{op} expects a non-empty TensorList")
+    return parts
 
 
 def column_stack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
@@ -886,7 +912,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     (tensor([1, 2]), tensor([3, 4]))
     """
     if input._array.ndim == 0:
-        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     return _unbind(input, dim=wrap_dim(dim, input._array.ndim))
 
 
@@ -903,13 +929,14 @@ def _flip_dx(grad: Tensor, dims: tuple[int, ...]) -> Tensor:
     return _flip(grad, dims=dims)
 
 
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     """The order reversed along `dims`; a copy.
 
     >>> import rushlight as torch
     >>> torch.flip(torch.arange(3), (0,))
     tensor([2, 1, 0])
     """
+    dims = _named_sizes("flip", "dims", dims, named)
     wrapped = tuple(wrap_dim(d, input._array.ndim) for d in _sizes(dims))
     if len(set(wrapped)) != len(wrapped):
         raise RuntimeError("dim appears multiple times in the list of dims")
@@ -977,7 +1004,7 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     return flip(transpose(input, a, b), b)
 
 
-def repeat(input: Tensor, *repeats: Any) -> Tensor:
+def repeat(input: Tensor, *repeats: Any, **named: Any) -> Tensor:
     """Copies laid side by side, `repeats[i]` of them along dim i.
 
     >>> import rushlight as torch
@@ -985,7 +1012,7 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
     tensor([[1, 2, 1, 2],
             [1, 2, 1, 2]])
     """
-    counts = _sizes(repeats)
+    counts = _sizes(_named_sizes("repeat", "repeats", repeats, named))
     if len(counts) < input._array.ndim:
         raise RuntimeError(
             "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
@@ -1009,8 +1036,9 @@ def _repeat_dx(grad: Tensor, x_shape: Shape, repeats: tuple[int, ...]) -> Tensor
     return reshape(folded, x_shape)
 
 
-def tile(input: Tensor, *dims: Any) -> Tensor:
+def tile(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     """As `repeat`, but missing counts are 1."""
+    dims = _named_sizes("tile", "dims", dims, named)
     counts = _sizes(dims)
     missing = input._array.ndim - len(counts)
     return repeat(input, (1,) * max(missing, 0) + counts)
@@ -1200,7 +1228,6 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
         flat[i] = shape[i]
         grids.append(expand(reshape(v, flat), shape))
     if swap:
-        grids = [transpose(g, 0, 1) for g in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 

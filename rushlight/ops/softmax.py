@@ -9,7 +9,7 @@ from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..dtypes import dtype as DType
 from ..types_ import Array
-from .common import check_tensor, wrap_dim
+from .common import check_tensor, wrap_dim, write_out
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -89,7 +89,8 @@ def _prepared(op: str, input: Any, dim: int | None, dtype: DType | None) -> tupl
 
 
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3,
-            dtype: DType | None = None) -> Tensor:  # fmt: skip
+            dtype: DType | None = None, *,
+            out: Tensor | None = None) -> Tensor:  # fmt: skip
     """`exp(x) / Σ exp(x)` along `dim`, computed without overflow.
 
     >>> import rushlight as torch
@@ -99,11 +100,12 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3,
     if isinstance(_stacklevel, DType):  # torch.softmax(input, dim, dtype)
         dtype = _stacklevel
     input, d = _prepared("softmax", input, dim, dtype)
-    return _softmax(input, dim=d) if input._array.ndim else input * 0 + 1
+    result = _softmax(input, dim=d) if input._array.ndim else input * 0 + 1
+    return result if out is None else write_out(out, result, "softmax")
 
 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3,
-                dtype: DType | None = None) -> Tensor:  # fmt: skip
+                dtype: DType | None = None, *, out: Tensor | None = None) -> Tensor:  # fmt: skip
     """`x - log Σ exp(x)` along `dim`, computed without overflow.
 
     >>> import rushlight as torch
@@ -113,7 +115,8 @@ def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3,
     if isinstance(_stacklevel, DType):
         dtype = _stacklevel
     input, d = _prepared("log_softmax", input, dim, dtype)
-    return _log_softmax(input, dim=d) if input._array.ndim else input * 0
+    result = _log_softmax(input, dim=d) if input._array.ndim else input * 0
+    return result if out is None else write_out(out, result, "log_softmax")
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
 from ..backends import kernels
+from ..dtypes import int64
 from ..types_ import Array
-from .common import as_float, check_tensor, in_place, write_out
+from .common import as_float, cast, check_tensor, in_place, write_out
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -455,6 +456,8 @@ def rsqrt(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 @primitive(name="Pow")
 def _square(x: Array) -> Array:
+    if x.dtype.kind == "b":
+        x = cast(x, int64)
     return kernels(x).square(x)
 
 
@@ -847,6 +850,8 @@ def _tanh(x: Array) -> Array:
 
 @_tanh.derivative("x")
 def _tanh_dx(grad: Tensor, result: Tensor) -> Tensor:
+    if result._array.dtype.kind == "c":
+        return grad * (1 - result * result).conj()
     return _tanh_backward(grad, result)
 
 
@@ -884,6 +889,8 @@ def _sigmoid(x: Array) -> Array:
 
 @_sigmoid.derivative("x")
 def _sigmoid_dx(grad: Tensor, result: Tensor) -> Tensor:
+    if result._array.dtype.kind == "c":
+        return grad * ((1 - result) * result).conj()
     return _sigmoid_backward(grad, result)
 
 
@@ -972,6 +979,9 @@ arccos, arcsin, arctan = acos, asin, atan
 arccosh, arcsinh, arctanh = acosh, asinh, atanh
 
 
+_abs_ = in_place(abs)
+
+
 class UnaryMethods:
     """Unary functions as methods of `Tensor`."""
 
@@ -1021,8 +1031,14 @@ class UnaryMethods:
     deg2rad = deg2rad
     rad2deg = rad2deg
 
+    def abs_(self: Any) -> Any:
+        """In-place `abs`; RuntimeError for complex tensors, whose modulus is real."""
+        if self._array.dtype.kind == "c":
+            raise RuntimeError("In-place abs is not supported for complex tensors.")
+        return _abs_(self)
+
+    absolute_ = abs_
     neg_ = negative_ = in_place(neg)
-    abs_ = absolute_ = in_place(abs)
     sign_ = in_place(sign)
     sgn_ = in_place(sgn)
     floor_ = in_place(floor)

@@ -136,9 +136,13 @@ def check_fused(fused: bool | None, foreach: bool | None, differentiable: bool) 
         raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
 
 
-def can_fuse(tensors: list[Tensor]) -> bool:
-    """True if one kernel call may update all of them: float32 or float64, one dtype."""
-    dtype = tensors[0].dtype
-    if dtype not in (rushlight.float32, rushlight.float64):
-        return False
-    return all(tensor.dtype == dtype for tensor in tensors)
+def can_fuse(params: list[Tensor]) -> bool:
+    """True if one kernel call may update all of them: float32 and float64 parameters.
+
+    Gradients have the dtype of their parameter. Reduced precision and complex numbers take the
+    formula, whose roundings are PyTorch's.
+    """
+    return {param.dtype for param in params} <= _FUSED_DTYPES
+
+
+_FUSED_DTYPES = {rushlight.float32, rushlight.float64}

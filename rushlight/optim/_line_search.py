@@ -22,7 +22,7 @@ class Point(NamedTuple):
 
 
 def cubic_minimum(a: Point, b: Point, bounds: tuple[float, float] | None = None) -> float:
-    """Where the cubic through the losses and slopes of two points is smallest, within the bounds."""
+    """Where the cubic through the losses and slopes of two points is smallest within bounds."""
     low, high = bounds if bounds is not None else (min(a.t, b.t), max(a.t, b.t))
     d1 = a.slope + b.slope - 3 * (a.loss - b.loss) / (a.t - b.t)
     square = d1**2 - a.slope * b.slope
@@ -65,7 +65,12 @@ def strong_wolfe(
     evaluations = iterations + 1
     if len(bracket) == 2:
         bracket, more = _shrink_bracket(
-            point_at, bracket, fell_enough, is_flat_enough, scale, tolerance_change,
+            point_at,
+            bracket,
+            fell_enough,
+            is_flat_enough,
+            scale,
+            tolerance_change,
             max_ls - iterations,
         )
         evaluations += more

@@ -116,20 +116,22 @@ class Adam(ElementwiseOptimizer):
         return state
 
     def _step_group(self, group: Group) -> None:
-        params = [param for param in group["params"] if param.grad is not None]
-        grads = [param.grad for param in params]
+        params, grads = [], []
+        for param in group["params"]:
+            grad = param.grad
+            if grad is not None:
+                self._check_gradient(grad)
+                params.append(param)
+                grads.append(grad)
         if not params:
             return
-        if group["differentiable"] or not (can_fuse(params) and can_fuse(grads)):
+        if group["differentiable"] or not can_fuse(params):
             super()._step_group(group)
             return
-        states = []
-        for param, grad in zip(params, grads, strict=True):
-            self._check_gradient(grad)
-            state = self.state[param]
+        states = [self.state[param] for param in params]
+        for param, state in zip(params, states, strict=True):
             if not state:
                 state.update(self._init_state(param, group))
-            states.append(state)
         self._fused_step(params, grads, states, group)
 
     def _fused_step(

@@ -83,9 +83,7 @@ class Muon(ElementwiseOptimizer):
         momentum, lr = group["momentum"], as_number(group["lr"])
         buffer = state["momentum_buffer"].lerp_(grad, 1 - momentum)
         update = grad.lerp(buffer, momentum) if group["nesterov"] else buffer
-        update = _orthogonalised(
-            update, group["ns_coefficients"], group["ns_steps"], group["eps"]
-        )
+        update = _orthogonalised(update, group["ns_coefficients"], group["ns_steps"], group["eps"])
         param.mul_(1 - lr * group["weight_decay"])
         param.add_(update, alpha=-lr * _shape_factor(param, group["adjust_lr_fn"]))
 

@@ -8,7 +8,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from copy import deepcopy
-from typing import Any, Union
+from typing import Any
 
 from rushlight import Tensor
 
@@ -18,11 +18,7 @@ __all__ = [
     "register_optimizer_step_pre_hook",
 ]
 
-ParamsT = Union[
-    Iterable[Tensor],
-    Iterable[dict[str, Any]],
-    Iterable[tuple[str, Tensor]],
-]
+ParamsT = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 Group = dict[str, Any]
 
 
@@ -112,6 +108,12 @@ class Optimizer:
 
     state: defaultdict[Tensor, Any]
     param_groups: list[Group]
+    _optimizer_step_pre_hooks: dict[int, Any]
+    _optimizer_step_post_hooks: dict[int, Any]
+    _optimizer_state_dict_pre_hooks: dict[int, Any]
+    _optimizer_state_dict_post_hooks: dict[int, Any]
+    _optimizer_load_state_dict_pre_hooks: dict[int, Any]
+    _optimizer_load_state_dict_post_hooks: dict[int, Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -249,7 +251,9 @@ class Optimizer:
                     "optimizer can only optimize Tensors, but one of the params is "
                     f"{type(param).__name__}"
                 )
-            if not self.defaults.get("differentiable") and not (param.is_leaf or param.retains_grad):
+            if not self.defaults.get("differentiable") and not (
+                param.is_leaf or param.retains_grad
+            ):
                 raise ValueError("can't optimize a non-leaf Tensor")
 
     def _check_duplicates(self, new_group: Group) -> None:
@@ -370,7 +374,7 @@ def _check_groups_match(own_groups: list[Group], given_groups: list[Group]) -> N
 
 
 def _cast_state(param: Tensor, value: Any, group: Group, key: str | None = None) -> Any:
-    """Gives the tensors of a parameter's state its dtype and device; step counts stay as they are."""
+    """Gives a parameter's state its dtype and device; step counts stay as they are."""
     if isinstance(value, Tensor):
         if key == "step":
             if group.get("capturable") or group.get("fused"):
@@ -384,5 +388,3 @@ def _cast_state(param: Tensor, value: Any, group: Group, key: str | None = None)
     if isinstance(value, (list, tuple)):
         return type(value)(_cast_state(param, entry, group) for entry in value)
     return value
-
-

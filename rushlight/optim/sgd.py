@@ -94,7 +94,7 @@ class SGD(ElementwiseOptimizer):
             return
         for grad in grads:
             self._check_gradient(grad)
-        if group["differentiable"] or not (can_fuse(params) and can_fuse(grads)):
+        if group["differentiable"] or not can_fuse(params):
             for param, grad in zip(params, grads, strict=True):
                 self._update_by_formula(param, grad, group)
         elif group["momentum"] == 0:

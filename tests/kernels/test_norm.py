@@ -129,7 +129,6 @@ def test_half_and_strided_input(native: Kernels, reference: Kernels) -> None:
     x = np.random.default_rng(2).normal(size=(8, 6)).astype(np.float32)
     half, mean, _ = native.layer_norm(x.astype(np.float16), None, None, 1, 1e-5)
     assert half.dtype == np.float16 and mean.dtype == np.float32
-    np.testing.assert_allclose(
-        native.layer_norm(x.T, None, None, 1, 1e-5)[0], reference.layer_norm(x.T.copy(), None, None, 1, 1e-5)[0],
-        rtol=1e-5, atol=1e-6,
-    )  # fmt: skip
+    turned = native.layer_norm(x.T, None, None, 1, 1e-5)[0]
+    want = reference.layer_norm(x.T.copy(), None, None, 1, 1e-5)[0]
+    np.testing.assert_allclose(turned, want, rtol=1e-5, atol=1e-6)

@@ -71,7 +71,9 @@ def test_one_cycle_peaks_and_momentum_goes_the_other_way() -> None:
 def test_sequential_starts_each_part_at_its_epoch_zero() -> None:
     def make(optimizer: Any) -> Any:
         warmup = schedulers.ConstantLR(optimizer, 0.5, 2)
-        return schedulers.SequentialLR(optimizer, [warmup, schedulers.ExponentialLR(optimizer, 0.5)], [2])
+        return schedulers.SequentialLR(
+            optimizer, [warmup, schedulers.ExponentialLR(optimizer, 0.5)], [2]
+        )
 
     assert rates(make, 5) == pytest.approx([0.5, 0.5, 1.0, 0.5, 0.25])
 

@@ -28,7 +28,9 @@ constexpr size_t kSmallest = 64;
 constexpr size_t kLargeBlock = 64 << 10;   // from here on blocks are in the age list
 constexpr size_t kMappedBlock = 1 << 20;   // from here on blocks are mappings of their own
 
+#if defined(MADV_HUGEPAGE)
 constexpr size_t kHugePageBlock = 4 << 20; // from here on worth asking for huge pages
+#endif
 constexpr int kClasses = 4 * 48;
 
 struct Block {  // lies in the 64 bytes in front of the data

@@ -1,9 +1,9 @@
 // Python functions for images, stacking, contiguous copies and embeddings.
-#include <string.h>
+#include "bind.h"  // Python.h must come before the system's headers
 
+#include <string.h>
 #include <vector>
 
-#include "bind.h"
 #include "image.h"
 #include "strided.h"
 

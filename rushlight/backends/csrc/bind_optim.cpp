@@ -1,8 +1,9 @@
 // Python functions of the optimizer steps. They return None when the step was done and
 // NotImplemented, with nothing touched, when some array is of a kind that the kernels do not take.
+#include "bind.h"  // Python.h must come before the system's headers
+
 #include <vector>
 
-#include "bind.h"
 #include "optim.h"
 
 namespace {

@@ -1,8 +1,9 @@
 // Python functions of the reductions: sum, mean, amax, amin (x, axes, keepdims), argmax, argmin
 // (x, axis, keepdims) and norm2(x).
+#include "bind.h"  // Python.h must come before the system's headers
+
 #include <math.h>
 
-#include "bind.h"
 #include "reduce.h"
 
 namespace {

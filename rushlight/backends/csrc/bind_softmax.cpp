@@ -1,7 +1,8 @@
 // Python functions of softmax and the losses.
+#include "bind.h"  // Python.h must come before the system's headers
+
 #include <string.h>
 
-#include "bind.h"
 #include "loss.h"
 #include "softmax.h"
 

@@ -11,6 +11,7 @@
 #include "conv.h"
 
 #include "conv_direct.h"
+#include "conv_input_grad.h"
 #include "conv_unfold.h"
 #include "conv_weight.h"
 #include "parallel.h"
@@ -88,11 +89,6 @@ void forward_offsets(const ConvShape& s, int64_t channel, int64_t row, int64_t c
             }
 }
 
-// Slack behind a plane: the few-outputs tile reads whole vectors of rows that may not exist.
-int64_t plane_room(const Plane& p, int64_t row_step) {
-    return p.size() + kFewVectors * (row_step + kW<float>);
-}
-
 struct DirectTask {
     int64_t image, group;
     int64_t first_row, rows;
@@ -146,7 +142,8 @@ void forward_direct(const ConvShape& s, const float* x, const float* weight, con
     const int64_t tasks = s.N * s.groups;
     const bool by_rows = s.OH >= 16 || panels == 1;
     const int64_t parts = parts_per_task(tasks, s.work(), by_rows ? s.OH : panels);
-    parallel_for(tasks * parts, grain_for(tasks * parts, s.work()), [&](int64_t begin, int64_t end) {
+    const int64_t grain = grain_for(tasks * parts, s.work());
+    parallel_for(tasks * parts, grain, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) {
             const int64_t part = i % parts, item = i / parts;
             DirectTask t{item / s.groups, item % s.groups, 0, s.OH, 0, O};
@@ -170,90 +167,6 @@ void forward(const ConvShape& s, const float* x, const float* weight, const floa
 }
 
 // ---------------------------------------------------------------------------- input gradient
-// Along one axis: pixel `stride * m + remainder` of the input was read, through tap k, by output
-// m + shift. A tap takes part in the phase for which that shift is whole.
-struct PhaseTaps {
-    int count = 0;
-    int32_t* tap;
-    int32_t* shift;
-};
-
-PhaseTaps phase_taps(int64_t remainder, int64_t K, int64_t stride, int64_t pad, int64_t dil,
-                     int32_t* room) {
-    PhaseTaps t;
-    t.tap = room;
-    t.shift = room + K;
-    for (int64_t k = 0; k < K; k++) {
-        const int64_t distance = remainder + pad - k * dil;
-        if (distance % stride != 0) continue;
-        t.tap[t.count] = int32_t(k);
-        t.shift[t.count++] = int32_t(distance / stride);
-    }
-    return t;
-}
-
-// The smallest and largest shift over all phases of an axis.
-void shift_bounds(int64_t K, int64_t stride, int64_t pad, int64_t dil, int64_t* low,
-                  int64_t* high) {
-    *low = (pad - (K - 1) * dil) / stride - 1;
-    *high = (stride - 1 + pad) / stride;
-}
-
-struct InputGradPlan {
-    ConvShape s;
-    Plane plane;             // of grad, shared by all phases
-    int64_t low_h, low_w;
-    int64_t packed_phase;    // room for the packed weights of one phase of one group
-    int64_t phases() const { return s.stride_h * s.stride_w; }
-};
-
-InputGradPlan plan_input_grad(const ConvShape& s) {
-    InputGradPlan plan;
-    int64_t high_h, high_w;
-    plan.s = s;
-    shift_bounds(s.KH, s.stride_h, s.pad_h, s.dil_h, &plan.low_h, &high_h);
-    shift_bounds(s.KW, s.stride_w, s.pad_w, s.dil_w, &plan.low_w, &high_w);
-    Plane& p = plan.plane;
-    p.C = s.group_outputs(), p.H = s.OH, p.W = s.OW;
-    p.top = plan.low_h, p.left = plan.low_w;
-    p.rows = ceil_div(s.H, s.stride_h) + high_h - plan.low_h;
-    p.cols = ceil_div(s.W, s.stride_w) + high_w - plan.low_w;
-    p.phases = 1;
-    plan.packed_phase = packed_size(s.group_channels(), s.group_outputs() * s.KH * s.KW);
-    return plan;
-}
-
-// Offsets into the plane of grad, and positions in the weight, for every (o, ky, kx) of a phase.
-int64_t phase_offsets(const InputGradPlan& plan, int64_t phase, int32_t* offset, int32_t* index) {
-    const ConvShape& s = plan.s;
-    int32_t* room = scratch<int32_t>(kTaps, 2 * (s.KH + s.KW));
-    const PhaseTaps v = phase_taps(phase / s.stride_w, s.KH, s.stride_h, s.pad_h, s.dil_h, room);
-    const PhaseTaps h = phase_taps(phase % s.stride_w, s.KW, s.stride_w, s.pad_w, s.dil_w,
-                                   room + 2 * s.KH);
-    const int64_t taps = s.KH * s.KW;
-    int64_t n = 0;
-    for (int64_t o = 0; o < s.group_outputs(); o++)
-        for (int a = 0; a < v.count; a++)
-            for (int b = 0; b < h.count; b++) {
-                offset[n] = int32_t(o * plan.plane.channel() +
-                                    (v.shift[a] - plan.low_h) * plan.plane.row() + h.shift[b] -
-                                    plan.low_w);
-                index[n++] = int32_t(o * s.group_channels() * taps + v.tap[a] * s.KW + h.tap[b]);
-            }
-    return n;
-}
-
-// Writes one phase's pixels, `stride` apart, from the compact result.
-void spread_phase(const ConvShape& s, int64_t phase, const float* from, int64_t rows, int64_t cols,
-                  int64_t channels, float* dx) {
-    const int64_t y0 = phase / s.stride_w, x0 = phase % s.stride_w;
-    for (int64_t c = 0; c < channels; c++, dx += s.H * s.W)
-        for (int64_t m = 0; m < rows; m++, from += cols) {
-            float* row = dx + (m * s.stride_h + y0) * s.W + x0;
-            for (int64_t i = 0; i < cols; i++) row[i * s.stride_w] = from[i];
-        }
-}
-
 void input_grad_task(const InputGradPlan& plan, const DirectTask& t, const float* grad,
                      const float* packed, float* dx) {
     const ConvShape& s = plan.s;
@@ -286,28 +199,6 @@ void input_grad_task(const InputGradPlan& plan, const DirectTask& t, const float
     }
 }
 
-// Packs one group's weights for all phases, packed_phase apart.
-void pack_input_grad(const InputGradPlan& plan, const float* weight, float* packed) {
-    const ConvShape& s = plan.s;
-    const int64_t C = s.group_channels(), O = s.group_outputs(), taps = s.KH * s.KW;
-    int32_t* offset = scratch<int32_t>(kOffsets, 2 * O * taps);
-    int32_t* const index = offset + O * taps;
-    int32_t* listed = scratch<int32_t>(kResult, taps);
-    PhaseWeights* phases = scratch<PhaseWeights>(kSums, plan.phases());
-    for (int64_t phase = 0; phase < plan.phases(); phase++) {
-        const int64_t K = phase_offsets(plan, phase, offset, index);
-        float* target = packed + phase * plan.packed_phase;
-        if (!has_many_outputs(C)) {
-            pack_weights(weight, taps, index, C, K, target);
-            continue;
-        }
-        // Those of the first o, whose positions in the weight are the taps' numbers.
-        phases[phase] = {listed, K / O, target};
-        for (int64_t i = 0; i < K / O; i++) *listed++ = index[i];
-    }
-    if (has_many_outputs(C)) pack_reversed(weight, O, C, taps, phases, plan.phases());
-}
-
 void input_grad_direct(const ConvShape& s, const float* grad, const float* weight, float* dx) {
     const InputGradPlan plan = plan_input_grad(s);
     const int64_t C = s.group_channels(), most = s.group_outputs() * s.KH * s.KW;
@@ -318,7 +209,8 @@ void input_grad_direct(const ConvShape& s, const float* grad, const float* weigh
     const int64_t panel = 2 * kW<float>;
     const int64_t panels = has_many_outputs(C) ? ceil_div(C, panel) : 1;
     const int64_t tasks = s.N * s.groups, parts = parts_per_task(tasks, s.work(), panels);
-    parallel_for(tasks * parts, grain_for(tasks * parts, s.work()), [&](int64_t begin, int64_t end) {
+    const int64_t grain = grain_for(tasks * parts, s.work());
+    parallel_for(tasks * parts, grain, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) {
             const int64_t part = i % parts, item = i / parts;
             DirectTask t{item / s.groups, item % s.groups, 0, 0, 0, C};

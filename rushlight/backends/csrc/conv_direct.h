@@ -314,6 +314,11 @@ inline void pack_reversed(const float* weight, int64_t O, int64_t C, int64_t tap
     });
 }
 
+// Slack behind a plane: the few-outputs tile reads whole vectors of rows that may not exist.
+inline int64_t plane_room(const Plane& p, int64_t row_step) {
+    return p.size() + kFewVectors * (row_step + kW<float>);
+}
+
 inline void run_direct(const Direct& d) {
     if (d.many)
         direct_many(d);

@@ -22,7 +22,7 @@ namespace RL_ISA {
 namespace {
 
 constexpr int64_t kBlockK = 384, kBlockN = 512, kNoPackK = 256;
-// The dot kernel beats packing up to this many rows (its tile is 4 x 6, or 2 x 4 with 16 registers).
+// The dot kernel beats packing up to this many rows (tiles: 4 x 6, or 2 x 4 with 16 registers).
 constexpr int64_t kDotMostRows = kVecRegs == 32 ? 16 : 8;
 
 // ---------------------------------------------------------------------------- the three ways

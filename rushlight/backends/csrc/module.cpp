@@ -3,10 +3,11 @@
 // Importing it chooses the instruction set and makes the caching allocator NumPy's. The kernels'
 // Python functions come from the bind_*.cpp files, one method table each.
 #define RL_IMPORTS_NUMPY
+#include "bind.h"  // Python.h must come before the system's headers
+
 #include <stdlib.h>
 
 #include "allocator.h"
-#include "bind.h"
 #include "dispatch.h"
 #include "parallel.h"
 

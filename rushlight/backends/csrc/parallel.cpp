@@ -118,6 +118,7 @@ Pool& get_pool() {
     return *p;
 }
 
+#if defined(__linux__)
 // The number in a one-line file such as topology/thread_siblings_list ("0,4" or "0-1"); -1 if none.
 int first_number_in(const char* path) {
     FILE* file = fopen(path, "r");
@@ -127,6 +128,7 @@ int first_number_in(const char* path) {
     fclose(file);
     return value;
 }
+#endif
 
 // Physical cores among the processors this process may run on: hyper-threads share one core's
 // arithmetic units, so a second kernel thread on the same core only adds overhead.
@@ -219,7 +221,7 @@ void set_num_threads(int n) {
 }
 
 bool would_run_parallel(int64_t n, int64_t grain) {
-    return n > grain && !inside_parallel && num_threads() > 1;
+    return n >= 2 * grain && !inside_parallel && num_threads() > 1;
 }
 
 void run_parallel(int64_t n, int64_t grain, RangeBody body, void* context) {
@@ -236,8 +238,9 @@ void run_parallel(int64_t n, int64_t grain, RangeBody body, void* context) {
     }
     // Two chunks per thread even out cores of unequal speed at little cost.
     const int threads = num_threads();
-    const int64_t even = (n + 2 * threads - 1) / (2 * threads);
-    run_job(p, threads, n, even > grain ? even : grain, body, context);
+    const int64_t most = n / grain;
+    const int64_t chunks = most < 2 * threads ? most : 2 * threads;
+    run_job(p, threads, n, (n + chunks - 1) / chunks, body, context);
 }
 
 }  // namespace rl

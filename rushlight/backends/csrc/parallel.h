@@ -2,9 +2,9 @@
 //
 //     parallel_for(rows, grain, [&](int64_t begin, int64_t end) { ... });
 //
-// calls the body on disjoint ranges that cover [0, rows). Ranges hold at least `grain` items
-// (except the last), so choose the grain such that one range is worth 20 microseconds or more; with
-// rows <= grain, with one thread, or inside another parallel_for the body runs at once on the
+// calls the body on disjoint ranges of about equal size that cover [0, rows), each of about `grain`
+// items or more: choose the grain such that a range is worth 10 microseconds or more. With
+// rows < 2 * grain, with one thread, or inside another parallel_for the body runs at once on the
 // calling thread. The body must not throw and must not call Python.
 #pragma once
 

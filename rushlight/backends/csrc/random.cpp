@@ -30,7 +30,6 @@ RL_INLINE uint32_t twisted(uint32_t upper, uint32_t lower, uint32_t far) {
 void renew(uint32_t* key) {
     int i = 0;
     for (; i < kWords - kShift; i++) key[i] = twisted(key[i], key[i + 1], key[i + kShift]);
-#pragma GCC ivdep
     for (; i < kWords - 1; i++)
         key[i] = twisted(key[i], key[i + 1], key[i + kShift - kWords]);
     key[kWords - 1] = twisted(key[kWords - 1], key[0], key[kShift - 1]);

@@ -110,7 +110,8 @@ class MultiheadAttention(Module):
             init.xavier_uniform_(self.v_proj_weight)
         if self.in_proj_bias is not None:
             init.constant_(self.in_proj_bias, 0.0)
-            init.constant_(self.out_proj.bias, 0.0)
+            if self.out_proj.bias is not None:
+                init.constant_(self.out_proj.bias, 0.0)
         if self.bias_k is not None:
             init.xavier_normal_(self.bias_k)
         if self.bias_v is not None:
@@ -244,9 +245,7 @@ class MultiheadAttention(Module):
         """Both masks as one that broadcasts to `(N, heads, L, S)`."""
         if attn_mask is not None:
             if attn_mask.dim() not in (2, 3):
-                raise RuntimeError(
-                    f"attn_mask's dimension {attn_mask.dim()} is not supported"
-                )
+                raise RuntimeError(f"attn_mask's dimension {attn_mask.dim()} is not supported")
             if attn_mask.dim() == 3:
                 expected = batch * self.num_heads
                 if attn_mask.size(0) != expected:

@@ -79,7 +79,9 @@ class _ConvNd(Module):
         if not isinstance(self.padding, str):
             return _reverse_repeat_tuple(self.padding, 2)
         both_ends = []
-        for dilation, kernel in zip(reversed(self.dilation), reversed(self.kernel_size), strict=True):
+        for dilation, kernel in zip(
+            reversed(self.dilation), reversed(self.kernel_size), strict=True
+        ):
             total = dilation * (kernel - 1) if self.padding == "same" else 0
             both_ends += [total // 2, total - total // 2]
         return both_ends

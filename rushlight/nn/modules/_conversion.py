@@ -56,7 +56,7 @@ class ModuleConversion(ModuleTraversal):
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Moves parameters and buffers: `to(device)`, `to(dtype)`, `to(device, dtype)`, `to(tensor)`.
+        """Moves parameters and buffers: `to(device)`, `to(dtype)`, both, or `to(tensor)`.
 
         Only floating-point and complex tensors change their dtype; the module itself is changed
         and returned.

@@ -164,14 +164,14 @@ class ModuleHooks(ModuleRegistry):
     def register_full_backward_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
-        """Calls `hook(module, grad_input, grad_output)` after the gradients of the inputs are known.
+        """Calls `hook(module, grad_input, grad_output)` once the inputs' gradients are known.
 
         What it returns, when not None, replaces `grad_input`.
         """
         if self._is_full_backward_hook is False:
             raise RuntimeError(
-                "Cannot use both regular backward hooks and full backward hooks on a single Module. "
-                "Please use only one of them."
+                "Cannot use both regular backward hooks and full backward hooks on a single "
+                "Module. Please use only one of them."
             )
         self._is_full_backward_hook = True
         return add_hook(self._backward_hooks, hook, prepend=prepend)
@@ -183,8 +183,8 @@ class ModuleHooks(ModuleRegistry):
         """
         if self._is_full_backward_hook is True:
             raise RuntimeError(
-                "Cannot use both regular backward hooks and full backward hooks on a single Module. "
-                "Please use only one of them."
+                "Cannot use both regular backward hooks and full backward hooks on a single "
+                "Module. Please use only one of them."
             )
         self._is_full_backward_hook = False
         return add_hook(self._backward_hooks, hook)

@@ -23,6 +23,8 @@ class _LazyConvXdMixin(LazyModuleMixin):
     """Shapes weight and bias from the input's channel dimension."""
 
     num_spatial_dims: int
+    weight: Any
+    bias: Any
 
     def _make_lazy(self: Any, out_channels: int, bias: bool, device: Any, dtype: Any) -> None:
         self.weight = UninitializedParameter(device=device, dtype=dtype)

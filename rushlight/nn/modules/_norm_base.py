@@ -113,6 +113,9 @@ class _NormBase(Module):
 class _LazyNormBase(LazyModuleMixin):
     """Takes `num_features` from the channel dimension of the first input."""
 
+    weight: Any
+    bias: Any
+
     def __init__(
         self: Any,
         eps: float = 1e-5,
@@ -125,7 +128,7 @@ class _LazyNormBase(LazyModuleMixin):
         bias: bool = True,
     ) -> None:
         # Size 0 without tensors: what follows sets lazy ones in their place.
-        super().__init__(0, eps, momentum, False, False)  # type: ignore[call-arg]
+        super().__init__(0, eps, momentum, False, False)
         self.affine = affine
         self.track_running_stats = track_running_stats
         options = {"device": device, "dtype": dtype}

@@ -97,9 +97,8 @@ class ParameterDict(Module):
 
     >>> import rushlight as torch
     >>> gains = torch.nn.ParameterDict({"left": torch.ones(1)})
-    >>> list(gains.items())
-    [('left', Parameter containing:
-    tensor([1.], requires_grad=True))]
+    >>> [(name, gain.item()) for name, gain in gains.items()]
+    [('left', 1.0)]
     """
 
     def __init__(self, parameters: Any = None) -> None:
@@ -210,8 +209,9 @@ class ParameterDict(Module):
             pairs: list[Any] = list(parameters.items())
         else:
             pairs = list(parameters)
+        pair: Any
         for place, pair in enumerate(pairs):
-            if not isinstance(pair, Iterable):
+            if not hasattr(pair, "__iter__"):
                 raise TypeError(
                     f"ParameterDict update sequence element #{place} should be Iterable; is "
                     f"{type(pair).__name__}"

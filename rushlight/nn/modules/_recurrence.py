@@ -74,7 +74,7 @@ STEPS: dict[str, Step] = {
 def run_padded(
     step: Step, input: Tensor, state: State, weights: CellWeights, reverse: bool
 ) -> tuple[Tensor, State]:
-    """One layer in one direction over `input` `(T, N, I)`; returns `(T, N, H)` and the last state."""
+    """One layer in one direction over `input` `(T, N, I)`: `(T, N, H)` and the last state."""
     gates = F.linear(input, weights.weight_ih, weights.bias_ih).unbind(0)
     outputs = []
     for gates_x in reversed(gates) if reverse else gates:

@@ -156,13 +156,17 @@ class ModuleRegistry:
 
     def __getattr__(self, name: str) -> Any:
         fields = self.__dict__
-        if "_parameters" in fields:
-            if name in fields["_parameters"]:
-                return fields["_parameters"][name]
-            if name in fields["_modules"]:
-                return fields["_modules"][name]
-            if name in fields["_buffers"]:
-                return fields["_buffers"][name]
+        if "_modules" in fields:
+            # Unrolled: this runs at every `self.fc1` and `self.weight` of every forward.
+            registry = fields["_modules"]
+            if name in registry:
+                return registry[name]
+            registry = fields["_parameters"]
+            if name in registry:
+                return registry[name]
+            registry = fields["_buffers"]
+            if name in registry:
+                return registry[name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value: Any) -> None:

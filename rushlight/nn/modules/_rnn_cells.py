@@ -80,8 +80,7 @@ class RNNCellBase(Module):
     def _check_sizes(self, input: Tensor, state: tuple[Tensor, ...]) -> None:
         if input.size(1) != self.input_size:
             raise RuntimeError(
-                f"input has inconsistent input_size: got {input.size(1)} "
-                f"expected {self.input_size}"
+                f"input has inconsistent input_size: got {input.size(1)} expected {self.input_size}"
             )
         for index, part in enumerate(state):
             if part.size(0) != input.size(0):

@@ -30,7 +30,8 @@ class _IncompatibleKeys(NamedTuple):
             f"unexpected_keys={self.unexpected_keys})"
         )
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        return repr(self)
 
 
 class _ModuleHook:
@@ -222,7 +223,9 @@ class ModuleState(ModuleTraversal):
 
     def _own_state_items(self) -> list[tuple[str, Any]]:
         persistent = (
-            item for item in self._buffers.items() if item[0] not in self._non_persistent_buffers_set
+            item
+            for item in self._buffers.items()
+            if item[0] not in self._non_persistent_buffers_set
         )
         items = itertools.chain(self._parameters.items(), persistent)
         return [(name, tensor) for name, tensor in items if tensor is not None]

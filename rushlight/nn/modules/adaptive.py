@@ -134,9 +134,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
                     f"{input.size()}"
                 )
             return False
-        raise RuntimeError(
-            "0D or 1D target tensor expected, multi-target not supported"
-        )
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
 
     def _get_full_log_prob(self, input: Tensor, head_output: Tensor) -> Tensor:
         """The log-probabilities of all classes `(N, n_classes)` from the head's raw output."""

@@ -148,9 +148,7 @@ class Sequential(Module):
 
 def _check_repeats(count: Any) -> None:
     if not isinstance(count, int):
-        raise TypeError(
-            f"unsupported operand type(s) for *: {type(Sequential)} and {type(count)}"
-        )
+        raise TypeError(f"unsupported operand type(s) for *: {type(Sequential)} and {type(count)}")
     if count <= 0:
         raise ValueError(f"Non-positive multiplication factor {count} for {type(Sequential)}")
 
@@ -318,8 +316,9 @@ class ModuleDict(Module):
             pairs: list[Any] = list(modules.items())
         else:
             pairs = list(modules)
+        pair: Any
         for place, pair in enumerate(pairs):
-            if not isinstance(pair, Iterable):
+            if not hasattr(pair, "__iter__"):
                 raise TypeError(
                     f"ModuleDict update sequence element #{place} should be Iterable; is "
                     f"{type(pair).__name__}"

@@ -57,8 +57,7 @@ class Unflatten(Module):
     def _require_tuple_int(self, sizes: Any) -> None:
         if not isinstance(sizes, (tuple, list)):
             raise TypeError(
-                "unflattened_size must be a tuple of ints, but found type "
-                f"{type(sizes).__name__}"
+                f"unflattened_size must be a tuple of ints, but found type {type(sizes).__name__}"
             )
         for index, size in enumerate(sizes):
             if not isinstance(size, int):

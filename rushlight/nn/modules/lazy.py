@@ -21,7 +21,7 @@ class LazyModuleMixin:
     cls_to_become: type[Module] | None = None
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[misc]
+        super().__init__(*args, **kwargs)
         self._load_hook = self._register_load_state_dict_pre_hook(self._lazy_load_hook)
         self._initialize_hook = self.register_forward_pre_hook(
             self._infer_parameters, with_kwargs=True
@@ -35,16 +35,16 @@ class LazyModuleMixin:
     def _save_to_state_dict(self: Any, destination: Any, prefix: str, keep_vars: bool) -> None:
         # A tensor without a shape cannot be detached; it is saved as it is.
         persistent = (
-            item for item in self._buffers.items() if item[0] not in self._non_persistent_buffers_set
+            item
+            for item in self._buffers.items()
+            if item[0] not in self._non_persistent_buffers_set
         )
         for name, tensor in [*self._parameters.items(), *persistent]:
             if tensor is not None:
                 keep = keep_vars or is_lazy(tensor)
                 destination[prefix + name] = tensor if keep else tensor.detach()
 
-    def _lazy_load_hook(
-        self: Any, state_dict: Any, prefix: str, *rest: Any
-    ) -> None:
+    def _lazy_load_hook(self: Any, state_dict: Any, prefix: str, *rest: Any) -> None:
         """Gives lazy tensors the shapes that the state dict has for them."""
         for name, tensor in [*self._parameters.items(), *self._buffers.items()]:
             key = prefix + name

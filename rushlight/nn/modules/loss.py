@@ -125,9 +125,9 @@ class HuberLoss(_Loss):
 
 
 class NLLLoss(_WeightedLoss):
-    """−weight[y] · x[y] of log-probabilities x `(N, C)` or `(N, C, *)` and classes y `(N)`, `(N, *)`.
+    """−weight[y] · x[y] of log-probabilities x `(N, C)`, `(N, C, *)` and classes y `(N)`, `(N, *)`.
 
-    "mean" divides by the sum of the weights used; targets equal to `ignore_index` count for nothing.
+    "mean" divides by the sum of the weights used; targets of `ignore_index` count for nothing.
 
     >>> import rushlight as torch
     >>> torch.nn.NLLLoss()(torch.tensor([[-1.0, -2.0]]), torch.tensor([1]))
@@ -225,9 +225,7 @@ class BCELoss(_WeightedLoss):
     __constants__ = ["reduction"]
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.binary_cross_entropy(
-            input, target, weight=self.weight, reduction=self.reduction
-        )
+        return F.binary_cross_entropy(input, target, weight=self.weight, reduction=self.reduction)
 
 
 class BCEWithLogitsLoss(_Loss):

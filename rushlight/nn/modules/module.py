@@ -1,8 +1,9 @@
 """Module, the base class of all layers and networks.
 
-Its parts stand in files of their own: `_registry.py` (what a module holds), `_traversal.py` (walking
-the tree), `_conversion.py` (dtype and device), `_hooks.py`, `_state.py` (saving and loading) and
-`_error_path.py` (which module an exception came from). This file has the call itself.
+Its parts stand in files of their own: `_registry.py` (what a module holds), `_traversal.py`
+(walking the tree), `_conversion.py` (dtype and device), `_hooks.py`, `_state.py`
+(saving and loading) and `_error_path.py` (which module an exception came from). This file has
+the call itself.
 """
 
 from __future__ import annotations

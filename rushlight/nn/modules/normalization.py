@@ -22,7 +22,9 @@ def _as_shape(normalized_shape: Any) -> tuple[int, ...]:
 
 
 class LocalResponseNorm(Module):
-    """b = a · (k + α / size · Σ a²)^(−β) over `size` neighbouring channels (Krizhevsky et al., 2012).
+    """b = a · (k + α / size · Σ a²)^(−β) over `size` neighbouring channels.
+
+    (Krizhevsky et al., 2012.)
 
     >>> import rushlight as torch
     >>> torch.nn.LocalResponseNorm(2)(torch.ones(1, 4, 3, 3)).shape
@@ -31,9 +33,7 @@ class LocalResponseNorm(Module):
 
     __constants__ = ["size", "alpha", "beta", "k"]
 
-    def __init__(
-        self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-    ) -> None:
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
         self.size = size
         self.alpha = alpha
@@ -67,9 +67,7 @@ class CrossMapLRN2d(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         if input.dim() != 4:
-            raise ValueError(
-                f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead."
-            )
+            raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead.")
         squares = input.square().unbind(1)
         reach = (self.size - 1) // 2
         totals = []
@@ -233,6 +231,5 @@ class RMSNorm(Module):
 
     def extra_repr(self) -> str:
         return (
-            f"{self.normalized_shape}, eps={self.eps}, "
-            f"elementwise_affine={self.elementwise_affine}"
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
         )

@@ -98,9 +98,10 @@ class MaxPool1d(_MaxPoolNd):
 
 
 class MaxPool2d(_MaxPoolNd):
-    """The maximum of each window of `kernel_size`, moved by `stride` (the window's size by default).
+    """The maximum of each window of `kernel_size`, moved by `stride` (its size by default).
 
-    Shapes: `(N, C, H, W)` or `(C, H, W)`; H' = ⌊(H + 2·padding − dilation·(K − 1) − 1) / stride⌋ + 1,
+    Shapes: `(N, C, H, W)` or `(C, H, W)`;
+    H' = ⌊(H + 2·padding − dilation·(K − 1) − 1) / stride⌋ + 1,
     with ⌈ ⌉ for `ceil_mode`. `return_indices` adds the flat positions of the maxima.
 
     >>> import rushlight as torch

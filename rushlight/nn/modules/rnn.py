@@ -1,4 +1,7 @@
-"""Recurrent layers: RNN, LSTM and GRU. The steps stand in `_recurrence.py`, the cells in `_rnn_cells.py`."""
+"""Recurrent layers: RNN, LSTM and GRU.
+
+The steps stand in `_recurrence.py`, the cells in `_rnn_cells.py`.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
 
 class RNNBase(Module):
-    """What RNN, LSTM and GRU share: the weights of all layers and directions, and the run over them.
+    """What RNN, LSTM and GRU share: the weights of all layers and directions, and the run.
 
     Layer k has `weight_ih_lk` `(G·H, I)`, `weight_hh_lk` `(G·H, H)`, `bias_ih_lk`, `bias_hh_lk`
     `(G·H,)` and, with projections, `weight_hr_lk` `(P, H)`; the backward direction's end in
@@ -178,7 +181,7 @@ class RNNBase(Module):
     # ---------------------------------------------------------------- checks
 
     def check_input(self, input: Tensor, batch_sizes: Tensor | None) -> None:
-        """Raises RuntimeError unless the input has the dimensions and size that the weights want."""
+        """Raises RuntimeError unless the input has the dimensions that the weights want."""
         weight = getattr(self, self._all_weights[0][0])
         if input.dtype != weight.dtype:
             raise ValueError(
@@ -359,7 +362,9 @@ class RNNBase(Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Other implementations keep these two as fields; here they are computed.
-        state = {k: v for k, v in state.items() if k not in ("_flat_weights", "_flat_weights_names")}
+        state = {
+            k: v for k, v in state.items() if k not in ("_flat_weights", "_flat_weights_names")
+        }
         super().__setstate__(state)
         self.__dict__.setdefault("proj_size", 0)
 

@@ -263,7 +263,7 @@ class EmbeddingBag(_EmbeddingTable):
         include_last_offset: bool = False,
         padding_idx: int | None = None,
     ) -> EmbeddingBag:
-        """Makes an EmbeddingBag of a 2-D tensor of vectors, by default not to be trained further."""
+        """Makes an EmbeddingBag of a 2-D tensor of vectors, by default frozen."""
         if embeddings.dim() != 2:
             raise AssertionError("Embeddings parameter is expected to be 2-dimensional")
         rows, columns = embeddings.shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, Union
+from typing import Any
 
 import rushlight
 from rushlight import Tensor
@@ -25,7 +25,7 @@ __all__ = [
     "TransformerEncoderLayer",
 ]
 
-Activation = Union[str, Callable[[Tensor], Tensor]]
+Activation = str | Callable[[Tensor], Tensor]
 
 
 def _activation(activation: Activation) -> Callable[[Tensor], Tensor]:
@@ -437,9 +437,7 @@ class Transformer(Module):
             raise RuntimeError("the feature number of src and tgt must be equal to d_model")
 
     @staticmethod
-    def generate_square_subsequent_mask(
-        sz: int, device: Any = None, dtype: Any = None
-    ) -> Tensor:
+    def generate_square_subsequent_mask(sz: int, device: Any = None, dtype: Any = None) -> Tensor:
         """The mask that lets place i see the places up to i: −inf above the diagonal.
 
         >>> import rushlight as torch

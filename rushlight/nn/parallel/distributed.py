@@ -10,7 +10,7 @@ __all__ = ["DistributedDataParallel"]
 
 
 class DistributedDataParallel(Module):
-    """Not available yet: raises ValueError, as PyTorch does where no process group was initialised."""
+    """Not available yet: raises ValueError, as PyTorch does without a process group."""
 
     def __init__(self, module: Module, *args: Any, **kwargs: Any) -> None:
         super().__init__()

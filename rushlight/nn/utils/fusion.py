@@ -55,7 +55,7 @@ def fuse_conv_bn_weights(
     bn_b: Tensor | None,
     transpose: bool = False,
 ) -> tuple[Parameter, Parameter]:
-    """W' = W · s and b' = (b − mean) · s + bn_b with s = bn_w / √(var + eps), per output channel."""
+    """W' = W · s and b' = (b − mean) · s + bn_b with s = bn_w / √(var + eps); per channel."""
     conv_b = rushlight.zeros_like(bn_rm) if conv_b is None else conv_b
     bn_w = rushlight.ones_like(bn_rm) if bn_w is None else bn_w
     bn_b = rushlight.zeros_like(bn_rm) if bn_b is None else bn_b

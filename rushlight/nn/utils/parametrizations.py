@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import rushlight
 from rushlight import Tensor
 from rushlight.nn import functional as F
@@ -137,8 +135,9 @@ class _Orthogonal(Module):
     def __init__(self, weight: Tensor, orthogonal_map: str) -> None:
         super().__init__()
         self.orthogonal_map = orthogonal_map
-        q, _ = rushlight.linalg.qr(weight if weight.size(-2) >= weight.size(-1) else weight.mT,
-                                   mode="complete")
+        q, _ = rushlight.linalg.qr(
+            weight if weight.size(-2) >= weight.size(-1) else weight.mT, mode="complete"
+        )
         self.register_buffer("base", q)
 
     def forward(self, x: Tensor) -> Tensor:

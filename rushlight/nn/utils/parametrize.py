@@ -59,9 +59,7 @@ class ParametrizationList(ModuleList):
 
     original: Tensor
 
-    def __init__(
-        self, modules: Sequence[Module], original: Tensor, unsafe: bool = False
-    ) -> None:
+    def __init__(self, modules: Sequence[Module], original: Tensor, unsafe: bool = False) -> None:
         if len(modules) == 0:
             raise ValueError("ParametrizationList requires one or more modules.")
         super().__init__(modules)
@@ -134,7 +132,7 @@ class ParametrizationList(ModuleList):
             for own, new in zip(self._originals(), given, strict=True):
                 own.data = new.data if own.shape != new.shape else own.data.copy_(new)
 
-    def forward(self) -> Tensor:  # type: ignore[override]
+    def forward(self) -> Tensor:
         first, *rest = list(self)
         result = first(*self._originals())
         for module in rest:
@@ -243,9 +241,7 @@ def is_parametrized(module: Any, tensor_name: str | None = None) -> bool:
     return len(functions) > 0 if tensor_name is None else tensor_name in functions
 
 
-def remove_parametrizations(
-    module: Any, tensor_name: str, leave_parametrized: bool = True
-) -> Any:
+def remove_parametrizations(module: Any, tensor_name: str, leave_parametrized: bool = True) -> Any:
     """Makes the tensor a plain one again: its present value, or (`False`) the original."""
     if not is_parametrized(module, tensor_name):
         raise ValueError(f"Module {module} does not have a parametrization on {tensor_name}")

@@ -242,7 +242,9 @@ def _sequences_of(data: Tensor, batch_sizes: list[int]) -> list[Tensor]:
     """The single sequences of packed data, in packed order."""
     steps = data.split(batch_sizes)
     return [
-        rushlight.stack([step[place] for step, size in zip(steps, batch_sizes) if place < size])
+        rushlight.stack(
+            [step[place] for step, size in zip(steps, batch_sizes, strict=True) if place < size]
+        )
         for place in range(batch_sizes[0])
     ]
 
@@ -253,7 +255,7 @@ def pad_sequence(
     padding_value: float = 0.0,
     padding_side: str = "right",
 ) -> Tensor:
-    """Stacks sequences `(L_i, *)` to one tensor `(T, B, *)` (or `(B, T, *)`), filled up to the longest.
+    """Stacks sequences `(L_i, *)` to `(T, B, *)` or `(B, T, *)`, filled up to the longest.
 
     >>> import rushlight as torch
     >>> from rushlight.nn.utils.rnn import pad_sequence

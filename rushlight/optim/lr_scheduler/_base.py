@@ -88,7 +88,7 @@ class LRScheduler:
     # ---------------------------------------------------------------- stepping
 
     def step(self, epoch: int | None = None) -> None:
-        """Goes to the next epoch; `epoch`, deprecated, says which by a formula without recursion."""
+        """Goes to the next epoch; `epoch` (deprecated) names another one."""
         self._step_count += 1
         if self._step_count == 2 and not self.optimizer._opt_called:
             warnings.warn(

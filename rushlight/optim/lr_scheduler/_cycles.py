@@ -216,9 +216,7 @@ class OneCycleLR(_MomentumCycle):
                 "base_momentum",
                 "max_momentum",
             ),
-            _phase(
-                self.total_steps - 1, "initial_lr", "min_lr", "max_momentum", "max_momentum"
-            ),
+            _phase(self.total_steps - 1, "initial_lr", "min_lr", "max_momentum", "max_momentum"),
         ]
 
     def _anneal(self, start: Any, end: Any, fraction: float) -> Any:
@@ -263,9 +261,7 @@ def _phase(
     }
 
 
-def _total_steps(
-    total_steps: int | None, epochs: int | None, steps_per_epoch: int | None
-) -> int:
+def _total_steps(total_steps: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:
     def require_positive(name: str, value: Any) -> int:
         if not isinstance(value, int) or value <= 0:
             raise ValueError(f"Expected positive integer {name}, but got {value}")
@@ -280,9 +276,10 @@ def _total_steps(
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """Cosine annealing that starts anew after T_0, T_0 · T_mult, … epochs (Loshchilov & Hutter, 2016).
+    """Cosine annealing that starts anew after T_0, T_0 · T_mult, … epochs.
 
-    `step(epoch)` takes fractions too, such as `epoch + batch / batches`.
+    (Loshchilov & Hutter, 2016.) `step(epoch)` takes fractions too, such as
+    `epoch + batch / batches`.
     """
 
     def __init__(
@@ -338,7 +335,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         self._last_lr = [copied(group["lr"]) for group in self.optimizer.param_groups]
 
     def _place(self, epoch: float) -> None:
-        """Finds the cycle that `epoch` is in: cycle n starts at T_0 (T_multⁿ − 1) / (T_mult − 1)."""
+        """Finds the cycle of `epoch`; cycle n starts at T_0 (T_multⁿ − 1) / (T_mult − 1)."""
         self.T_i, self.T_cur = self.T_0, epoch
         if epoch < self.T_0:
             return
@@ -348,5 +345,3 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         n = int(math.log(epoch / self.T_0 * (self.T_mult - 1) + 1, self.T_mult))
         self.T_cur = epoch - self.T_0 * (self.T_mult**n - 1) / (self.T_mult - 1)
         self.T_i = self.T_0 * self.T_mult**n
-
-

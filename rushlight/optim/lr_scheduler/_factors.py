@@ -251,7 +251,9 @@ class PolynomialLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """eta_min + (initial lr − eta_min) · (1 + cos(π epoch / T_max)) / 2 (Loshchilov & Hutter, 2016).
+    """eta_min + (initial lr − eta_min) · (1 + cos(π epoch / T_max)) / 2.
+
+    (Loshchilov & Hutter, 2016.)
 
     >>> import rushlight as torch
     >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)

@@ -50,10 +50,10 @@ class ReduceLROnPlateau(LRScheduler):
         if isinstance(min_lr, (list, tuple)):
             if len(min_lr) != len(groups):
                 raise ValueError(f"expected {len(groups)} min_lrs, got {len(min_lr)}")
-            self.default_min_lr = None
+            self.default_min_lr: Any = None
             self.min_lrs = list(min_lr)
         else:
-            self.default_min_lr = min_lr  # type: ignore[assignment]
+            self.default_min_lr = min_lr
             self.min_lrs = [min_lr] * len(groups)
         self.patience = patience
         self.cooldown = cooldown

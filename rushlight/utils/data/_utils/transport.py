@@ -213,7 +213,7 @@ class _BatchPickler(pickle.Pickler):
                 "or collate_fn"
             )
         name = str(value.dtype).rpartition(".")[2]
-        raw = pickle.PickleBuffer(memoryview(_bytes_of(value.detach(), name)))
+        raw = pickle.PickleBuffer(_bytes_of(value.detach(), name).data)
         return _rebuild_tensor, (raw, name, tuple(value.shape), value.requires_grad)
 
 

@@ -1,0 +1,130 @@
+// vec_shuffle.h: moving lanes between vectors: transposes, sums of many vectors, even/odd lanes.
+//
+// Included by vec.h. The idea behind most of it: exchanging blocks of D lanes between vectors D
+// apart, for D = 1, 2, 4, ..., turns a square of W vectors around in W * log2(W) shuffles.
+#pragma once
+
+#include "vec.h"
+
+namespace rl {
+namespace RL_ISA {
+namespace {
+
+// Lanes picked by compile-time position: I < W reads a[I], else b[I - W]. GCC and Clang name the
+// same instruction differently.
+template <int... I>
+struct Lanes {};
+
+template <class T>
+struct MaskOf {
+    typedef Vec<int32_t> type;
+};
+template <>
+struct MaskOf<double> {
+    typedef Vec<int64_t> type;
+};
+
+template <class V, int... I>
+RL_INLINE V shuffle(V a, V b, Lanes<I...>) {
+#if defined(__clang__)
+    return __builtin_shufflevector(a, b, I...);
+#else
+    return __builtin_shuffle(a, b, typename MaskOf<Lane<V>>::type{I...});
+#endif
+}
+
+// For every lane j of a pair of vectors: the lanes whose bit D is clear (low), or set (high),
+// paired up. Exchanging these blocks for D = 1, 2, 4, ... transposes a square of W vectors.
+template <int W, int D, int J, int... I>
+struct PairLanesLow {
+    typedef
+        typename PairLanesLow<W, D, J - 1, ((J - 1) & D) ? W + J - 1 - D : J - 1, I...>::type type;
+};
+template <int W, int D, int... I>
+struct PairLanesLow<W, D, 0, I...> {
+    typedef Lanes<I...> type;
+};
+template <int W, int D, int J, int... I>
+struct PairLanesHigh {
+    typedef
+        typename PairLanesHigh<W, D, J - 1, ((J - 1) & D) ? W + J - 1 : J - 1 + D, I...>::type type;
+};
+template <int W, int D, int... I>
+struct PairLanesHigh<W, D, 0, I...> {
+    typedef Lanes<I...> type;
+};
+
+template <int D, class V>
+RL_INLINE V pair_low(V a, V b) {
+    return shuffle(a, b, typename PairLanesLow<kW<Lane<V>>, D, kW<Lane<V>>>::type{});
+}
+template <int D, class V>
+RL_INLINE V pair_high(V a, V b) {
+    return shuffle(a, b, typename PairLanesHigh<kW<Lane<V>>, D, kW<Lane<V>>>::type{});
+}
+
+template <int D, class V>
+RL_INLINE void transpose_stage(V* rows) {
+    constexpr int width = kW<Lane<V>>;
+    if constexpr (D < width) {
+        RL_UNROLL
+        for (int i = 0; i < width; i++) {
+            if (i & D) continue;
+            V low = pair_low<D>(rows[i], rows[i + D]);
+            rows[i + D] = pair_high<D>(rows[i], rows[i + D]);
+            rows[i] = low;
+        }
+        transpose_stage<D * 2>(rows);
+    }
+}
+
+// W vectors of W lanes, transposed in registers: afterwards rows[i][j] is what rows[j][i] was.
+template <class V>
+RL_INLINE void transpose(V* rows) {
+    transpose_stage<1>(rows);
+}
+
+template <int D, class V>
+RL_INLINE V hsum_stage(V* rows) {
+    constexpr int pairs = kW<Lane<V>> / (2 * D);
+    if constexpr (pairs == 0) {
+        return rows[0];
+    } else {
+        RL_UNROLL
+        for (int i = 0; i < pairs; i++)
+            rows[i] = pair_low<D>(rows[2 * i], rows[2 * i + 1]) +
+                      pair_high<D>(rows[2 * i], rows[2 * i + 1]);
+        return hsum_stage<D * 2>(rows);
+    }
+}
+
+// Lane i of the result is the sum of the lanes of rows[i]; the rows are overwritten. Half the
+// shuffles of W separate horizontal sums.
+template <class V>
+RL_INLINE V hsum_rows(V* rows) {
+    return hsum_stage<1>(rows);
+}
+
+// Every second lane of a pair of vectors, starting with lane First.
+template <int First, int J, int... I>
+struct EverySecond {
+    typedef typename EverySecond<First, J - 1, 2 * (J - 1) + First, I...>::type type;
+};
+template <int First, int... I>
+struct EverySecond<First, 0, I...> {
+    typedef Lanes<I...> type;
+};
+
+// n pairs of neighbours (n <= W), split into first and second numbers.
+RL_INLINE void load_pairs(const float* p, int n, f32v* first, f32v* second) {
+    constexpr int W = kW<float>;
+    const bool whole = n == W;
+    const f32v a = whole ? ld(p) : ldn(p, 2 * n < W ? 2 * n : W);
+    const f32v b = whole ? ld(p + W) : 2 * n > W ? ldn(p + W, 2 * n - W) : f32v{};
+    *first = shuffle(a, b, typename EverySecond<0, W>::type{});
+    *second = shuffle(a, b, typename EverySecond<1, W>::type{});
+}
+
+}  // namespace
+}  // namespace RL_ISA
+}  // namespace rl
