@@ -611,35 +611,6 @@ class Tensor(TensorBase, TensorMethods):
             self.copy_(self.new_tensor(flat).reshape(self._array.shape))
         return self
 
-    def t_(self) -> Tensor:
-        """Transposes this matrix in place."""
-        return self._reshaped_in_place("t_", self._array.T if self._array.ndim == 2 else self._array)
-
-    def transpose_(self, dim0: int, dim1: int) -> Tensor:
-        """Exchanges two dims in place."""
-        return self._reshaped_in_place("transpose_", self._array.swapaxes(dim0, dim1))
-
-    swapaxes_ = swapdims_ = transpose_
-
-    def squeeze_(self, dim: Any = None) -> Tensor:
-        """Drops dims of size 1 in place."""
-        return self._reshaped_in_place("squeeze_", self.detach().squeeze(dim)._array)
-
-    def unsqueeze_(self, dim: int) -> Tensor:
-        """Adds a dim of size 1 in place."""
-        return self._reshaped_in_place("unsqueeze_", self.detach().unsqueeze(dim)._array)
-
-    def _reshaped_in_place(self, op: str, array: Any) -> Tensor:
-        from .autograd.inplace import bump_version, check_in_place
-
-        check_in_place(self)
-        if self._requires_grad and autograd.is_grad_enabled():
-            raise RuntimeError(f"[{op}] is not supported on a tensor inside a graph; use the form "
-                               "without the underscore")
-        self._array = array
-        bump_version(self, op)
-        return self
-
     def tril_(self, diagonal: int = 0) -> Tensor:
         """Sets the elements above a diagonal to 0."""
         return self.copy_(self.tril(diagonal))

@@ -453,18 +453,22 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: DType | None = 
     if end is None:
         start, end = 0, start
     start, end, step = (v.item() if isinstance(v, TensorBase) else v for v in (start, end, step))  # type: ignore[attr-defined]
+    if dtype is None and out is not None:
+        dtype = out.dtype
     if dtype is None:
         numbers = (start, end, step)
         whole = all(isinstance(v, (int, np.integer)) for v in numbers)
         dtype = dtypes.int64 if whole else dtypes.get_default_dtype()
     if step == 0:
-        raise RuntimeError("step must be nonzero")
+        raise ValueError("step must be nonzero")
     if not (math.isfinite(start) and math.isfinite(end)):
         raise RuntimeError(f"unsupported range: {start} -> {end}")
     if (end - start) / step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     if dtype is dtypes.int64:  # PyTorch counts the steps of int64 in int64
-        start, end, step = int(start), int(end), int(step) or step
+        start, end, step = int(start), int(end), int(step)
+        if step == 0:
+            raise ValueError("step must be nonzero")
     whole = isinstance(start, int) and isinstance(end, int) and isinstance(step, int)
     count = -((start - end) // step) if whole else math.ceil((end - start) / step)
     result = _finish(_host.arange(start, step, max(count, 0), dtype.numpy), requires_grad, device)

@@ -98,6 +98,8 @@ def _max_pool_nd(op: str, n: int, input: Tensor, kernel_size: Any, stride: Any, 
                  dilation: Any, ceil_mode: bool) -> tuple[Tensor, Tensor]:  # fmt: skip
     x, kernel, stride, padding, batched = _window(op, input, n, kernel_size, stride, padding)
     dilation = tuple_of(dilation, n)
+    if any(d <= 0 for d in dilation):
+        raise RuntimeError(f"{op}() dilation must be greater than zero, but got {min(dilation)}")
     _check_output(op, x._array, n, kernel, stride, padding, dilation, ceil_mode)
     out, indices = _max_pool(x, kernel_size=kernel, stride=stride, padding=padding,
                              dilation=dilation, ceil_mode=ceil_mode)  # fmt: skip
@@ -272,6 +274,9 @@ def _adaptive(op: str, n: int, input: Any, output_size: Any) -> tuple[Any, Ints,
     if len(sizes) != n:
         raise RuntimeError(f"{op}(): output_size must have {n} numbers, got {len(sizes)}")
     target = tuple(m if s is None else int(s) for s, m in zip(sizes, x.shape[-n:]))
+    if any(s < 0 for s in target):
+        raise RuntimeError(f"{op}: elements of output_size must be greater than or equal to 0 but "
+                           f"received {set(target)}")
     batched = x.ndim == n + 2
     return (input if batched else input.unsqueeze(0)), target, batched
 

@@ -216,6 +216,8 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *,
     tensor([1])
     """
     p = input.detach()
+    if out is not None and out.dtype is not dtypes.int64:
+        raise RuntimeError(f"multinomial expects Long tensor out, got: {out.dtype}")
     if p._array.ndim not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
     if num_samples <= 0:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..autograd.grad_mode import state
+from ..autograd.inplace import bump_version, check_in_place
 from ..autograd.primitive import primitive
 from ..autograd.variable import wrap
 from ..backends import kernels
 from ..dtypes import int64
 from ..size import Size
 from ..types_ import Array, Shape
-from .common import cast, check_tensor, common_dtype, wrap_dim, write_out
+from .common import cast, check_separate, check_tensor, common_dtype, wrap_dim, write_out
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -671,6 +674,7 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
                 f"Sizes of tensors must match except in dimension {d}. Expected size {shape[bad]} "
                 f"but got size {other[bad]} for tensor number {i} in the list."
             )
+    check_separate(out, *solid)
     result = _cat(*solid, dim=d)
     return result if out is None else write_out(out, result, "cat")
 
@@ -1285,8 +1289,41 @@ def _unfold_dx(grad: Tensor, x_shape: Shape, dim: int, size: int, step: int) -> 
     return result
 
 
+def _view_in_place(function: Callable[..., Tensor]) -> Callable[..., Any]:
+    """The form of a view function that changes the tensor itself: it becomes its own view.
+
+    The tensor takes over the array and the history of the view; its memory stays as it is.
+    """
+    name = function.__name__ + "_"
+
+    @functools.wraps(function)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        check_in_place(self)
+        before = object.__new__(type(self))
+        before.__dict__.update(self.__dict__)
+        result = function(before, *args, **kwargs)
+        self._array = result._array
+        if result._requires_grad and state.enabled:
+            self._requires_grad, self._grad_fn = True, result._grad_fn
+            self._output_nr = result._output_nr
+        self._storage = before.storage_record
+        bump_version(self, name)
+        self._view_version = self._version
+        return self
+
+    method.__name__ = name
+    method.__qualname__ = f"Tensor.{name}"
+    method.__doc__ = f"In-place version of :func:`{function.__name__}`."
+    return method
+
+
 class ShapeMethods:
     """Views and rearrangements as methods of `Tensor`."""
+
+    squeeze_ = _view_in_place(squeeze)
+    unsqueeze_ = _view_in_place(unsqueeze)
+    transpose_ = swapaxes_ = swapdims_ = _view_in_place(transpose)
+    t_ = _view_in_place(t)
 
     view = view
     view_as = view_as

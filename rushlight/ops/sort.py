@@ -328,16 +328,18 @@ def unique_consecutive(input: Tensor, return_inverse: bool = False, return_count
 
 
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False,
-         invert: bool = False) -> Tensor:  # fmt: skip
+         invert: bool = False, out: Tensor | None = None) -> Tensor:  # fmt: skip
     """Which `elements` are among `test_elements`."""
     from .create import as_tensor
 
     a, b = as_tensor(elements)._array, as_tensor(test_elements)._array
-    return wrap(kernels(a).xp.asarray(kernels(a).xp.isin(a, b, invert=invert)))
+    result = wrap(kernels(a).xp.asarray(kernels(a).xp.isin(a, b, invert=invert)))
+    return result if out is None else write_out(out, result, "isin")
 
 
 def searchsorted(sorted_sequence: Tensor, values: Any, *, out_int32: bool = False,
-                 right: bool = False, side: str | None = None, sorter: Tensor | None = None) -> Tensor:  # fmt: skip
+                 right: bool = False, side: str | None = None, sorter: Tensor | None = None,
+                 out: Tensor | None = None) -> Tensor:  # fmt: skip
     """Where `values` belong in a sorted sequence: before equal ones, or after if `right`.
 
     >>> import rushlight as torch
@@ -353,13 +355,14 @@ def searchsorted(sorted_sequence: Tensor, values: Any, *, out_int32: bool = Fals
     k = kernels(sorted_sequence._array)
     after = right or side == "right"
     found = k.searchsorted(sorted_sequence._array, wanted._array, after)
-    return wrap(cast(found, int32) if out_int32 else found)
+    result = wrap(cast(found, int32) if out_int32 else found)
+    return result if out is None else write_out(out, result, "searchsorted")
 
 
 def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False,
-              right: bool = False) -> Tensor:  # fmt: skip
+              right: bool = False, out: Tensor | None = None) -> Tensor:  # fmt: skip
     """The number of the bucket between sorted `boundaries` that each element falls into."""
-    return searchsorted(boundaries, input, out_int32=out_int32, right=right)
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
 
 
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:

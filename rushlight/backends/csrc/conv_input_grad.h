@@ -23,7 +23,7 @@ struct PhaseTaps {
 };
 
 inline PhaseTaps phase_taps(int64_t remainder, int64_t K, int64_t stride, int64_t pad, int64_t dil,
-                     int32_t* room) {
+                            int32_t* room) {
     PhaseTaps t;
     t.tap = room;
     t.shift = room + K;
@@ -38,7 +38,7 @@ inline PhaseTaps phase_taps(int64_t remainder, int64_t K, int64_t stride, int64_
 
 // The smallest and largest shift over all phases of an axis.
 inline void shift_bounds(int64_t K, int64_t stride, int64_t pad, int64_t dil, int64_t* low,
-                  int64_t* high) {
+                         int64_t* high) {
     *low = (pad - (K - 1) * dil) / stride - 1;
     *high = (stride - 1 + pad) / stride;
 }

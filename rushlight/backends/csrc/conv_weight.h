@@ -4,15 +4,16 @@
 //
 // Both factors are copied pixel-major, grad as (pixel, o) and x, padded, as (row, col, c). For one
 // ky the pairs (kx, c) a pixel needs are then neighbours in memory (dilation 1; else one kx at a
-// time), so the sum over pixels is a matrix product whose inner loop only walks forward. The factor with
-// at least 12 channels lies in vectors, the other is broadcast:
+// time), so the sum over pixels is a matrix product whose inner loop only walks forward. The factor
+// with at least 12 channels lies in vectors, the other is broadcast:
 //   many outputs   MR = up to 14 of the (kx, c) pairs x 2 vectors of o;
 //   few channels   the same with broadcasts gathered from several ky, for images of one or two
 //                  channels, where one ky has too few pairs to fill the tile;
 //   few outputs    MR = up to 6 of the o x up to 4 vectors of (kx, c), which may belong to
 //                  different ky, so that even 3 input channels keep 24 sums in flight.
 // A tile's sums stay in registers over a few images (256 pixels or more, so that reading and
-// writing them costs little) and are kept in `sums`, which is turned into the weight's layout at the end.
+// writing them costs little) and are kept in `sums`, which is turned into the weight's layout at
+// the end.
 #pragma once
 
 #include "conv_plane.h"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -165,7 +166,9 @@ class ArrayKernels(KernelBase):
         side = "right" if right else "left"
         if sequence.ndim == 1:
             return xp.asarray(xp.searchsorted(sequence, values, side)).astype(xp.int64)
-        rows = sequence.reshape(-1, sequence.shape[-1])
+        if not values.size:
+            return xp.zeros(values.shape, xp.int64)
+        rows = sequence.reshape(math.prod(sequence.shape[:-1]), sequence.shape[-1])
         wanted = values.reshape(rows.shape[0], -1)
         found = [xp.searchsorted(row, v, side) for row, v in zip(rows, wanted)]
         return xp.stack(found).reshape(values.shape).astype(xp.int64)
@@ -189,12 +192,6 @@ class ArrayKernels(KernelBase):
         return self.xp.bincount(x, weights, minlength)
 
     # ---- numbers ---------------------------------------------------------------------------
-
-    def trunc_div(self, x: Array, y: Any) -> Array:
-        """Integer division rounded towards zero."""
-        quotient = self.floor_div(x, y)  # type: ignore[attr-defined]
-        rest = x - quotient * y
-        return quotient + ((rest != 0) & (quotient < 0)).astype(quotient.dtype)
 
     def nan_to_num(self, x: Array, nan: float, posinf: Any, neginf: Any) -> Array:
         return self.xp.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
