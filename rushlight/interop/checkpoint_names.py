@@ -133,6 +133,7 @@ _MAKERS: dict[str, Callable[..., Any]] = {
     "builtins.complex": _complex,
     **checkpoint_numpy.MAKERS,
 }
+_MAKER_IDS = frozenset(map(id, _MAKERS.values()))
 # Name in the file -> a value that is not called.
 _VALUES: dict[str, Any] = {
     **{f"torch.{name}": d for name, d in _BY_NAME.items()},
@@ -213,7 +214,7 @@ class LoadGlobals:
 
     def call(self, function: Any, args: tuple[Any, ...]) -> Any:
         """What `function`, which `find` gave, makes of `args`."""
-        if self._is(function, _MAKERS) or self._is(function, self._safe):
+        if id(function) in _MAKER_IDS or self._is_safe(function):
             return function(*args)
         from ..nn.parameter import Parameter
 
@@ -221,13 +222,13 @@ class LoadGlobals:
             return Parameter(*args[:2])
         if function is collections.defaultdict and not self._weights_only:
             return _defaultdict(*args)
-        if not self._weights_only and function in _DATA_CLASSES:
+        if not self._weights_only and isinstance(function, type) and function in _DATA_CLASSES:
             return _checked_data_class(function, args)
         raise CheckpointError(f"[load] the file calls {function!r:.80}, which is not called by a load")
 
     def new(self, cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A new object of `cls`, without its state."""
-        if self._is(cls, self._safe) and isinstance(cls, type):
+        if self._is_safe(cls) and isinstance(cls, type):
             return cls.__new__(cls, *args, **kwargs)
         if cls in (_ordered_dict, _counter) and not args and not kwargs:
             return cls({}) if cls is _counter else cls()
@@ -241,7 +242,7 @@ class LoadGlobals:
     def set_state(self, instance: Any, state: Any) -> None:
         """Gives an object its state."""
         kind = type(instance)
-        if self._is(kind, self._safe):
+        if self._is_safe(kind):
             _set_user_state(instance, state)
         elif kind is Generator:
             _set_generator_state(instance, state)
@@ -258,9 +259,8 @@ class LoadGlobals:
         else:
             raise CheckpointError(f"[load] the file sets the state of a {kind.__name__}")
 
-    @staticmethod
-    def _is(obj: Any, table: dict[str, Any]) -> bool:
-        return any(obj is value for value in table.values())
+    def _is_safe(self, obj: Any) -> bool:
+        return any(obj is value for value in self._safe.values())
 
 
 class UnknownGlobal(CheckpointError):
@@ -285,6 +285,8 @@ def _known_module_class(full: str) -> Any:
         found = vars(functional).get(name)
         return found if isinstance(found, types.FunctionType) else None
     found = vars(sys.modules.get(module_name, builtins)).get(name)
+    if found is None and module_name.startswith("rushlight.nn.modules."):
+        found = getattr(sys.modules["rushlight.nn.modules"], name, None)  # in another file of ours
     return found if _is_module_class(found) else None
 
 

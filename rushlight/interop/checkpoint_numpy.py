@@ -80,13 +80,14 @@ def _set_dtype_state(dtype: np.dtype[Any], state: Any) -> None:
     if not isinstance(state, tuple) or not 8 <= len(state) <= 9:
         raise CheckpointError("[load] the state of a NumPy type is malformed")
     version, order, subtype, names, fields, itemsize, alignment, flags = state[:8]
-    plain = subtype is None and names is None and fields is None and not flags
+    known_flags = (0, 8) if dtype.kind == "U" else (0,)
+    plain = subtype is None and names is None and fields is None and flags in known_flags
     if not plain or order not in ("<", ">", "=", "|") or dtype.kind not in "biufcSU":
         raise CheckpointError("[load] the NumPy type is not a plain one")
     wanted = dtype.itemsize if dtype.kind in "SU" else -1
     if itemsize not in (-1, wanted):
         raise CheckpointError("[load] the NumPy type has an impossible size")
-    dtype.__setstate__((3, order, None, None, None, itemsize, alignment, 0))  # type: ignore[attr-defined]
+    dtype.__setstate__((3, order, None, None, None, itemsize, alignment, flags))  # type: ignore[attr-defined]
 
 
 MAKERS: dict[str, Callable[..., Any]] = {"numpy.dtype": _dtype}

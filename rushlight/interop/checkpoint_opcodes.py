@@ -107,6 +107,10 @@ class PickleReader:
 
     # ---- the stack -----------------------------------------------------------------------------
 
+    def push(self, value: Any) -> None:
+        """Puts a value on the stack."""
+        self.stack.append(value)
+
     def mark(self) -> None:
         """Starts a group of items."""
         if len(self._marked) >= MAX_DEPTH:
@@ -316,11 +320,11 @@ def _protocol(machine: PickleReader) -> None:
 
 
 def _float_line(machine: PickleReader) -> None:
-    machine.stack.append(float(machine.line()))
+    machine.push(float(machine.line()))
 
 
 def _float_bytes(machine: PickleReader) -> None:
-    machine.stack.append(struct.unpack(">d", machine.take(8))[0])
+    machine.push(struct.unpack(">d", machine.take(8))[0])
 
 
 def _pop(machine: PickleReader) -> None:
@@ -331,11 +335,11 @@ def _pop(machine: PickleReader) -> None:
 
 
 def _unicode_line(machine: PickleReader) -> None:
-    machine.stack.append(str(machine.line(), "raw-unicode-escape"))
+    machine.push(str(machine.line(), "raw-unicode-escape"))
 
 
 def _bytearray(machine: PickleReader) -> None:
-    machine.stack.append(bytearray(machine.take(machine.number("Q"))))
+    machine.push(bytearray(machine.take(machine.number("Q"))))
 
 
 _STEPS: dict[bytes, Callable[[PickleReader], Any]] = {
@@ -344,15 +348,15 @@ _STEPS: dict[bytes, Callable[[PickleReader], Any]] = {
     b"(": PickleReader.mark,
     b"0": _pop,
     b"1": PickleReader.group,
-    b"2": lambda m: m.stack.append(m.stack[-1]),
-    b"N": lambda m: m.stack.append(None),
-    b"\x88": lambda m: m.stack.append(True),
-    b"\x89": lambda m: m.stack.append(False),
+    b"2": lambda m: m.push(m.stack[-1]),
+    b"N": lambda m: m.push(None),
+    b"\x88": lambda m: m.push(True),
+    b"\x89": lambda m: m.push(False),
     b"I": PickleReader.decimal,
-    b"L": lambda m: m.stack.append(_decimal(m.line())),
-    b"J": lambda m: m.stack.append(m.number("i")),
-    b"K": lambda m: m.stack.append(m.number("B")),
-    b"M": lambda m: m.stack.append(m.number("H")),
+    b"L": lambda m: m.push(_decimal(m.line())),
+    b"J": lambda m: m.push(m.number("i")),
+    b"K": lambda m: m.push(m.number("B")),
+    b"M": lambda m: m.push(m.number("H")),
     b"\x8a": lambda m: m.long(m.number("B")),
     b"\x8b": lambda m: m.long(m.number("i")),
     b"F": _float_line,
@@ -364,16 +368,16 @@ _STEPS: dict[bytes, Callable[[PickleReader], Any]] = {
     b"\x8c": lambda m: m.text(m.number("B")),
     b"X": lambda m: m.text(m.number("I")),
     b"\x8d": lambda m: m.text(m.number("Q")),
-    b"C": lambda m: m.stack.append(m.take(m.number("B"))),
-    b"B": lambda m: m.stack.append(m.take(m.number("I"))),
-    b"\x8e": lambda m: m.stack.append(m.take(m.number("Q"))),
+    b"C": lambda m: m.push(m.take(m.number("B"))),
+    b"B": lambda m: m.push(m.take(m.number("I"))),
+    b"\x8e": lambda m: m.push(m.take(m.number("Q"))),
     b"\x96": _bytearray,
-    b"]": lambda m: m.stack.append([]),
-    b"}": lambda m: m.stack.append({}),
-    b")": lambda m: m.stack.append(()),
-    b"\x8f": lambda m: m.stack.append(set()),
-    b"l": lambda m: m.stack.append(m.group()),
-    b"t": lambda m: m.stack.append(tuple(m.group())),
+    b"]": lambda m: m.push([]),
+    b"}": lambda m: m.push({}),
+    b")": lambda m: m.push(()),
+    b"\x8f": lambda m: m.push(set()),
+    b"l": lambda m: m.push(m.group()),
+    b"t": lambda m: m.push(tuple(m.group())),
     b"d": PickleReader.make_dict,
     b"\x85": lambda m: m.make_tuple(1),
     b"\x86": lambda m: m.make_tuple(2),

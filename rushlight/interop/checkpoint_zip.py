@@ -126,8 +126,15 @@ class ZipReader:
         if found + _END.size + comment != len(tail) or disk or first_disk or here != count:
             raise CheckpointError("[load] the archive's end record is not at the end, or spans disks")
         end = tail_start + found
-        if count == _MAX16 or length == _MAX32 or offset == _MAX32:
+        narrow = count, length, offset
+        wide_end = end >= _LOCATOR64.size and self._at(end - _LOCATOR64.size, 4) == b"PK\x06\x07"
+        if wide_end or count == _MAX16 or length == _MAX32 or offset == _MAX32:
             count, length, offset, end = self._find_directory64(end)
+            for short, full, limit in zip(
+                narrow, (count, length, offset), (_MAX16, _MAX32, _MAX32), strict=True
+            ):
+                if short not in (full, limit):
+                    raise CheckpointError("[load] the archive's two end records disagree")
         if offset + length != end:
             raise CheckpointError("[load] the archive's directory does not end where its end record starts")
         return count, offset, length
