@@ -2,6 +2,7 @@
 
 Standard library only.  Used by run.py.
 """
+
 import fnmatch
 import json
 import os
@@ -20,10 +21,16 @@ class Died(Exception):
 
 def thread_env(threads, module):
     env = dict(os.environ)
-    for k in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS",
-              "RUSHLIGHT_NUM_THREADS", "NUM_CPU_THREADS", "NPROC"):
+    for k in (
+        "OMP_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "RUSHLIGHT_NUM_THREADS",
+        "NUM_CPU_THREADS",
+        "NPROC",
+    ):
         env[k] = str(threads)
-    if module == "torch.compile":              # a cache of our own: others may break theirs
+    if module == "torch.compile":  # a cache of our own: others may break theirs
         env["TORCHINDUCTOR_CACHE_DIR"] = os.path.join(tempfile.gettempdir(), "bench-inductor")
     env["PYTHONDONTWRITEBYTECODE"] = "1"
     env["TOKENIZERS_PARALLELISM"] = "false"
@@ -46,8 +53,13 @@ class Worker:
     def start(self):
         self.proc = subprocess.Popen(
             [self.py, os.path.join(HERE, "worker.py"), self.module, str(self.threads), self.cpu],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1,
-            env=thread_env(self.threads, self.module))
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            bufsize=1,
+            env=thread_env(self.threads, self.module),
+        )
 
     def ask(self, cmd, timeout=900, **kw):
         if self.proc is None or self.proc.poll() is not None:
@@ -98,6 +110,7 @@ def geomean(v):
 
 def select_names(names, only, skip=None):
     """Comma-separated patterns; a plain word matches the start of a name or a '/' part."""
+
     def hit(n, pats):
         for p in pats.split(","):
             if any(c in p for c in "*?["):
@@ -106,6 +119,7 @@ def select_names(names, only, skip=None):
             elif n == p or n.startswith(p) or p in n.split("/"):
                 return True
         return False
+
     out = [n for n in names if not only or hit(n, only)]
     return [n for n in out if not (skip and hit(n, skip))]
 
@@ -128,9 +142,12 @@ def run_workload(workers, name, args, tmp, say):
                 r["check"] = c
                 paths[w.label] = path
                 if w is not workers[0] and workers[0].label in paths:
-                    r["match"] = workers[0].ask("compare", a=paths[workers[0].label], b=path,
-                                                tol=res["providers"][workers[0].label]
-                                                ["check"]["tol"])
+                    r["match"] = workers[0].ask(
+                        "compare",
+                        a=paths[workers[0].label],
+                        b=path,
+                        tol=res["providers"][workers[0].label]["check"]["tol"],
+                    )
             if args.check_only:
                 continue
             s = w.ask("setup", name=name, timeout=args.timeout)
@@ -151,8 +168,10 @@ def run_workload(workers, name, args, tmp, say):
             target = args.round_ms / 1e3 * (0.5 if est[w] < 30e-6 else 1)
             ns[w] = max(1, round(target / est[w]))
         # a slow provider takes part in fewer of the rounds, evenly spread
-        per = {w: int(min(args.rounds, max(args.min_rounds, args.budget / (ns[w] * est[w]))))
-               for w in alive}
+        per = {
+            w: int(min(args.rounds, max(args.min_rounds, args.budget / (ns[w] * est[w]))))
+            for w in alive
+        }
         per[alive[0]] = rounds = max(per.values())
         for i in range(rounds):
             todo = [w for w in alive if (i + 1) * per[w] // rounds > i * per[w] // rounds]
@@ -161,8 +180,7 @@ def run_workload(workers, name, args, tmp, say):
                 if "error" in r:
                     continue
                 try:
-                    got = w.ask("round", n=ns[w], each=args.touch == "each",
-                                timeout=args.timeout)
+                    got = w.ask("round", n=ns[w], each=args.touch == "each", timeout=args.timeout)
                     r["us"].append(got["us"])
                     r["cpu_us"].append(got["cpu_us"])
                     r["at"].append(i)
@@ -187,8 +205,7 @@ def run_workload(workers, name, args, tmp, say):
                 q = [y / base[i] for i, y in zip(r["at"], u)]
                 r["ratio"] = [min(q), median(q), max(q)]
                 r["ratio_of_mins"] = min(u) / min(base)
-                q = [y / b["cpu_us"][i] for i, y in zip(r["at"], r["cpu_us"])
-                     if b["cpu_us"][i] > 0]
+                q = [y / b["cpu_us"][i] for i, y in zip(r["at"], r["cpu_us"]) if b["cpu_us"][i] > 0]
                 if q:
                     r["cpu_ratio"] = [min(q), median(q), max(q)]
     return res
@@ -207,7 +224,7 @@ def fmt_time(r):
 
 
 def short(e, n=60):
-    return e if len(e) <= n else e[:n - 1] + "…"
+    return e if len(e) <= n else e[: n - 1] + "…"
 
 
 def status(r):
@@ -224,8 +241,13 @@ def probe(w, what, n):
     env = thread_env(w.threads, w.module)
     env.pop("PYTHONDONTWRITEBYTECODE")
     t = time.perf_counter()
-    p = subprocess.run([w.py, os.path.join(HERE, "probe.py"), what, w.module, str(w.threads)],
-                       capture_output=True, text=True, env=env, timeout=600)
+    p = subprocess.run(
+        [w.py, os.path.join(HERE, "probe.py"), what, w.module, str(w.threads)],
+        capture_output=True,
+        text=True,
+        env=env,
+        timeout=600,
+    )
     wall = time.perf_counter() - t
     if p.returncode:
         raise Died(p.stderr.strip().split("\n")[-1][:200])
@@ -234,8 +256,14 @@ def probe(w, what, n):
     return r
 
 
-PROBES = ["proc/import_ms", "proc/import_wall_ms", "proc/rss_import_mb", "proc/rss_lenet_mb",
-          "proc/size_own_mb", "proc/size_total_mb"]
+PROBES = [
+    "proc/import_ms",
+    "proc/import_wall_ms",
+    "proc/rss_import_mb",
+    "proc/rss_lenet_mb",
+    "proc/size_own_mb",
+    "proc/size_total_mb",
+]
 
 
 def run_probes(workers, names, rounds=7):
@@ -251,14 +279,18 @@ def run_probes(workers, names, rounds=7):
         except Exception as e:
             err[w.label] = str(e)
             return {}
+
     if any("import" in n for n in names):
         for w in workers:
-            get(w, "import")                        # page cache, .pyc files
+            get(w, "import")  # page cache, .pyc files
         for i in range(rounds):
             for w in workers if i % 2 == 0 else workers[::-1]:
                 g = get(w, "rss_import")
-                for key, field in (("import_ms", "import_ms"), ("import_wall_ms", "wall_ms"),
-                                   ("rss_import_mb", "rss_mb")):
+                for key, field in (
+                    ("import_ms", "import_ms"),
+                    ("import_wall_ms", "wall_ms"),
+                    ("rss_import_mb", "rss_mb"),
+                ):
                     if f"proc/{key}" in out and field in g:
                         out[f"proc/{key}"][w.label].append(g[field])
     for w in workers:
@@ -279,16 +311,28 @@ def add_args(ap):
     ap.add_argument("--only", help="comma-separated names, prefixes or patterns")
     ap.add_argument("--skip", help="the same, left out")
     ap.add_argument("--threads", type=int, default=1)
-    ap.add_argument("--cpu", type=int, default=0,
-                    help="core to pin one-thread providers to; -1: do not pin (default 0)")
+    ap.add_argument(
+        "--cpu",
+        type=int,
+        default=0,
+        help="core to pin one-thread providers to; -1: do not pin (default 0)",
+    )
     ap.add_argument("--rounds", type=int, default=60)
     ap.add_argument("--min-rounds", type=int, default=5)
     ap.add_argument("--round-ms", type=float, default=6, help="length of one round")
-    ap.add_argument("--budget", type=float, default=4,
-                    help="seconds of measuring per workload and provider, at most (about)")
+    ap.add_argument(
+        "--budget",
+        type=float,
+        default=4,
+        help="seconds of measuring per workload and provider, at most (about)",
+    )
     ap.add_argument("--timeout", type=float, default=900)
-    ap.add_argument("--touch", choices=["last", "each"], default="last",
-                    help="force each step's result to exist, or only the last of a round")
+    ap.add_argument(
+        "--touch",
+        choices=["last", "each"],
+        default="last",
+        help="force each step's result to exist, or only the last of a round",
+    )
     ap.add_argument("--no-check", action="store_true", help="do not compare numbers first")
     ap.add_argument("--check-only", action="store_true", help="compare numbers, time nothing")
     ap.add_argument("--json", help="write all rounds here")
@@ -306,8 +350,9 @@ def machine():
                 break
     except OSError:
         pass
-    return dict(cpu=cpu, cores=os.cpu_count(), load=os.getloadavg(),
-                date=time.strftime("%Y-%m-%d %H:%M:%S"))
+    return dict(
+        cpu=cpu, cores=os.cpu_count(), load=os.getloadavg(), date=time.strftime("%Y-%m-%d %H:%M:%S")
+    )
 
 
 def open_log(args):

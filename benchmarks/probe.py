@@ -1,17 +1,20 @@
 """Facts of a fresh process: import time, memory, install size.  Prints one JSON line.
 
-    PYTHON probe.py import|rss_import|rss_lenet|size MODULE
+PYTHON probe.py import|rss_import|rss_lenet|size MODULE
 """
+
 import time
+
 T0 = time.perf_counter()
-import os      # noqa: E402
-import sys     # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
 
 TARGETS = {"torch.compile": ["torch"]}
 
 
 def imports(module):
     import importlib
+
     for m in TARGETS.get(module, [module]):
         importlib.import_module(m)
     return sys.modules[module.split(".")[0]]
@@ -42,8 +45,10 @@ def dist_sizes(top):
         return total / 1e6
 
     def folder_mb(path):
-        return sum(os.lstat(os.path.join(r, f)).st_size
-                   for r, _, fs in os.walk(path) for f in fs) / 1e6
+        return (
+            sum(os.lstat(os.path.join(r, f)).st_size for r, _, fs in os.walk(path) for f in fs)
+            / 1e6
+        )
 
     names = md.packages_distributions().get(top, [])
     if not names:
@@ -64,10 +69,13 @@ def dist_sizes(top):
                 continue
             todo.append(norm(re.match(r"[A-Za-z0-9._-]+", r).group()))
     own = sum(seen[norm(n)] for n in set(names) if norm(n) in seen)
-    if own < 0.2:                                # an editable install lists no files
+    if own < 0.2:  # an editable install lists no files
         own = folder_mb(os.path.dirname(__import__(top).__file__))
-    return dict(own=own, total=sum(seen.values()),
-                dists=sorted(((k, round(v, 1)) for k, v in seen.items()), key=lambda kv: -kv[1]))
+    return dict(
+        own=own,
+        total=sum(seen.values()),
+        dists=sorted(((k, round(v, 1)) for k, v in seen.items()), key=lambda kv: -kv[1]),
+    )
 
 
 def main():
@@ -82,11 +90,13 @@ def main():
         if what == "rss_lenet":
             sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
             from worker import Provider
+
             w = Provider(module, int(sys.argv[3])).build("lenet_train/B32", timing=True)
             for _ in range(30):
                 w.step()
         res["rss_mb"] = hwm()
     import json
+
     print("\n" + json.dumps(res))
 
 

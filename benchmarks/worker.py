@@ -2,6 +2,7 @@
 
 Started by harness.py as `PYTHON worker.py MODULE THREADS CPU`; not run by hand.
 """
+
 import gc
 import json
 import os
@@ -18,6 +19,7 @@ class Provider:
         self.module, self.threads = module, threads
         self.torch = self.compile = None
         import importlib
+
         name = "torch" if module == "torch.compile" else module
         self.torch = importlib.import_module(name)
         self.version = getattr(self.torch, "__version__", "?")
@@ -28,10 +30,12 @@ class Provider:
 
     def names(self):
         import workloads
+
         return list(workloads.REGISTRY)
 
     def build(self, name, timing):
         import workloads
+
         fn, kw, _ = workloads.REGISTRY[name]
         if self.compile:
             self.torch._dynamo.reset()
@@ -67,15 +71,21 @@ class Server:
 
     def hello(self):
         import platform
+
         import workloads
-        return dict(version=str(self.p.version), python=platform.python_version(),
-                    names=self.p.names(),
-                    groups={n: o["group"] for n, (_, _, o) in workloads.REGISTRY.items()})
+
+        return dict(
+            version=str(self.p.version),
+            python=platform.python_version(),
+            names=self.p.names(),
+            groups={n: o["group"] for n, (_, _, o) in workloads.REGISTRY.items()},
+        )
 
     def check(self, name, path):
         import numpy as np
+
         t0 = time.perf_counter()
-        self.pin(None if self.p.compile else self.cpus)     # let the compiler use all cores
+        self.pin(None if self.p.compile else self.cpus)  # let the compiler use all cores
         work = self.p.build(name, timing=False)
         try:
             losses, out = [], {}
@@ -88,14 +98,16 @@ class Server:
             if work.outputs:
                 out.update({k: np.asarray(v) for k, v in work.outputs().items()})
             np.savez(path, **out)
-            return dict(keys=sorted(out), tol=work.tol, losses=losses[:8],
-                        seconds=time.perf_counter() - t0)
+            return dict(
+                keys=sorted(out), tol=work.tol, losses=losses[:8], seconds=time.perf_counter() - t0
+            )
         finally:
             if work.close:
                 work.close()
 
     def compare(self, a, b, tol):
         import numpy as np
+
         rtol, atol = tol
         A, B = np.load(a), np.load(b)
         common = sorted(set(A.files) & set(B.files))
@@ -128,7 +140,7 @@ class Server:
         self.pin(None if self.p.compile else self.cpus)
         self.work = work = self.p.build(name, timing=True)
         step = work.step
-        for i in range(4):                     # compilation, caches
+        for i in range(4):  # compilation, caches
             touch(step())
             if i and time.perf_counter() - t0 > 2:
                 break
@@ -150,12 +162,13 @@ class Server:
             touch(r)
             dt = min(dt, time.perf_counter() - t)
         self.est = dt / n
-        return dict(est=self.est, samples=work.samples, flops=work.flops,
-                    seconds=time.perf_counter() - t0)
+        return dict(
+            est=self.est, samples=work.samples, flops=work.flops, seconds=time.perf_counter() - t0
+        )
 
     def round(self, n, each):
         step, perf = self.work.step, time.perf_counter
-        if self.est < 0.02:                    # back to a warm cache and clock
+        if self.est < 0.02:  # back to a warm cache and clock
             end = perf() + 0.0015
             while True:
                 touch(step())
@@ -187,7 +200,7 @@ def main():
     cpus = {int(cpu)} if cpu != "-" else None
     all_cpus = os.sched_getaffinity(0)
     if cpus:
-        os.sched_setaffinity(0, cpus)          # so that thread pools made at import are sized for it
+        os.sched_setaffinity(0, cpus)  # so that thread pools made at import are sized for it
     server = None
     for line in sys.stdin:
         msg = json.loads(line)

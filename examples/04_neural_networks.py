@@ -12,7 +12,7 @@ class Net(nn.Module):
     """Kernels of 5×5, flattened with torch.flatten."""
 
     def __init__(self):
-        super(Net, self).__init__()
+        super().__init__()
         self.conv1 = nn.Conv2d(1, 6, 5)
         self.conv2 = nn.Conv2d(6, 16, 5)
         self.fc1 = nn.Linear(16 * 5 * 5, 120)

@@ -171,7 +171,9 @@ def main():
     trainloader, testloader = load(args.data, args.batch_size, args.workers)
     dataiter = iter(trainloader)
     images, labels = next(dataiter)
-    print("some training pictures:", " ".join(f"{CLASSES[labels[j]]:5s}" for j in range(len(labels))))
+    print(
+        "some training pictures:", " ".join(f"{CLASSES[labels[j]]:5s}" for j in range(len(labels)))
+    )
     grid = torchvision.utils.make_grid(images)
     print("as one grid:", tuple(grid.shape))
     del dataiter

@@ -38,20 +38,25 @@ from .ops.compare import *
 from .ops.conv import *
 from .ops.copy import *
 from .ops.create import *
+from .ops.distance import cdist, cosine_similarity, pairwise_distance, pdist
 from .ops.embedding import embedding, embedding_bag
+from .ops.fold import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .ops.index import *
 from .ops.matmul import (
     addbmm, addmm, addmv, addr, baddbmm, bilinear, bmm, chain_matmul, dot, einsum, ger, inner,
     kron, matmul, mm, mv, outer, tensordot, vdot,
 )  # fmt: skip
 from .ops.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
+from .ops.numeric import *
 from .ops.optimizer import _foreach_add_, _fused_adam_, _fused_adamw_, _fused_sgd_
+from .ops.pointwise import *
 from .ops.pool import (
     adaptive_avg_pool1d, adaptive_max_pool1d, avg_pool1d, max_pool1d, max_pool1d_with_indices,
     max_pool2d, max_pool3d,
 )  # fmt: skip
 from .ops.random import *
 from .ops.reduce import *
+from .ops.scatter import *
 from .ops.shape import *
 from .ops.softmax import log_softmax, softmax
 from .ops.sort import *

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import Any
 
-__all__ = ["aminmax", "cummax", "cummin", "kthvalue", "max", "median", "min", "mode", "nanmedian",
-           "sort", "topk"]  # fmt: skip
+__all__ = [
+    "aminmax", "cummax", "cummin", "frexp", "kthvalue", "linalg_cholesky_ex", "linalg_eig",
+    "linalg_eigh", "linalg_inv_ex", "linalg_ldl_factor", "linalg_lstsq", "linalg_lu",
+    "linalg_lu_factor", "linalg_qr", "linalg_slogdet", "linalg_solve_ex", "linalg_svd", "max",
+    "median", "min", "mode", "nanmedian", "qr", "slogdet", "sort", "svd", "topk",
+    "triangular_solve",
+]  # fmt: skip
 
 
 class _Printed:
@@ -36,3 +41,20 @@ kthvalue = _make("kthvalue", "values", "indices")
 cummax = _make("cummax", "values", "indices")
 cummin = _make("cummin", "values", "indices")
 aminmax = _make("aminmax", "min", "max")
+frexp = _make("frexp", "mantissa", "exponent")
+qr = _make("qr", "Q", "R")
+svd = _make("svd", "U", "S", "V")
+slogdet = _make("slogdet", "sign", "logabsdet")
+triangular_solve = _make("triangular_solve", "solution", "cloned_coefficient")
+linalg_cholesky_ex = _make("linalg_cholesky_ex", "L", "info")
+linalg_eig = _make("linalg_eig", "eigenvalues", "eigenvectors")
+linalg_eigh = _make("linalg_eigh", "eigenvalues", "eigenvectors")
+linalg_inv_ex = _make("linalg_inv_ex", "inverse", "info")
+linalg_ldl_factor = _make("linalg_ldl_factor", "LD", "pivots")
+linalg_lstsq = _make("linalg_lstsq", "solution", "residuals", "rank", "singular_values")
+linalg_lu = _make("linalg_lu", "P", "L", "U")
+linalg_lu_factor = _make("linalg_lu_factor", "LU", "pivots")
+linalg_qr = _make("linalg_qr", "Q", "R")
+linalg_slogdet = _make("linalg_slogdet", "sign", "logabsdet")
+linalg_solve_ex = _make("linalg_solve_ex", "result", "info")
+linalg_svd = _make("linalg_svd", "U", "S", "Vh")

@@ -14,7 +14,7 @@ import numpy as np
 from . import autograd
 from .autograd.inplace import make_view_node, set_history
 from .autograd.node import Node, RemovableHandle
-from .autograd.variable import TensorBase, set_tensor_type, wrap
+from .autograd.variable import FIELDS, TensorBase, set_tensor_type, wrap
 from .backends import kernels
 from .device import CPU, device
 from .dtypes import dtype as DType
@@ -321,12 +321,13 @@ class Tensor(TensorBase, TensorMethods):
                                 f"type {type(value).__name__}")
             if value._array.shape != self._array.shape:
                 raise RuntimeError(
-                    f"assigned grad has data of a different size: {list(value._array.shape)} for a "
-                    f"tensor of shape {list(self._array.shape)}"
+                    f"attempting to assign a gradient of size '{list(value._array.shape)}' to a "
+                    f"tensor of size '{list(self._array.shape)}'; the gradient and the tensor must "
+                    "have the same size"
                 )
             if value._array.dtype != self._array.dtype:
-                raise RuntimeError(f"assigned grad has data of a different type: {value.dtype} for "
-                                   f"a tensor of type {self.dtype}")
+                raise RuntimeError(f"attempting to assign a gradient with dtype '{value.dtype}' to a "
+                                   f"tensor with dtype '{self.dtype}'; both must have the same dtype")
             if value is self:
                 raise RuntimeError("can't assign Variable as its own grad")
         self._grad = value
@@ -507,6 +508,8 @@ class Tensor(TensorBase, TensorMethods):
 
     def __copy__(self) -> Any:
         result = object.__new__(type(self))
+        for name in FIELDS:
+            setattr(result, name, getattr(self, name))
         result.__dict__.update(self.__dict__)
         return result
 

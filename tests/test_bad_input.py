@@ -124,7 +124,9 @@ def test_unknown_name_says_what_is_near() -> None:
 
 def test_backward_on_a_non_scalar() -> None:
     x = torch.ones(2, requires_grad=True)
-    with pytest.raises(RuntimeError, match="grad can be implicitly created only for scalar outputs"):
+    with pytest.raises(
+        RuntimeError, match="grad can be implicitly created only for scalar outputs"
+    ):
         (x * 2).backward()
 
 

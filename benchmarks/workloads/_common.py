@@ -11,10 +11,11 @@ which makes the workloads lenet_train/B4, lenet_train/B32 and lenet_train/B128.
 `torch` is the module under test (real torch, or rushlight imported as torch).
 Only numpy and the module under test may be imported by a workload file.
 """
+
 import itertools
 import zlib
 
-REGISTRY = {}          # name -> (function, kwargs, options)
+REGISTRY = {}  # name -> (function, kwargs, options)
 
 
 class Work:
@@ -29,8 +30,17 @@ class Work:
     all_cpus    True: do not pin to one core even with --threads 1 (data loader workers)
     """
 
-    def __init__(self, step, samples=None, flops=None, outputs=None, check_steps=4,
-                 tol=(1e-3, 1e-5), all_cpus=False, close=None):
+    def __init__(
+        self,
+        step,
+        samples=None,
+        flops=None,
+        outputs=None,
+        check_steps=4,
+        tol=(1e-3, 1e-5),
+        all_cpus=False,
+        close=None,
+    ):
         self.step, self.samples, self.flops = step, samples, flops
         self.outputs, self.check_steps, self.tol = outputs, check_steps, tol
         self.all_cpus, self.close = all_cpus, close
@@ -38,21 +48,26 @@ class Work:
 
 def workload(name, group=None, **grid):
     """Register; `grid` is the product of the named lists."""
+
     def deco(fn):
         keys = list(grid)
         for values in itertools.product(*grid.values()):
             kw = dict(zip(keys, values))
-            suffix = "".join("/" + (f"{k}{v}" if not isinstance(v, str) else v)
-                             for k, v in kw.items())
+            suffix = "".join(
+                "/" + (f"{k}{v}" if not isinstance(v, str) else v) for k, v in kw.items()
+            )
             REGISTRY[name + suffix] = (fn, kw, dict(group=group or name))
         return fn
+
     return deco
 
 
 # ---- deterministic data, the same in every process and for every framework ----------------
 
+
 def rs(*key):
     import numpy as np
+
     return np.random.RandomState(zlib.crc32(repr(key).encode()) & 0x7FFFFFFF)
 
 
@@ -80,7 +95,7 @@ def init_array(tag, name, shape):
     elif len(shape) >= 2:
         k = (1.0 / n) ** 0.5
         a = r.uniform(-k, k, shape)
-    elif name.endswith("weight"):              # a norm layer's scale
+    elif name.endswith("weight"):  # a norm layer's scale
         a = r.uniform(0.9, 1.1, shape)
     else:
         a = r.uniform(-0.05, 0.05, shape)
@@ -102,7 +117,7 @@ class Ctx:
     def lr(self, lr):
         return lr * 1e-4 if self.timing else lr
 
-    def compile(self, fn):                     # identity but for the torch.compile provider
+    def compile(self, fn):  # identity but for the torch.compile provider
         return self._compile(fn) if self._compile else fn
 
     def t(self, array, grad=False):
@@ -120,11 +135,13 @@ class Ctx:
     def sub(self, name):
         """A submodule such as utils.data of the module under test."""
         import importlib
+
         return importlib.import_module(f"{self.torch.__name__}.{name}")
 
     def vision(self):
         """torchvision.transforms of the module under test."""
         import importlib
+
         if self.torch.__name__ != "torch":
             importlib.import_module(f"{self.torch.__name__}.vision")
             return importlib.import_module(f"{self.torch.__name__}.vision.transforms")
@@ -132,10 +149,12 @@ class Ctx:
             # a wheel of torchvision whose C++ ops cannot load (CUDA build beside a CPU torch)
             # still has its transforms, once these two names exist
             import torch
+
             try:
-                import torchvision                                     # noqa: F401
+                import torchvision  # noqa: F401
             except RuntimeError:
                 import sys
+
                 for m in [m for m in sys.modules if m.startswith("torchvision")]:
                     del sys.modules[m]
                 lib = torch.library.Library("torchvision", "DEF")
@@ -145,14 +164,17 @@ class Ctx:
             return importlib.import_module("torchvision.transforms")
         except ImportError:
             from . import _refvision
+
             return _refvision
 
     def small_params(self, model, limit=20000):
-        return lambda: {n: p.detach().numpy().copy() for n, p in model.named_parameters()
-                        if p.numel() <= limit}
+        return lambda: {
+            n: p.detach().numpy().copy() for n, p in model.named_parameters() if p.numel() <= limit
+        }
 
 
 def np_sin(B, T):
     import numpy as np
+
     phase = rs("sin").uniform(0, 6.28, (B, 1))
     return np.sin(phase + 0.2 * np.arange(T)[None, :]).astype("float32")

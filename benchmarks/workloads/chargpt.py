@@ -1,4 +1,5 @@
 """nanoGPT on characters: 4 layers, 4 heads, 128 wide, context 64, batch 12."""
+
 from ._common import Work, integers, workload
 from ._models import char_gpt, char_gpt_flops
 
@@ -8,8 +9,9 @@ V, T = 65, 64
 @workload("chargpt_train", group="chargpt", B=[12])
 def chargpt_train(torch, ctx, B):
     model = ctx.load(char_gpt(torch), "chargpt")
-    opt = torch.optim.AdamW(model.parameters(), lr=ctx.lr(1e-3), betas=(0.9, 0.99),
-                            weight_decay=0.1)
+    opt = torch.optim.AdamW(
+        model.parameters(), lr=ctx.lr(1e-3), betas=(0.9, 0.99), weight_decay=0.1
+    )
     seq = integers("gpt", V, B, T + 1)
     x, y = ctx.t(seq[:, :-1]), ctx.t(seq[:, 1:])
     params = list(model.parameters())
@@ -24,8 +26,13 @@ def chargpt_train(torch, ctx, B):
         opt.zero_grad(set_to_none=True)
         return loss.item()
 
-    return Work(step, samples=B, flops=3 * char_gpt_flops(B), tol=(3e-3, 1e-4),
-                outputs=ctx.small_params(model))
+    return Work(
+        step,
+        samples=B,
+        flops=3 * char_gpt_flops(B),
+        tol=(3e-3, 1e-4),
+        outputs=ctx.small_params(model),
+    )
 
 
 @workload("chargpt_infer", group="chargpt", B=[1, 12])
@@ -45,5 +52,10 @@ def chargpt_infer(torch, ctx, B):
         last["probs"] = probs
         return nxt
 
-    return Work(step, samples=B, flops=char_gpt_flops(B, head_T=1), check_steps=1,
-                outputs=lambda: {"out": last["probs"].numpy()})
+    return Work(
+        step,
+        samples=B,
+        flops=char_gpt_flops(B, head_T=1),
+        check_steps=1,
+        outputs=lambda: {"out": last["probs"].numpy()},
+    )

@@ -1,4 +1,5 @@
 """The CIFAR-10 tutorial's net: training step (SGD with momentum) and inference."""
+
 from ._common import Work, integers, normal, workload
 from ._models import LENET_FWD, LENET_TRAIN, lenet
 
@@ -36,5 +37,10 @@ def lenet_infer(torch, ctx, B):
         last["out"] = out
         return out
 
-    return Work(step, samples=B, flops=B * LENET_FWD, check_steps=1,
-                outputs=lambda: {"out": last["out"].numpy()})
+    return Work(
+        step,
+        samples=B,
+        flops=B * LENET_FWD,
+        check_steps=1,
+        outputs=lambda: {"out": last["out"].numpy()},
+    )

@@ -1,4 +1,5 @@
 """A large MLP, 1024-4096-1024, batch 256."""
+
 from ._common import Work, normal, workload
 
 B, D, H = 256, 1024, 4096
@@ -40,5 +41,10 @@ def mlp_large_infer(torch, ctx):
             last["out"] = out = net(x)
         return out
 
-    return Work(step, samples=B, flops=2 * B * D * H * 2, check_steps=1,
-                outputs=lambda: {"out": last["out"].numpy()})
+    return Work(
+        step,
+        samples=B,
+        flops=2 * B * D * H * 2,
+        check_steps=1,
+        outputs=lambda: {"out": last["out"].numpy()},
+    )

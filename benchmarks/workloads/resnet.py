@@ -1,4 +1,5 @@
 """ResNet-18: inference of one image, training step of 16 images, at 64 and 224 pixels."""
+
 from ._common import Work, integers, normal, workload
 from ._models import resnet18, resnet18_flops
 
@@ -15,8 +16,13 @@ def resnet18_infer(torch, ctx, B, px):
             last["out"] = out = net(x)
         return out
 
-    return Work(step, samples=B, flops=B * resnet18_flops(px)[0], check_steps=1,
-                outputs=lambda: {"out": last["out"].numpy()})
+    return Work(
+        step,
+        samples=B,
+        flops=B * resnet18_flops(px)[0],
+        check_steps=1,
+        outputs=lambda: {"out": last["out"].numpy()},
+    )
 
 
 @workload("resnet18_train", group="resnet18", B=[16], px=[64, 224])
@@ -35,7 +41,14 @@ def resnet18_train(torch, ctx, B, px):
         opt.step()
         return loss.item()
 
-    return Work(step, samples=B, flops=B * resnet18_flops(px)[1], check_steps=2,
-                outputs=lambda: {"bn1.running_mean": model.bn1.running_mean.numpy(),
-                                 "fc.bias": model.fc.bias.detach().numpy()},
-                tol=(5e-3, 1e-4))
+    return Work(
+        step,
+        samples=B,
+        flops=B * resnet18_flops(px)[1],
+        check_steps=2,
+        outputs=lambda: {
+            "bn1.running_mean": model.bn1.running_mean.numpy(),
+            "fc.bias": model.fc.bias.detach().numpy(),
+        },
+        tol=(5e-3, 1e-4),
+    )

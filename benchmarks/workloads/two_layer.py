@@ -1,8 +1,9 @@
 """The tutorial's two-layer net: with raw tensors and autograd, and with nn + Adam."""
+
 from ._common import Work, normal, workload
 
 N, DIN, H, DOUT = 64, 1000, 100, 10
-FLOPS = 2 * N * (2 * DIN * H + 3 * H * DOUT)       # no gradient for x
+FLOPS = 2 * N * (2 * DIN * H + 3 * H * DOUT)  # no gradient for x
 
 
 @workload("two_layer_raw", group="two_layer")
@@ -14,6 +15,7 @@ def two_layer_raw(torch, ctx):
 
     def forward(x, w1, w2, y):
         return (x.mm(w1).clamp(min=0).mm(w2) - y).pow(2).sum()
+
     forward = ctx.compile(forward)
 
     def step():
@@ -26,8 +28,12 @@ def two_layer_raw(torch, ctx):
             w2.grad.zero_()
         return loss.item()
 
-    return Work(step, samples=N, flops=FLOPS,
-                outputs=lambda: {"w1": w1.detach().numpy(), "w2": w2.detach().numpy()})
+    return Work(
+        step,
+        samples=N,
+        flops=FLOPS,
+        outputs=lambda: {"w1": w1.detach().numpy(), "w2": w2.detach().numpy()},
+    )
 
 
 @workload("two_layer_nn_adam", group="two_layer")

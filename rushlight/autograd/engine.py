@@ -15,6 +15,7 @@ from typing import Any
 
 from .grad_mode import state
 from .node import Node
+from .twin import native
 from .variable import TensorBase, wrap
 
 __all__ = ["accumulate_grad", "run_backward"]
@@ -30,6 +31,9 @@ def run_backward(roots: Sequence[Any], grads: Sequence[Any], *, keep_graph: bool
     With `inputs`, only what leads to them is computed; with `accumulate=False` their gradients are
     returned (None for an input that was not reached) instead of being added to `.grad`.
     """
+    if native is not None and inputs is None and not state.anomaly:
+        native.run_pass(roots, grads, keep_graph, create_graph)
+        return []
     before = state.enabled
     state.enabled = create_graph
     try:
@@ -171,7 +175,7 @@ class _Pass:
                 results = (None,) * len(edges)
             else:
                 results = self._apply(node, grads)
-        waiting, needed, buffers = self.waiting, self.needed, self.buffers
+        waiting, needed = self.waiting, self.needed
         grads = None
         if type(results) is list:
             results.reverse()
@@ -186,12 +190,8 @@ class _Pass:
             if needed is not None and target not in needed:
                 continue
             if grad is not None:
-                slots = buffers.get(target)
-                if slots is None and number == 0 and target.__dict__.get("num_outputs", 1) == 1:
-                    buffers[target] = [grad]
-                else:
-                    self._add(target, number, grad)
-                grad = slots = None
+                self._add(target, number, grad)
+                grad = None
             left = waiting[target] - 1
             waiting[target] = left
             if not left:
@@ -300,3 +300,11 @@ def _with_trace(error: RuntimeError, node: Node) -> RuntimeError:
     if node.anomaly:
         return RuntimeError(f"{error}\nThe operation was recorded at:\n{node.anomaly}")
     return error
+
+
+if native is not None:
+    native.connect("run_tensor_hooks", _run_tensor_hooks)
+    native.connect("run_pre_hooks", _run_pre_hooks)
+    native.connect("run_post_hooks", _run_post_hooks)
+    native.connect("accumulate_grad", accumulate_grad)
+    native.connect("explain", _explain)

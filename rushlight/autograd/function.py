@@ -7,7 +7,7 @@ from typing import Any
 
 from .grad_mode import no_grad, state
 from .node import Node, edge_of
-from .primitive import _FREED, raise_stale
+from .recorded import FREED, raise_stale
 from .variable import TensorBase, wrap
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
@@ -59,7 +59,7 @@ class FunctionNode(Node, FunctionCtx):
     def saved_tensors(self) -> tuple[Any, ...]:
         """What `save_for_backward` kept; RuntimeError if it was changed in place since."""
         if self.saved is None:
-            raise RuntimeError(_FREED)
+            raise RuntimeError(FREED)
         return tuple(self._unpack(item) for item in self.saved)
 
     def _unpack(self, item: Any) -> Any:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
+from .twin import native
+
 __all__ = ["no_grad", "enable_grad", "set_grad_enabled", "inference_mode", "is_grad_enabled",
            "is_inference_mode_enabled"]  # fmt: skip
 
@@ -26,7 +28,7 @@ class _GradState(threading.local):
     check_nan = True
 
 
-state = _GradState()
+state: Any = _GradState() if native is None else native.state
 
 
 def is_grad_enabled() -> bool:

@@ -14,7 +14,8 @@ from typing import Any
 from .anomaly import user_line
 from .grad_mode import state
 from .node import Node, edge_of
-from .primitive import _Saved, _SavedList, PrimitiveNode
+from .recorded import PrimitiveNode
+from .variable import mark_changed
 
 __all__ = ["CopySlices", "bump_version", "check_in_place", "overwrite", "set_history"]
 
@@ -38,9 +39,7 @@ def check_in_place(tensor: Any) -> None:
 
 def bump_version(tensor: Any, operation: str) -> None:
     """Counts an in-place change and remembers who made it."""
-    storage = tensor.storage_record
-    storage.version += 1
-    storage.changed_by = (operation, *user_line())
+    mark_changed((tensor,), (operation, *user_line()))
 
 
 def overwrite(tensor: Any, result: Any, operation: str, since: int | None = None) -> Any:
@@ -85,11 +84,9 @@ def _detach_saved_self(node: Any, tensor: Any, since: int | None) -> None:
     pending, seen = [node], {id(node)}
     while pending:
         node = pending.pop()
-        for item in _saved_items(node):
-            if item.tensor is tensor:
-                if not copy:
-                    copy.append(_saved_copy(tensor))
-                item.tensor, item.version = copy[0], 0
+        if isinstance(node, PrimitiveNode) and node.keeps(tensor):
+            copy = copy or [_saved_copy(tensor)]
+            node.keep_instead(tensor, copy[0])
         if since is None:
             return
         for edge in node.edges:
@@ -97,19 +94,6 @@ def _detach_saved_self(node: Any, tensor: Any, since: int | None) -> None:
             if isinstance(target, Node) and target.sequence_nr > since and id(target) not in seen:
                 seen.add(id(target))
                 pending.append(target)
-
-
-def _saved_items(node: Any) -> list[_Saved]:
-    """The tensors that a node keeps for backward."""
-    if not isinstance(node, PrimitiveNode) or not node.saved:
-        return []
-    items = []
-    for item in node.saved.values():
-        if type(item) is _Saved:
-            items.append(item)
-        elif type(item) is _SavedList:
-            items += item.items
-    return items
 
 
 def _saved_copy(tensor: Any) -> Any:
@@ -126,8 +110,8 @@ def _saved_copy(tensor: Any) -> Any:
 def _adopt_result(result: Any, tensor: Any) -> None:
     """A node that saved its result saved the temporary one: point it to the tensor's memory."""
     node = result._grad_fn
-    if isinstance(node, PrimitiveNode) and node.results is not None and len(node.results) == 1:
-        node.results = ((tensor._array, tensor.storage_record, tensor._version),)
+    if isinstance(node, PrimitiveNode):
+        node.adopt_result(tensor)
 
 
 def set_history(tensor: Any, node: Node | None, output_nr: int = 0) -> None:

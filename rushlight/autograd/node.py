@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Optional
 
+from .twin import native
 from .variable import TensorBase
 
 __all__ = ["AccumulateGrad", "Edge", "Node", "edge_of"]
@@ -21,8 +22,8 @@ _sequence = itertools.count(1)
 next_sequence_nr = _sequence.__next__
 
 
-class Node:
-    """An operation in the graph that backward walks.
+class NodeFields:
+    """The fields of a node.
 
     `sequence_nr` grows with every node, so it is greater than that of every node it leads to.
     Optional fields have their defaults on the class, which keeps making a node cheap.
@@ -35,6 +36,14 @@ class Node:
     output_hooks: dict[int, dict[int, Callable[..., Any]]] | None = None  # Tensor.register_hook
     post_hooks: dict[int, Callable[..., Any]] | None = None
     anomaly: str | None = None  # where the operation was recorded, under detect_anomaly
+
+
+if native is not None:
+    NodeFields, next_sequence_nr = native.NodeFields, native.next_sequence_nr  # type: ignore[misc]
+
+
+class Node(NodeFields):
+    """An operation in the graph that backward walks."""
 
     def __init__(self, edges: tuple[Edge, ...]):
         self.edges = edges

@@ -36,8 +36,10 @@ from ..backends.arrays import asarray, is_array
 from ..types_ import Array
 from .anomaly import anomaly_trace
 from .grad_mode import state
-from .node import Edge, Node, next_sequence_nr
-from .variable import Storage, TensorBase, wrap
+from .node import Edge, next_sequence_nr
+from .recorded import PrimitiveNode, Saved, SavedList
+from .twin import native
+from .variable import TensorBase, wrap
 from . import variable
 
 __all__ = ["Primitive", "PrimitiveNode", "primitive"]
@@ -84,204 +86,19 @@ class Rule:
         return self.function(*self.arguments(values))
 
 
-class PrimitiveNode(Node):
-    """A recorded call of a primitive."""
+class PrimitiveCall:
+    """The call of a primitive: from tensors to arrays and back, and onto the tape."""
 
-    op: Primitive
-    attrs: dict[str, Any]
-    # name -> (tensor, its version when saved); a name may also map to a plain value
-    saved: dict[str, Any] | None
-    results: tuple[tuple[Array, Storage, int], ...] | None = None
-    input_meta: tuple[Any, ...] | None = None
-
-    def apply(self, grads: list[Any]) -> list[Any]:
-        values = self._values(grads)
-        edges = self.edges
-        op = self.op
-        if op.variadic is not None:
-            values["needs"] = tuple([edge is not None for edge in edges])
-            return list(op.rules[0](values))
-        out: list[Any] = [None] * len(edges)
-        for rule in op.rules:
-            positions = rule.positions
-            if not rule.is_joint:
-                if edges[positions[0]] is not None:
-                    out[positions[0]] = rule(values)
-                continue
-            needs = tuple([edges[i] is not None for i in positions])
-            if True in needs:
-                values["needs"] = needs
-                for i, needed, grad in zip(positions, needs, rule(values)):
-                    if needed:
-                        out[i] = grad
-        if self.input_meta is not None:
-            self._match_inputs(out)
-        return out
-
-    def _values(self, grads: list[Any]) -> dict[str, Any]:
-        """What rules may ask for, by name."""
-        saved = self.saved
-        if saved is None:
-            raise RuntimeError(_FREED)
-        values = {**self.op.defaults, **self.attrs}
-        for name, item in saved.items():
-            values[name] = item.unpack(self) if type(item) in _SAVED else item
-        values["grad"] = grads[0]
-        if self.op.wants_grads:
-            values["grads"] = grads
-        if self.results is not None:
-            values["results"] = unpacked = self._unpack_results()
-            values["result"] = unpacked[0]
-        return values
-
-    def _unpack_results(self) -> tuple[Any, ...]:
-        assert self.results is not None
-        tensors = []
-        for number, kept in enumerate(self.results):
-            if kept is None:
-                tensors.append(None)
-                continue
-            array, storage, version = kept
-            if storage.version != version:
-                raise_stale(self, array, storage, version, f"output {number} of")
-            tensor = wrap(array)
-            tensor._storage = storage
-            if number not in self.op.nondifferentiable:
-                tensor._requires_grad, tensor._grad_fn = True, self
-                tensor._output_nr = number
-            tensors.append(tensor)
-        return tuple(tensors)
-
-    def _match_inputs(self, grads: list[Any]) -> None:
-        """Undoes broadcasting and type promotion: gradients take their inputs' shape and dtype."""
-        assert self.input_meta is not None
-        for i, (grad, meta) in enumerate(zip(grads, self.input_meta)):
-            if grad is None:
-                continue
-            shape, dtype = meta
-            array = grad._array
-            if array.shape != shape:
-                grad = grads[i] = grad.sum_to_size(shape)
-            if array.dtype != dtype:
-                if array.dtype.kind == "c" and dtype.kind != "c":
-                    grad = grad.real
-                grads[i] = grad._to_array_dtype(dtype)
-
-    def release(self) -> None:
-        if self.saved or self.results is not None:
-            self.saved = None
-            self.results = None
-
-    def __getattr__(self, name: str) -> Any:
-        """`_saved_<name>`: what the tape kept, under PyTorch's naming."""
-        if name.startswith("_saved_"):
-            if self.saved is None:
-                raise RuntimeError(_FREED)
-            wanted = {"self": "x", "other": "y"}.get(name[7:], name[7:])
-            if wanted == "result" and self.results is not None:
-                return self._unpack_results()[0]
-            if wanted in self.saved:
-                item = self.saved[wanted]
-                return item.unpack(self) if type(item) in _SAVED else item
-            if wanted in self.attrs:
-                return self.attrs[wanted]
-        raise AttributeError(f"'{self.name()}' object has no attribute '{name}'")
-
-
-_FREED = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after "
-    "they have already been freed). Saved intermediate values of the graph are freed when you call "
-    ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
-    "graph a second time or if you need to access saved tensors after calling backward."
-)
-
-
-class _Saved:
-    """An input kept for backward, with the version of its memory at that time."""
-
-    __slots__ = ("tensor", "version")
-
-    def __init__(self, tensor: Any, version: int):
-        self.tensor = tensor
-        self.version = version
-
-    def unpack(self, node: Node) -> Any:
-        tensor = self.tensor
-        storage = tensor._storage
-        if storage is not None and storage.version != self.version:
-            raise_stale(node, tensor._array, storage, self.version, "an input of")
-        return tensor
-
-
-class _SavedList:
-    """All tensors of a variadic input, kept for backward."""
-
-    __slots__ = ("items",)
-
-    def __init__(self, tensors: Any):
-        self.items = [_Saved(t, t._version) for t in tensors]
-
-    def unpack(self, node: Node) -> list[Any]:
-        return [item.unpack(node) for item in self.items]
-
-
-_SAVED = frozenset((_Saved, _SavedList))
-
-
-def raise_stale(node: Node, array: Array, storage: Storage, version: int, role: str) -> None:
-    """Raises for a saved tensor that was changed in place before backward."""
-    where = ""
-    if storage.changed_by is not None:
-        operation, file, line = storage.changed_by
-        where = f" It was last changed by {operation} at {file}:{line}."
-    raise RuntimeError(
-        f"one of the variables needed for gradient computation has been modified by an inplace "
-        f"operation: [{array.dtype.name} tensor of shape {list(array.shape)}], which is {role} "
-        f"{node.name()}, is at version {storage.version}; expected version {version} instead."
-        f"{where} Hint: use the out-of-place form of that operation, or change a .clone()."
-    )
-
-
-class Primitive:
-    """An operation on arrays with its derivative rules, callable on tensors."""
-
-    def __init__(self, forward: Callable[..., Any], name: str, *, view: bool = False,
-                 broadcast: bool = False, nondifferentiable: tuple[int, ...] = (),
-                 suffix: str = "Backward0"):  # fmt: skip
-        self.forward = forward
-        self.name = name
-        self.view = view
-        self.broadcast = broadcast
-        self.nondifferentiable = frozenset(nondifferentiable)
-        self.rules: list[Rule] = []
-        self.keeps_result = False
-        self.keeps_first = False  # whether a rule asks for the first output itself
-        self.wants_grads = False
-        parameters = inspect.signature(forward).parameters.values()
-        positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
-        self.input_names = tuple(p.name for p in positional)
-        self.variadic = next((p.name for p in positional if p.kind is p.VAR_POSITIONAL), None)
-        keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
-        self.attributes = frozenset(p.name for p in keywords)
-        self.defaults = {p.name: p.default for p in keywords if p.default is not p.empty}
-        self.node_type: type[PrimitiveNode] = type(
-            name + suffix, (PrimitiveNode,), {"op": self, "__module__": __name__}
-        )
-        self.__doc__ = forward.__doc__
-        self.__name__ = forward.__name__
-
-    def derivative(self, *inputs: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Registers the decorated function as the gradient rule of the named inputs."""
-
-        def register(function: Callable[..., Any]) -> Callable[..., Any]:
-            rule = Rule(self, function, inputs)
-            self.rules.append(rule)
-            self.keeps_result = self.keeps_result or rule.wants_result
-            self.keeps_first = self.keeps_first or "result" in rule.wants
-            self.wants_grads = self.wants_grads or "grads" in rule.wants
-            return function
-
-        return register
+    forward: Callable[..., Any]
+    node_type: type[Any]
+    rules: list[Rule]
+    view: bool
+    broadcast: bool
+    keeps_result: bool
+    keeps_first: bool
+    nondifferentiable: frozenset[int]
+    explain: Callable[..., Exception]
+    variadic: str | None
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Any:
         arrays = []
@@ -312,21 +129,6 @@ class Primitive:
             out._is_inference = True
         return out
 
-    def explain(self, error: ValueError, arrays: list[Any]) -> Exception:
-        """PyTorch's error for operands that do not broadcast; any other error as it is."""
-        shapes = [a.shape for a in arrays if is_array(a)]
-        if "broadcast" in str(error) and len(shapes) >= 2:
-            for a, b in zip(shapes, shapes[1:]):
-                for back in range(1, min(len(a), len(b)) + 1):
-                    if a[-back] != b[-back] and 1 not in (a[-back], b[-back]):
-                        dim = max(len(a), len(b)) - back
-                        return RuntimeError(
-                            f"[{self.name.lower()}] The size of tensor a ({a[-back]}) must match "
-                            f"the size of tensor b ({b[-back]}) at non-singleton dimension {dim}; "
-                            f"the shapes are {list(a)} and {list(b)}"
-                        )
-        return error
-
     def _wrap_many(self, inputs: Any, arrays: Any, attrs: Any, results: Any, recording: bool) -> Any:
         outs = []
         for result in results:
@@ -339,6 +141,8 @@ class Primitive:
                 out._base = x._base if x._base is not None else x
                 out._storage = storage = x.storage_record
                 out._view_version = storage.version
+            if state.inference:
+                out._is_inference = True
             outs.append(out)
         if recording and state.enabled:
             self._record(inputs, arrays, attrs, tuple(outs))
@@ -405,7 +209,7 @@ class Primitive:
             return
         for name, i in rule.saved:
             x = inputs[i]
-            saved[name] = _Saved(x, x._version) if isinstance(x, TensorBase) else x
+            saved[name] = Saved(x, x._version) if isinstance(x, TensorBase) else x
         for name, i, kind in rule.described:
             saved[name] = getattr(arrays[i], kind, None)
 
@@ -414,7 +218,75 @@ class Primitive:
         for name, _, kind in rule.described:
             saved[name] = [getattr(a, kind) for a in arrays]
         for name, _ in rule.saved:
-            saved[name] = _SavedList(inputs)
+            saved[name] = SavedList(inputs)
+
+    def _check_unused(self) -> None:
+        """The compiled twin reads the rules once, at the first recorded call."""
+
+
+if native is not None:
+    PrimitiveCall = native.PrimitiveCall  # type: ignore[misc]
+    native.connect("asarray", asarray)
+    native.connect("is_array", is_array)
+    native.connect("anomaly_trace", anomaly_trace)
+
+
+class Primitive(PrimitiveCall):
+    """An operation on arrays with its derivative rules, callable on tensors."""
+
+    def __init__(self, forward: Callable[..., Any], name: str, *, view: bool = False,
+                 broadcast: bool = False, nondifferentiable: tuple[int, ...] = (),
+                 suffix: str = "Backward0"):  # fmt: skip
+        self.forward = forward
+        self.name = name
+        self.view = view
+        self.broadcast = broadcast
+        self.nondifferentiable = frozenset(nondifferentiable)
+        self.rules: list[Rule] = []
+        self.keeps_result = False
+        self.keeps_first = False  # whether a rule asks for the first output itself
+        self.wants_grads = False
+        parameters = inspect.signature(forward).parameters.values()
+        positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        self.input_names = tuple(p.name for p in positional)
+        self.variadic = next((p.name for p in positional if p.kind is p.VAR_POSITIONAL), None)
+        keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+        self.attributes = frozenset(p.name for p in keywords)
+        self.defaults = {p.name: p.default for p in keywords if p.default is not p.empty}
+        self.node_type = type(
+            name + suffix, (PrimitiveNode,), {"op": self, "__module__": __name__}
+        )
+        self.__doc__ = forward.__doc__
+        self.__name__ = forward.__name__
+
+    def derivative(self, *inputs: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Registers the decorated function as the gradient rule of the named inputs."""
+
+        def register(function: Callable[..., Any]) -> Callable[..., Any]:
+            self._check_unused()
+            rule = Rule(self, function, inputs)
+            self.rules.append(rule)
+            self.keeps_result = self.keeps_result or rule.wants_result
+            self.keeps_first = self.keeps_first or "result" in rule.wants
+            self.wants_grads = self.wants_grads or "grads" in rule.wants
+            return function
+
+        return register
+
+    def explain(self, error: ValueError, arrays: list[Any]) -> Exception:
+        """PyTorch's error for operands that do not broadcast; any other error as it is."""
+        shapes = [a.shape for a in arrays if is_array(a)]
+        if "broadcast" in str(error) and len(shapes) >= 2:
+            for a, b in zip(shapes, shapes[1:]):
+                for back in range(1, min(len(a), len(b)) + 1):
+                    if a[-back] != b[-back] and 1 not in (a[-back], b[-back]):
+                        dim = max(len(a), len(b)) - back
+                        return RuntimeError(
+                            f"[{self.name.lower()}] The size of tensor a ({a[-back]}) must match "
+                            f"the size of tensor b ({b[-back]}) at non-singleton dimension {dim}; "
+                            f"the shapes are {list(a)} and {list(b)}"
+                        )
+        return error
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"

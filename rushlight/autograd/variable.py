@@ -6,14 +6,16 @@ Fields have their defaults on the class, so that making a tensor costs one attri
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from ..types_ import Array
+from .twin import native
 
 if TYPE_CHECKING:
     from .node import Node
 
-__all__ = ["Storage", "TensorBase", "wrap"]
+__all__ = ["FIELDS", "Storage", "TensorBase", "mark_changed", "set_tensor_type", "wrap"]
 
 
 class Storage:
@@ -48,8 +50,6 @@ class TensorBase:
     _retains_grad: bool = False
     _is_inference: bool = False
 
-    _tensor_type: ClassVar[type[Any]]
-
     @property
     def storage_record(self) -> Storage:
         """The `Storage` shared with all views, made on first use."""
@@ -63,6 +63,13 @@ class TensorBase:
         storage = self._storage
         return 0 if storage is None else storage.version
 
+
+# The fields of a tensor; whatever else it carries was put there by the user.
+FIELDS = (
+    "_array", "_requires_grad", "_grad_fn", "_output_nr", "_grad", "_storage", "_base",
+    "_view_version", "_hooks", "_accumulate_hooks", "_accumulate_grad", "_retains_grad",
+    "_is_inference",
+)  # fmt: skip
 
 _new = object.__new__
 _tensor_type: type[Any] = TensorBase
@@ -79,3 +86,16 @@ def wrap(array: Array) -> Any:
     tensor = _new(_tensor_type)
     tensor._array = array
     return tensor
+
+
+def mark_changed(tensors: Sequence[Any], who: tuple[str, str, int]) -> None:
+    """Counts an in-place change of each tensor, made by `who`: (operation, file, line)."""
+    for tensor in tensors:
+        storage = tensor.storage_record
+        storage.version += 1
+        storage.changed_by = who
+
+
+if native is not None:
+    Storage, TensorBase = native.Storage, native.TensorBase  # type: ignore[misc]
+    set_tensor_type, wrap, mark_changed = native.set_tensor_type, native.wrap, native.mark_changed

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from rushlight.ops.activation import (
-    celu, elu, gelu, glu, hardshrink, hardsigmoid, hardswish, hardtanh, leaky_relu, logsigmoid,
-    mish, prelu, relu, relu6, rrelu, selu, silu, softplus, softshrink, softsign, tanhshrink,
-    threshold,
+    celu, celu_, elu, elu_, gelu, glu, hardshrink, hardsigmoid, hardswish, hardtanh, hardtanh_,
+    leaky_relu, leaky_relu_, logsigmoid, mish, prelu, relu, relu6, relu_, rrelu, rrelu_, selu,
+    selu_, silu, softplus, softshrink, softsign, tanhshrink, threshold, threshold_,
 )  # fmt: skip
+from rushlight.ops.attention import scaled_dot_product_attention
 from rushlight.ops.conv import (
     conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d,
 )  # fmt: skip
+from rushlight.ops.distance import cosine_similarity, pairwise_distance, pdist
 from rushlight.ops.embedding import embedding, embedding_bag, one_hot
+from rushlight.ops.fold import (
+    channel_shuffle, fold, native_channel_shuffle, pixel_shuffle, pixel_unshuffle, unfold,
+)  # fmt: skip
 from rushlight.ops.loss import cross_entropy, mse_loss, nll_loss
+from rushlight.ops.losses import (
+    binary_cross_entropy, binary_cross_entropy_with_logits, cosine_embedding_loss,
+    gaussian_nll_loss, hinge_embedding_loss, huber_loss, kl_div, l1_loss, margin_ranking_loss,
+    multi_margin_loss, multilabel_margin_loss, multilabel_soft_margin_loss, poisson_nll_loss,
+    smooth_l1_loss, soft_margin_loss, triplet_margin_loss, triplet_margin_with_distance_loss,
+)  # fmt: skip
 from rushlight.ops.matmul import bilinear, linear
 from rushlight.ops.norm import (
     batch_norm, group_norm, instance_norm, layer_norm, local_response_norm, normalize, rms_norm,

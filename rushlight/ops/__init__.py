@@ -9,8 +9,11 @@ from .copy import CopyMethods
 from .create import CreateMethods
 from .index import IndexMethods
 from .matmul import MatmulMethods
+from .numeric import NumericMethods
+from .pointwise import PointwiseMethods
 from .random import RandomMethods
 from .reduce import ReduceMethods
+from .scatter import ScatterMethods
 from .shape import ShapeMethods
 from .softmax import SoftmaxMethods
 from .sort import SortMethods
@@ -21,7 +24,7 @@ __all__ = ["TensorMethods"]
 
 class TensorMethods(
     ActivationMethods, ArithmeticMethods, CompareMethods, CopyMethods, CreateMethods, IndexMethods,
-    MatmulMethods, RandomMethods, ReduceMethods, ShapeMethods, SoftmaxMethods, SortMethods,
-    UnaryMethods,
+    MatmulMethods, NumericMethods, PointwiseMethods, RandomMethods, ReduceMethods, ScatterMethods,
+    ShapeMethods, SoftmaxMethods, SortMethods, UnaryMethods,
 ):  # fmt: skip
     """All operations that are methods of `Tensor`."""

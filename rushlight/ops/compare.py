@@ -471,7 +471,7 @@ def fmin(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     return result if out is None else write_out(out, result, "fmin")
 
 
-@primitive(name="Clamp")
+@primitive(name="Clamp", suffix="Backward1")
 def _clamp(x: Array, *, min: Any, max: Any, out: Array = None) -> Array:
     for bound in (min, max):
         if type(bound) is float and x.dtype.kind not in "fcV":

@@ -474,8 +474,15 @@ class RandomMethods:
         if std <= 0:
             raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std}")
         k = kernels(self._array)
-        values = k.random_normal(_state(generator), self._array.shape, dtypes.float64.numpy, mean, std)
-        return _fill(self, k.exp(values), "log_normal_")
+        state, count = _state(generator), self._array.size
+        # drawn singly, as PyTorch does here: blocks of 16 would take the vector path
+        parts = [
+            k.random_normal(state, (min(14, count - i),), dtypes.float64.numpy, mean, std)
+            for i in range(0, count, 14)
+        ]
+        if parts:
+            _fill(self, k.exp(k.concatenate(parts, 0)).reshape(self._array.shape), "log_normal_")
+        return self
 
     def random_(self: Any, from_: Any = None, to: Any = None, *, generator: Any = None,
                 **kwargs: Any) -> Any:  # fmt: skip

@@ -210,10 +210,16 @@ def ravel(input: Tensor) -> Tensor:
 
 
 @primitive(name="Squeeze", view=True)
+def _squeeze_all(x: Array, *, dims: tuple[int, ...]) -> Array:
+    return x.reshape([s for i, s in enumerate(x.shape) if i not in dims])
+
+
+@primitive(name="Squeeze", suffix="Backward1", view=True)
 def _squeeze(x: Array, *, dims: tuple[int, ...]) -> Array:
     return x.reshape([s for i, s in enumerate(x.shape) if i not in dims])
 
 
+@_squeeze_all.derivative("x")
 @_squeeze.derivative("x")
 def _squeeze_dx(grad: Tensor, x_shape: Shape) -> Tensor:
     return reshape(grad, x_shape)
@@ -233,7 +239,7 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
         wanted = [dim] if isinstance(dim, int) else dim
         wanted = [wrap_dim(d, len(shape)) for d in wanted]
     dims = tuple(d for d in wanted if shape and shape[d] == 1)
-    return _squeeze(input, dims=dims)
+    return _squeeze_all(input, dims=dims) if dim is None else _squeeze(input, dims=dims)
 
 
 @primitive(name="Unsqueeze", view=True)
@@ -648,6 +654,8 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     >>> torch.cat([torch.tensor([1, 2]), torch.tensor([3])])
     tensor([1, 2, 3])
     """
+    if hasattr(tensors, "_array"):
+        raise TypeError("cat(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
     tensors = list(tensors)
     if not tensors:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")

@@ -112,6 +112,17 @@ class ArrayKernels(KernelBase):
         """Adds `values` at `indices` along `axis` of `x`; repeated indices add up."""
         self.index_add(x, self._along(indices, axis), values)
 
+    def reduce_along_axis(
+        self, x: Array, indices: Array, values: Array, axis: int, reduce: str
+    ) -> None:
+        """Reduces `values` into `x` at `indices` along `axis`: `prod`, `amax` or `amin`."""
+        function = {"prod": "multiply", "amax": "maximum", "amin": "minimum"}[reduce]
+        wide, source = self.widen(x), self.widen(values)
+        with self.quiet():
+            getattr(self.xp, function).at(wide, self._along(indices, axis), source)
+        if wide is not x:
+            x[...] = wide.astype(x.dtype)
+
     def index_add(self, x: Array, index: Any, values: Any) -> None:
         """`x[index] += values` with repeated indices adding up, in place."""
         if self.is_half(x.dtype):
@@ -192,6 +203,11 @@ class ArrayKernels(KernelBase):
         return self.xp.bincount(x, weights, minlength)
 
     # ---- numbers ---------------------------------------------------------------------------
+
+    def float_function(self, name: str, x: Array, y: Array) -> Array:
+        """A function of the namespace on two fractional operands; half types go by float32."""
+        with self.quiet():
+            return self.finish(getattr(self.xp, name)(self.widen(x), self.widen(y)), x.dtype)
 
     def nan_to_num(self, x: Array, nan: float, posinf: Any, neginf: Any) -> Array:
         return self.xp.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)

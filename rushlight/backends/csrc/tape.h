@@ -1,0 +1,225 @@
+// tape.h: the compiled twin of rushlight/autograd.
+//
+// The Python files variable.py, primitive.py, node.py and engine.py define what the tape does; this
+// extension module, rushlight.backends._tape, does the same without the interpreter's overhead:
+//
+//   tape_tensor.cpp     Storage, TensorBase, the thread's switches     variable.py, grad_mode.py
+//   tape_node.cpp       NodeFields: what a node keeps, and its rules   node.py, primitive.py
+//   tape_primitive.cpp  PrimitiveCall: calling and recording           primitive.py
+//   tape_engine.cpp     one backward pass                              engine.py
+//   tape_module.cpp     the module, and what it needs from Python
+//
+// Python classes derive from the types here. Rare paths (hooks, anomaly mode, stale saved tensors,
+// errors) call back into the Python functions that define them. No kernel and no NumPy name is used
+// beyond "is this an array, and what is its shape": other array libraries pass through as objects.
+#pragma once
+
+#include "bind.h"
+
+#include <structmember.h>
+
+namespace rl {
+namespace tape {
+
+// ------------------------------------------------------------------ tensors
+struct Storage {
+    PyObject_HEAD
+    Py_ssize_t version;
+    PyObject* changed_by;
+    PyObject* weakrefs;
+};
+
+struct Tensor {
+    PyObject_HEAD
+    PyObject* array;
+    PyObject* grad_fn;
+    PyObject* grad;
+    PyObject* storage;
+    PyObject* base;
+    PyObject* hooks;
+    PyObject* accumulate_hooks;
+    PyObject* accumulate_grad;
+    Py_ssize_t output_nr;
+    Py_ssize_t view_version;
+    char requires_grad;
+    char retains_grad;
+    char is_inference;
+    PyObject* dict;
+    PyObject* weakrefs;
+};
+
+// The switches of grad_mode.py, one set per thread.
+struct Switches {
+    bool enabled = true, inference = false, anomaly = false, check_nan = true;
+};
+extern thread_local Switches switches;
+
+extern PyTypeObject* storage_type;
+extern PyTypeObject* tensor_base_type;
+extern PyTypeObject* tensor_type;  // what operations return; set_tensor_type
+
+inline bool is_tensor(PyObject* object) {
+    return Py_TYPE(object) == tensor_type || PyObject_TypeCheck(object, tensor_base_type);
+}
+inline Tensor* as_tensor(PyObject* object) { return reinterpret_cast<Tensor*>(object); }
+
+// A field that Python may have set to None, null then.
+inline PyObject* present(PyObject* field) { return field == Py_None ? nullptr : field; }
+
+// A tensor around `array` (which is stolen, even on failure), outside every graph.
+PyObject* wrap(PyObject* array);
+
+// The tensor's Storage, made on first use; borrowed.
+Storage* storage_of(Tensor* tensor);
+
+inline Py_ssize_t version_of(Tensor* tensor) {
+    PyObject* storage = present(tensor->storage);
+    return storage == nullptr ? 0 : reinterpret_cast<Storage*>(storage)->version;
+}
+
+// Where the gradient of `tensor` goes, as node.py's edge_of: (target, output_nr) or None.
+PyObject* edge_of(PyObject* tensor);
+
+// ------------------------------------------------------------------ nodes
+// Something kept for backward: a tensor with its version, or a plain value (version kPlain).
+struct Kept {
+    PyObject* value;
+    Py_ssize_t version;
+};
+constexpr Py_ssize_t kPlain = -1, kTensorList = -2;
+
+// An output kept for backward, without the tensor, whose history is this node.
+struct KeptResult {
+    PyObject* array;
+    PyObject* storage;
+    Py_ssize_t version;
+};
+
+constexpr int kInlineKept = 4, kInlineResults = 2;
+
+struct Node {
+    PyObject_HEAD
+    PyObject* edges;
+    Py_ssize_t sequence_nr;
+    Py_ssize_t num_outputs;
+    PyObject* pre_hooks;
+    PyObject* output_hooks;
+    PyObject* post_hooks;
+    PyObject* anomaly;
+    // Of recorded primitives only:
+    PyObject* op;
+    PyObject* attrs;       // values of the op's attributes, a tuple in the order of its plan
+    PyObject* input_meta;  // (shape, dtype) per input, where broadcasting must be undone
+    Kept* kept;            // the op's plan says what stands where
+    KeptResult* results;
+    int n_kept, n_results;
+    bool released;
+    Kept inline_kept[kInlineKept];
+    KeptResult inline_results[kInlineResults];
+    PyObject* dict;
+    PyObject* weakrefs;
+};
+
+extern PyTypeObject* node_type;
+
+inline Node* as_node(PyObject* object) { return reinterpret_cast<Node*>(object); }
+inline bool is_node(PyObject* object) { return PyObject_TypeCheck(object, node_type); }
+
+Py_ssize_t next_sequence_nr();
+
+// Room for what the op's plan wants kept; false with MemoryError.
+bool reserve_kept(Node* node, int count);
+bool reserve_results(Node* node, int count);
+
+// Gradients of the inputs from those of the outputs by the op's rules. `out` has one place per edge,
+// filled with new references or null.
+bool apply_rules(Node* node, PyObject* const* grads, Py_ssize_t n_grads, PyObject** out);
+void release(Node* node);
+
+// ------------------------------------------------------------------ primitives
+// Where an argument of a derivative rule comes from.
+enum Source : unsigned char { kGrad, kGrads, kResult, kResults, kNeeds, kKept, kAttribute };
+
+struct Argument {
+    Source source;
+    int index;
+};
+
+constexpr int kMostArguments = 24;
+
+struct RulePlan {
+    PyObject* function;
+    bool is_joint;
+    int n_positions, n_arguments, n_kept;
+    int positions[kMostArguments];
+    Argument arguments[kMostArguments];
+    int kept[kMostArguments];  // what this rule wants kept, as indices into Plan::kept
+};
+
+enum KeptKind : unsigned char { kWhole, kShape, kDtype };
+
+struct KeptPlan {
+    PyObject* name;
+    KeptKind kind;
+    int input;
+};
+
+// The rules of a primitive, resolved once from the names that they ask for.
+struct Plan {
+    RulePlan* rules;
+    KeptPlan* kept;
+    PyObject* attributes;  // names, a tuple
+    PyObject* defaults;    // values in the same order, or a tuple's null where there is none
+    int n_rules, n_kept, n_attributes;
+    bool is_variadic, keeps_result, keeps_first;
+    unsigned long long nondifferentiable;  // bit per output
+};
+
+struct Primitive {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    PyObject* forward;
+    PyObject* node_type;
+    Plan* plan;
+    char view;
+    char broadcast;
+};
+
+extern PyTypeObject* primitive_type;
+
+inline Plan* plan_of(Node* node) { return reinterpret_cast<Primitive*>(node->op)->plan; }
+
+// ------------------------------------------------------------------ from Python
+// Functions of the Python files that the rare paths call; set by connect().
+struct Callbacks {
+    PyObject* asarray;           // (value, arrays) -> array, for what is no array yet
+    PyObject* is_array;          // (value) -> bool
+    PyObject* raise_stale;       // (node, array, storage, version, role)
+    PyObject* freed_message;     // str
+    PyObject* anomaly_trace;     // () -> str
+    PyObject* run_tensor_hooks;  // (hooks, grad) -> grad
+    PyObject* run_pre_hooks;     // (node, grads)
+    PyObject* run_post_hooks;    // (node, results, grads) -> results
+    PyObject* accumulate_grad;   // (leaf, grad, create_graph)
+    PyObject* explain;           // (error, node)
+};
+extern Callbacks callbacks;
+
+// Interned attribute and method names.
+struct Names {
+    PyObject *grad_fn, *shape, *dtype, *kind, *sum_to_size, *to_array_dtype, *real, *refresh_view,
+        *explain, *apply, *release, *detach, *clone, *add_;
+};
+extern Names names;
+
+bool add_tensor_types(PyObject* module);
+bool add_node_types(PyObject* module);
+bool add_primitive_types(PyObject* module);
+
+extern PyMethodDef engine_methods[];
+
+// Makes a type from its spec and adds it to the module under its last name.
+PyTypeObject* add_type(PyObject* module, PyType_Spec* spec);
+
+}  // namespace tape
+}  // namespace rl

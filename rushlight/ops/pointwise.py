@@ -1,0 +1,423 @@
+"""Elementwise functions of two or three operands beyond plain arithmetic."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from .. import dtypes, return_types
+from ..autograd.primitive import Primitive, primitive
+from ..autograd.variable import TensorBase
+from ..backends import kernels
+from ..types_ import Array, Number
+from .arithmetic import _as_tensor
+from .common import as_float, check_tensor, dtype_of, in_place, match, type_name, write_out
+from .compare import where
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = [
+    "addcdiv", "addcmul", "arctan2", "atan2", "copysign", "float_power", "frexp", "gcd",
+    "heaviside", "hypot", "lcm", "ldexp", "lerp", "logaddexp", "logaddexp2", "nextafter", "xlogy",
+    "PointwiseMethods",
+]  # fmt: skip
+
+
+# ---- sums of scaled products ---------------------------------------------------------------
+
+
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1,
+            out: Tensor | None = None) -> Tensor:  # fmt: skip
+    """`input + value · tensor1 · tensor2`, broadcast.
+
+    >>> import rushlight as torch
+    >>> torch.addcmul(torch.zeros(2), torch.tensor([1., 2.]), torch.tensor([3., 4.]), value=2)
+    tensor([ 6., 16.])
+    """
+    _check_factor("addcmul", value, input, tensor1, tensor2)
+    product = tensor1 * tensor2
+    result = input + (product if value == 1 else product * value)
+    return result if out is None else write_out(out, result, "addcmul")
+
+
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1,
+            out: Tensor | None = None) -> Tensor:  # fmt: skip
+    """`input + value · tensor1 / tensor2`, broadcast; RuntimeError for two integer tensors.
+
+    >>> import rushlight as torch
+    >>> torch.addcdiv(torch.zeros(2), torch.tensor([1., 2.]), torch.tensor([2., 4.]))
+    tensor([0.5000, 0.5000])
+    """
+    if tensor1._array.dtype.kind in "biu" and tensor2._array.dtype.kind in "biu":
+        raise RuntimeError(
+            "Integer division with addcdiv is no longer supported, and in a future release addcdiv "
+            "will perform a true division of tensor1 and tensor2; convert one of them with .float()"
+        )
+    _check_factor("addcdiv", value, input, tensor1, tensor2)
+    quotient = tensor1 / tensor2
+    result = input + (quotient if value == 1 else quotient * value)
+    return result if out is None else write_out(out, result, "addcdiv")
+
+
+def _check_factor(op: str, value: Number, *tensors: Tensor) -> None:
+    """A fractional factor needs a fractional tensor."""
+    if isinstance(value, float) and all(t._array.dtype.kind in "biu" for t in tensors):
+        raise RuntimeError(f"[{op}] For integral input tensors, argument value must not be a "
+                           "floating point number.")
+
+
+def lerp(input: Tensor, end: Tensor, weight: Tensor | float, *,
+         out: Tensor | None = None) -> Tensor:  # fmt: skip
+    """`input + weight · (end - input)`; from the middle on counted back from `end`.
+
+    >>> import rushlight as torch
+    >>> torch.lerp(torch.tensor([1., 2.]), torch.tensor([10., 10.]), 0.5)
+    tensor([5.5000, 6.0000])
+    """
+    if input._array.dtype != end._array.dtype:
+        raise RuntimeError(f"expected dtype {input.dtype} for `end` but got dtype {end.dtype}")
+    distance = end - input
+    if isinstance(weight, TensorBase):
+        if weight._array.dtype != input._array.dtype and weight._array.ndim:
+            raise RuntimeError(
+                f"expected dtype {input.dtype} for `weight` but got dtype {weight.dtype}"
+            )
+        size = weight.abs() if weight._array.dtype.kind == "c" else weight
+        result = where(size < 0.5, input + weight * distance, end - distance * (1 - weight))
+    elif abs(weight) < 0.5:
+        result = input + distance * weight
+    else:
+        result = end - distance * (1 - weight)
+    return result if out is None else write_out(out, result, "lerp")
+
+
+# ---- angles and lengths --------------------------------------------------------------------
+
+
+@primitive(name="Atan2", broadcast=True)
+def _atan2(x: Array, y: Array) -> Array:
+    x, y = match(x, y)
+    x, y = as_float(x), as_float(y)
+    return kernels(x).float_function("arctan2", x, y)
+
+
+@_atan2.derivative("x")
+def _atan2_dx(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    square = x * x + y * y
+    return grad * (y / square).masked_fill(square == 0, 0)
+
+
+@_atan2.derivative("y")
+def _atan2_dy(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    square = x * x + y * y
+    return grad * (-x / square).masked_fill(square == 0, 0)
+
+
+def atan2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The angle in (-π, π] of the vectors `(other, input)`; slope 0 at the origin.
+
+    >>> import rushlight as torch
+    >>> torch.atan2(torch.tensor([1., -1.]), torch.tensor([1., -1.]))
+    tensor([ 0.7854, -2.3562])
+    """
+    check_tensor(other, "atan2", "other", 2)
+    result = _atan2(input, other)
+    return result if out is None else write_out(out, result, "atan2")
+
+
+arctan2 = atan2
+
+
+@primitive(name="Hypot", broadcast=True)
+def _hypot(x: Array, y: Array) -> Array:
+    x, y = match(x, y)
+    return kernels(x).float_function("hypot", x, y)
+
+
+@_hypot.derivative("x")
+def _hypot_dx(grad: Tensor, x: Tensor, result: Tensor) -> Tensor:
+    return grad * (x / result)
+
+
+@_hypot.derivative("y")
+def _hypot_dy(grad: Tensor, y: Tensor, result: Tensor) -> Tensor:
+    return grad * (y / result)
+
+
+def hypot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """`sqrt(input² + other²)`, without overflow.
+
+    >>> import rushlight as torch
+    >>> torch.hypot(torch.tensor([3.]), torch.tensor([4.]))
+    tensor([5.])
+    """
+    _fractional("hypot", input, other)
+    result = _hypot(input, other)
+    return result if out is None else write_out(out, result, "hypot")
+
+
+def _fractional(op: str, *tensors: Tensor) -> None:
+    for x in tensors:
+        if x._array.dtype.kind not in "fVc":
+            raise RuntimeError(f'"{op}_cpu" not implemented for \'{type_name(dtype_of(x._array))}\'; '
+                               "convert it with .float()")
+
+
+# ---- logarithms of sums --------------------------------------------------------------------
+
+
+def logaddexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """`log(exp(input) + exp(other))`, without overflow.
+
+    >>> import rushlight as torch
+    >>> torch.logaddexp(torch.tensor([1000.]), torch.tensor([1000.]))
+    tensor([1000.6931])
+    """
+    _fractional("logaddexp", input, other)
+    result = _log_add(_logaddexp, input, other)
+    return result if out is None else write_out(out, result, "logaddexp")
+
+
+def logaddexp2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """`log2(2**input + 2**other)`, without overflow."""
+    _fractional("logaddexp2", input, other)
+    result = _log_add(_logaddexp2, input, other)
+    return result if out is None else write_out(out, result, "logaddexp2")
+
+
+def _log_add(op: Primitive, x: Tensor, y: Tensor) -> Tensor:
+    if x._array.dtype.kind == "c" or y._array.dtype.kind == "c":
+        raise NotImplementedError("[logaddexp] complex tensors are not in rushlight yet")
+    return op(x, y)  # type: ignore[no-any-return]
+
+
+def _log_sum(name: str, function: str, base: float) -> Primitive:
+    def forward(x: Array, y: Array) -> Array:
+        x, y = match(x, y)
+        return kernels(x).float_function(function, x, y)
+
+    op = Primitive(forward, name, broadcast=True)
+    scale = math.log(base)
+
+    @op.derivative("x")
+    def dx(grad: Tensor, x: Tensor, result: Tensor) -> Tensor:
+        return grad * ((x - result) * scale).exp().masked_fill(x == result, 1)
+
+    @op.derivative("y")
+    def dy(grad: Tensor, y: Tensor, result: Tensor) -> Tensor:
+        return grad * ((y - result) * scale).exp().masked_fill(y == result, 1)
+
+    return op
+
+
+_logaddexp = _log_sum("Logaddexp", "logaddexp", math.e)
+_logaddexp2 = _log_sum("Logaddexp2", "logaddexp2", 2.0)
+
+
+def xlogy(input: Tensor | Number, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
+    """`input · log(other)`; 0 where `input` is 0 and `other` not NaN.
+
+    >>> import rushlight as torch
+    >>> torch.xlogy(torch.tensor([0., 2.]), torch.tensor([0., 1.]))
+    tensor([0., 0.])
+    """
+    result = times_log(input, other, 0.0)
+    return result if out is None else write_out(out, result, "xlogy")
+
+
+def times_log(x: Any, y: Any, shift: float) -> Tensor:
+    """`x · log(y + shift)`, and 0 where x is 0 and y is a number."""
+    if not isinstance(x, TensorBase) and not isinstance(y, TensorBase):
+        raise TypeError("xlogy(): at least one of 'input' and 'other' must be a Tensor")
+    x = x if isinstance(x, TensorBase) else _as_tensor(x)
+    y = y if isinstance(y, TensorBase) else _as_tensor(y)
+    ignored = (x == 0) & (y == y)
+    if y._array.dtype.kind not in "fVc":
+        kind = x.dtype if x._array.dtype.kind in "fVc" else dtypes.get_default_dtype()
+        y = y.to(kind)
+    safe = where(ignored, 1 - shift, y)
+    return x * (safe.log1p() if shift else safe.log())
+
+
+# ---- parts of numbers ----------------------------------------------------------------------
+
+
+def heaviside(input: Tensor, values: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """0 below 0, 1 above, and `values` at 0.
+
+    >>> import rushlight as torch
+    >>> torch.heaviside(torch.tensor([-1., 0., 2.]), torch.tensor(0.5))
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    if input._array.dtype != values._array.dtype:
+        raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
+    if input._array.dtype.kind == "c":
+        raise RuntimeError("heaviside is not yet implemented for complex tensors.")
+    step = (input.detach() > 0).to(input.dtype)
+    result = where(input == 0, values, step)
+    return result if out is None else write_out(out, result, "heaviside")
+
+
+@primitive(name="Copysign", broadcast=True)
+def _copysign(x: Array, y: Array) -> Array:
+    x, y = match(x, y)
+    k = kernels(x)
+    x = as_float(x)
+    y = k.full((), y, x.dtype) if not hasattr(y, "dtype") else as_float(y)
+    return k.float_function("copysign", x, y)
+
+
+@_copysign.derivative("x")
+def _copysign_dx(grad: Tensor, x: Tensor, result: Tensor) -> Tensor:
+    return grad * (result / x).masked_fill(x == 0, 0)
+
+
+@_copysign.derivative("y")
+def _copysign_dy(grad: Tensor) -> Tensor:
+    return grad * 0
+
+
+def copysign(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
+    """The size of `input` with the sign of `other`.
+
+    >>> import rushlight as torch
+    >>> torch.copysign(torch.tensor([1., 2.]), torch.tensor([-0., 3.]))
+    tensor([-1.,  2.])
+    """
+    result = _copysign(input, other)
+    return result if out is None else write_out(out, result, "copysign")
+
+
+@primitive(name="Nextafter")
+def _nextafter(x: Array, y: Array) -> Array:
+    x, y = match(x, y)
+    return kernels(x).xp.nextafter(x, y)
+
+
+def nextafter(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The next number that the dtype can hold from `input` towards `other`."""
+    _fractional("nextafter", input, other)
+    result = _nextafter(input, other)
+    return result if out is None else write_out(out, result, "nextafter")
+
+
+def float_power(input: Tensor | Number, exponent: Tensor | Number, *,
+                out: Tensor | None = None) -> Tensor:  # fmt: skip
+    """`input ** exponent` in double precision.
+
+    >>> import rushlight as torch
+    >>> torch.float_power(torch.tensor([2, 3]), -1)
+    tensor([0.5000, 0.3333], dtype=torch.float64)
+    """
+    kinds = [v._array.dtype.kind if isinstance(v, TensorBase) else "c" if isinstance(v, complex)
+             else "f" for v in (input, exponent)]  # fmt: skip
+    kind = dtypes.complex128 if "c" in kinds else dtypes.float64
+    base, power = (v.to(kind) if isinstance(v, TensorBase) else v for v in (input, exponent))  # type: ignore[attr-defined]
+    from .arithmetic import pow
+
+    result = pow(base, power)
+    if out is not None and out.dtype is not kind:
+        raise RuntimeError(f"the output given to float_power has dtype {out.dtype} but the "
+                           f"operation's result requires dtype {kind}")
+    return result if out is None else write_out(out, result, "float_power")
+
+
+def ldexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """`input · 2**other`."""
+    from .arithmetic import pow
+
+    result = input * pow(2.0, other)
+    return result if out is None else write_out(out, result, "ldexp")
+
+
+@primitive(name="Frexp", nondifferentiable=(1,))
+def _frexp(x: Array) -> tuple[Array, Array]:
+    k = kernels(x)
+    mantissa, exponent = k.xp.frexp(k.widen(x))
+    return k.cast(k.xp.asarray(mantissa), x.dtype), k.xp.asarray(exponent).astype(k.xp.int32)
+
+
+@_frexp.derivative("x")
+def _frexp_dx(grad: Tensor, results: Any) -> Tensor:
+    from .arithmetic import pow
+
+    return grad / pow(2.0, results[1]).to(grad.dtype)
+
+
+def frexp(input: Tensor, *, out: Any = None) -> Any:
+    """`input = mantissa · 2**exponent` with a mantissa in [0.5, 1): `(mantissa, exponent)`."""
+    if input._array.dtype.kind not in "fV":
+        raise RuntimeError("torch.frexp() only supports floating-point dtypes")
+    result = return_types.frexp(*_frexp(input))
+    return result if out is None else write_out(out, result, "frexp")
+
+
+def _integers(name: str) -> Primitive:
+    def forward(x: Array, y: Array) -> Array:
+        x, y = match(x, y)
+        if x.dtype.kind not in "iu":
+            raise RuntimeError(f'"{name}_cpu" not implemented for \'{type_name(dtype_of(x))}\'; it '
+                               "takes integers")
+        return getattr(kernels(x).xp, name)(x, y)
+
+    return Primitive(forward, name.capitalize())
+
+
+_gcd, _lcm = _integers("gcd"), _integers("lcm")
+
+
+def gcd(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The greatest common divisor of integers; non-negative, `gcd(0, 0) = 0`.
+
+    >>> import rushlight as torch
+    >>> torch.gcd(torch.tensor([12, 7]), torch.tensor([8, 0]))
+    tensor([4, 7])
+    """
+    result = _gcd(input, other)
+    return result if out is None else write_out(out, result, "gcd")
+
+
+def lcm(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The least common multiple of integers.
+
+    >>> import rushlight as torch
+    >>> torch.lcm(torch.tensor([4]), torch.tensor([6]))
+    tensor([12])
+    """
+    result = _lcm(input, other)
+    return result if out is None else write_out(out, result, "lcm")
+
+
+class PointwiseMethods:
+    """Elementwise functions of several operands as methods of `Tensor`."""
+
+    addcmul = addcmul
+    addcdiv = addcdiv
+    lerp = lerp
+    atan2 = arctan2 = atan2
+    hypot = hypot
+    logaddexp = logaddexp
+    logaddexp2 = logaddexp2
+    xlogy = xlogy
+    heaviside = heaviside
+    copysign = copysign
+    nextafter = nextafter
+    float_power = float_power
+    ldexp = ldexp
+    frexp = frexp
+    gcd = gcd
+    lcm = lcm
+    addcmul_ = in_place(addcmul)
+    addcdiv_ = in_place(addcdiv)
+    lerp_ = in_place(lerp)
+    atan2_ = arctan2_ = in_place(atan2)
+    hypot_ = in_place(hypot)
+    xlogy_ = in_place(xlogy)
+    heaviside_ = in_place(heaviside)
+    copysign_ = in_place(copysign)
+    nextafter_ = in_place(nextafter)
+    float_power_ = in_place(float_power)
+    ldexp_ = in_place(ldexp)
+    gcd_ = in_place(gcd)
+    lcm_ = in_place(lcm)
