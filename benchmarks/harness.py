@@ -66,12 +66,12 @@ class Worker:
             try:
                 self.start()
             except OSError as e:
-                raise Died(str(e))
+                raise Died(str(e)) from e
         try:
             self.proc.stdin.write(json.dumps(dict(cmd=cmd, **kw)) + "\n")
             self.proc.stdin.flush()
         except BrokenPipeError:
-            raise Died(f"process ended, exit status {self.proc.wait()}")
+            raise Died(f"process ended, exit status {self.proc.wait()}") from None
         ready, _, _ = select.select([self.proc.stdout], [], [], timeout)
         if not ready:
             self.proc.kill()
@@ -79,7 +79,7 @@ class Worker:
             raise Died(f"no answer within {timeout} s")
         line = self.proc.stdout.readline()
         if not line:
-            raise Died(f"process ended, exit status {self.proc.wait()}")
+            raise Died(f"process ended, exit status {self.proc.wait()}") from None
         reply = json.loads(line)
         if "error" in reply:
             raise Died(reply["error"])

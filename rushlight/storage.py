@@ -12,9 +12,13 @@ __all__ = ["UntypedStorage", "root_array", "storage_offset"]
 
 def root_array(array: Array) -> Array:
     """The array that owns the memory which `array` shows."""
-    while type(array.base) is type(array):
-        array = array.base
-    return array
+    while True:
+        base = array.base
+        if type(base) is not type(array):
+            base = getattr(base, "base", None)  # the holder that NumPy's as_strided puts between
+            if type(base) is not type(array):
+                return array
+        array = base
 
 
 def _address(array: Array) -> int:

@@ -175,6 +175,11 @@ class _Pickler(pickle._Pickler):  # the Python one: the C one writes names only 
             obj = obj._alias()
             obj._array = array
         kind = storage_type(obj.dtype)
+        if kind is UNTYPED and self._stream:
+            raise RuntimeError(
+                f"[save] the older stream format has no storages of {obj.dtype}; save in the zip format "
+                "(_use_new_zipfile_serialization=True)"
+            )
         storage = self._storages.add(obj.untyped_storage(), kind, array.nbytes)
         place = (storage, obj.storage_offset(), tuple(obj.shape), obj.stride())
         hooks: Any = collections.OrderedDict()

@@ -54,10 +54,22 @@ def match(x: Any, y: Any) -> tuple[Any, Any]:
     if type(x) in NUMBERS:
         y, x = _match_number(y, x)
         return x, y
+    if not is_array(y):
+        return _match_number(x, _plain_number(y))
     if x.dtype == y.dtype:
         return x, y
     to = common_dtype(x, y)
     return cast(x, to), cast(y, to)
+
+
+def _plain_number(value: Any) -> Any:
+    """A NumPy scalar, or an instance of a subclass of int or float, as a plain Python number."""
+    if hasattr(value, "item"):
+        return value.item()
+    for kind in (bool, int, float, complex):
+        if isinstance(value, kind):
+            return kind(value)
+    raise TypeError(f"expected a Tensor or a number, got {type(value).__name__}")
 
 
 def _match_number(x: Array, y: Any) -> tuple[Array, Any]:
