@@ -70,9 +70,9 @@ def train_word2vec(text, vocabulary, steps, batch_size=512, window=4, negatives=
     total = 0.0
     for step in range(steps):
         place = torch.randint(window, len(corpus) - window, (batch_size,))
-        shift = torch.randint(1, window + 1, (batch_size,)) * (
-            torch.rand(batch_size) < 0.5
-        ).long().mul(2).sub(1)
+        distance = torch.randint(1, window + 1, (batch_size,))
+        sign = (torch.rand(batch_size) < 0.5).long().mul(2).sub(1)
+        shift = distance * sign
         noise = torch.multinomial(frequency, batch_size * negatives, replacement=True)
         loss = model(corpus[place], corpus[place + shift], noise.view(batch_size, negatives))
         optimizer.zero_grad()

@@ -181,4 +181,4 @@ def _entry_point(module: ModuleType, name: str) -> Callable[..., Any]:
     entry = getattr(module, name, None)
     if not callable(entry):
         raise RuntimeError(f"Cannot find callable {name} in hubconf")
-    return entry  # type: ignore[no-any-return]
+    return entry

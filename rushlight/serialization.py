@@ -16,7 +16,9 @@ from enum import Enum
 from typing import Any, BinaryIO
 
 from .device import device
-from .interop.checkpoint_errors import CheckpointError, EmptyFileError, describe, name_of
+from .interop.checkpoint_errors import (
+    CheckpointError, EmptyFileError, UnsupportedContentError, describe, name_of,
+)  # fmt: skip
 from .interop.checkpoint_names import ListingGlobals, LoadGlobals, UnknownGlobal, names_of
 from .interop.checkpoint_read import Restore, read_stream, read_tar, read_zip, scan_globals
 from .interop.checkpoint_write import (
@@ -248,9 +250,10 @@ def load(
             return _read(file, size, checked, restore, encoding, bool(mmap))
         except UnknownGlobal as error:
             raise _refusal(error, file, size, name, weights_only is not False) from None
+        except (UnsupportedContentError, EmptyFileError):
+            raise
         except CheckpointError as error:
-            text = f"{error}. {describe(file, name, size)}" if size else str(error)
-            raise type(error)(text) from error.__cause__
+            raise CheckpointError(f"{error}. {describe(file, name, size)}") from error.__cause__
 
 
 def _read(
@@ -265,7 +268,7 @@ def _read(
     if head.startswith(_ZIP_MAGIC):
         archive = ZipReader(file, size)
         if "constants.pkl" in archive:
-            raise CheckpointError(
+            raise UnsupportedContentError(
                 "[load] the file is a TorchScript archive (torch.jit.save), which holds a program; "
                 "save the module's state_dict() with torch.save instead"
             )
@@ -337,10 +340,6 @@ def _opened(f: Any) -> Iterator[tuple[BinaryIO, str]]:
         ) from None
     if isinstance(f, io.TextIOBase):
         raise TypeError("[load] expected a file opened in binary mode ('rb'), got a text file")
-    start = f.tell()
-    if isinstance(f, io.BytesIO) and start == len(f.getbuffer()):
-        yield f, name_of(f)
-        return
     yield f, name_of(f)
 
 

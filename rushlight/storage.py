@@ -67,6 +67,20 @@ class UntypedStorage:
     size = nbytes
     __len__ = nbytes
 
+    def cpu(self) -> UntypedStorage:
+        """This storage, which is in host memory."""
+        return self
+
+    def cuda(self, device: Any = None, non_blocking: bool = False) -> UntypedStorage:
+        """A copy on a CUDA device; AssertionError without one."""
+        from .cuda.unavailable import refuse
+
+        refuse("storage.cuda()")
+
+    def tolist(self) -> list[int]:
+        """The bytes as integers."""
+        return list(self.tobytes())
+
     def tobytes(self) -> bytes:
         """A copy of all bytes."""
         return bytes(memoryview(self._flat_bytes()))

@@ -13,7 +13,7 @@ _python_threads = 1  # without the extension: NumPy's own threads are not ours t
 def get_num_threads() -> int:
     """The number of threads that kernels use."""
     native = _native()
-    return int(native.get_num_threads()) if native is not None else _python_threads
+    return int(native.num_threads()) if native is not None else _python_threads
 
 
 def set_num_threads(num: int) -> None:

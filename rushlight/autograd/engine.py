@@ -229,7 +229,7 @@ def accumulate_grad(leaf: Any, grad: Any, create_graph: bool) -> None:
     """Adds `grad` to `leaf.grad`; takes `grad` itself when nobody else holds it."""
     current = leaf._grad
     if current is None:
-        leaf._grad = grad if create_graph else _owned(grad)
+        leaf._grad = grad if create_graph else _owned(grad, leaf)
     elif create_graph:
         leaf._grad = current + grad
     else:
@@ -239,7 +239,7 @@ def accumulate_grad(leaf: Any, grad: Any, create_graph: bool) -> None:
             hook(leaf)
 
 
-def _owned(grad: Any) -> Any:
+def _owned(grad: Any, leaf: Any) -> Any:
     """`grad` as a tensor of its own: its array if nothing else refers to it, else a copy.
 
     Three references to an array that only this gradient holds: the tensor's field, the local name
@@ -249,7 +249,13 @@ def _owned(grad: Any) -> Any:
     if grad._grad_fn is None and _getrefcount(array) <= 3 and array.base is None:
         if _getrefcount(grad) <= 4 and array.flags.c_contiguous:
             return grad
-    return wrap(grad.detach().clone()._array)
+    return _copied(grad, leaf)
+
+
+def _copied(grad: Any, leaf: Any) -> Any:
+    """A tensor outside the graph with the values of `grad`, laid out in memory as the leaf is."""
+    order = "C" if leaf._array.flags.c_contiguous else "K"
+    return wrap(grad._array.copy(order))
 
 
 def _run_tensor_hooks(hooks: dict[int, Any], grad: Any) -> Any:
@@ -308,3 +314,4 @@ if native is not None:
     native.connect("run_post_hooks", _run_post_hooks)
     native.connect("accumulate_grad", accumulate_grad)
     native.connect("explain", _explain)
+    native.connect("copy_gradient", _copied)

@@ -17,8 +17,9 @@ keeps exactly that:
     results          the outputs without gradient, such as indices and statistics, at their places
                      (None at the others: an output that nobody asked for may be changed in place)
     <input>          an input tensor
-    <input>_shape, <input>_dtype
-                     the shape or array dtype of an input, without keeping the tensor alive
+    <input>_shape, <input>_dtype, <input>_strides
+                     the shape, dtype or strides (in bytes) of an input's array, without keeping
+                     the tensor alive
     needs            which of the rule's inputs want a gradient (a tuple of bools)
     <attribute>      a keyword argument of the forward
 
@@ -45,6 +46,12 @@ from . import variable
 __all__ = ["Primitive", "PrimitiveNode", "primitive"]
 
 _new = object.__new__
+
+
+# What a rule may ask of an input's array: `x_shape`; of all inputs of a variadic one, `xs_shapes`.
+_PROPERTIES = {
+    "shape": "shape", "dtype": "dtype", "strides": "strides", "shapes": "shape", "dtypes": "dtype",
+}  # fmt: skip
 
 
 class Rule:
@@ -74,8 +81,8 @@ class Rule:
             self.saved.append((name, op.input_names.index(name)))
             return
         base, _, kind = name.rpartition("_")
-        if base in op.input_names and kind in ("shape", "dtype", "shapes", "dtypes"):
-            self.described.append((name, op.input_names.index(base), kind.rstrip("s")))
+        if base in op.input_names and kind in _PROPERTIES:
+            self.described.append((name, op.input_names.index(base), _PROPERTIES[kind]))
             return
         raise TypeError(f"derivative rule {self.function.__name__} of {op.name}: no such value "
                         f"{name!r}")

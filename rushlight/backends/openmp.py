@@ -1,4 +1,4 @@
-"""`torch.backends.openmp`: says whether OpenMP is built in; rushlight has a thread pool of its own."""
+"""`torch.backends.openmp`: no OpenMP is built in, as rushlight has its own thread pool."""
 
 from __future__ import annotations
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pickle
 from typing import Any, BinaryIO
 
-__all__ = ["CheckpointError", "EmptyFileError", "describe", "looks_like"]
+__all__ = ["CheckpointError", "EmptyFileError", "UnsupportedContentError",
+           "describe", "looks_like", "name_of"]  # fmt: skip
 
 _WHAT_TO_DO = "get the file again from where it came from"
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -27,6 +28,10 @@ class CheckpointError(pickle.UnpicklingError, RuntimeError):
     """Raised for a file that is no sound checkpoint, or that holds what is not loaded."""
 
 
+class UnsupportedContentError(CheckpointError):
+    """Raised for a sound checkpoint with something in it that rushlight does not have."""
+
+
 class EmptyFileError(CheckpointError, EOFError):
     """Raised for a checkpoint without a single byte."""
 
@@ -43,7 +48,9 @@ def looks_like(head: bytes, size: int) -> str:
     if len(head) > 8 and head[8:9] == b"{" and length < size:
         return "a safetensors file; read it with rushlight.interop.safetensors.load_file"
     if head.startswith(b"PK\x03\x04"):
-        return "a zip archive whose end is missing or damaged (cut short?); " + _WHAT_TO_DO
+        return "a zip archive, cut short or damaged; " + _WHAT_TO_DO
+    if head.startswith(b"\x80"):
+        return "a pickle, cut short or damaged; " + _WHAT_TO_DO
     if not head.strip(b"\0"):
         return "zeros only (a download or a write that never finished?); " + _WHAT_TO_DO
     return f"starting with {head[:8]!r}; " + _WHAT_TO_DO

@@ -27,7 +27,7 @@ from ..random import Generator
 from ..size import Size
 from ..tensor import Tensor
 from . import checkpoint_numpy, checkpoint_rebuild
-from .checkpoint_errors import CheckpointError
+from .checkpoint_errors import CheckpointError, UnsupportedContentError
 from .checkpoint_rebuild import StorageType, build_device, build_size, set_attributes
 
 __all__ = ["LoadGlobals", "STORAGE_TYPES", "storage_type"]
@@ -197,8 +197,11 @@ class LoadGlobals:
 
             return Parameter
         if full in _NOT_HERE or (module == "torch" and name in _QUANTIZED):
-            raise CheckpointError(f"[load] the file holds {_NOT_HERE.get(full, 'a quantized tensor')}, "
-                                  "which rushlight does not have yet")  # fmt: skip
+            what = _NOT_HERE.get(full, "a quantized tensor")
+            raise UnsupportedContentError(
+                f"[load] the file holds {what}, which rushlight does not have yet; save it converted "
+                "to a dense tensor"
+            )
         found = None if self._weights_only else self._find_more(full)
         if found is None:
             raise UnknownGlobal(full)

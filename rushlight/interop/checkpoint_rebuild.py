@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from ..autograd.variable import Storage, TensorBase, wrap
-from ..backends import kernels
 from ..device import device
 from ..dtypes import dtype as DType
 from ..dtypes import from_numpy_dtype
@@ -99,13 +98,11 @@ def _view(storage: Any, dtype: DType, offset: Any, size: Any, stride: Any) -> An
         )
     if empty:
         return _wrapped(np.empty(shape, dtype.numpy), storage)
-    start = offset * item
-    data = storage.data[start : (last + 1) * item]
-    if data.__array_interface__["data"][0] % item:  # a record in an odd place of a mapped file
-        data = data.copy()
-    flat = data.view(dtype.numpy)
+    data, start = storage.data, offset * item
+    if (data.__array_interface__["data"][0] + start) % item:
+        data = data.copy()  # a record in an odd place of a mapped file
     byte_strides = tuple(s * item for s in strides)
-    return _wrapped(kernels(flat).as_strided(flat, shape, byte_strides), storage)
+    return _wrapped(np.ndarray(shape, dtype.numpy, data, start, byte_strides), storage)
 
 
 def _wrapped(array: Any, storage: FileStorage) -> Any:

@@ -193,7 +193,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
         tensor.zero_()
         for group in range(groups):
             for channel in range(min(out_per_group, tensor.size(1))):
-                tensor[(group * out_per_group + channel, channel, *centre)] = 1
+                tap = (group * out_per_group + channel, channel, *centre)
+                tensor[tap] = 1
     return tensor
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import rushlight
-from rushlight import Tensor
+from rushlight import Size, Tensor
 
 __all__ = [
     "Buffer",
@@ -45,8 +45,8 @@ class Parameter(Tensor):
         memo[id(self)] = copy
         return copy
 
-    def __repr__(self) -> str:
-        return "Parameter containing:\n" + super().__repr__()
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        return "Parameter containing:\n" + super().__repr__(tensor_contents=tensor_contents)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return _rebuild_parameter, (self.data, self.requires_grad)
@@ -95,7 +95,7 @@ def _rebuild_buffer(data: Tensor, persistent: bool) -> Buffer:
     return Buffer(data, persistent=persistent)
 
 
-class UninitializedTensorMixin:
+class UninitializedTensorMixin(Tensor):
     """What a tensor without a shape may do: learn its dtype and device, and then its shape."""
 
     cls_to_become: type[Tensor]
@@ -110,22 +110,22 @@ class UninitializedTensorMixin:
         device = device if device is not None else self.data.device
         dtype = dtype if dtype is not None else self.data.dtype
         self.data = rushlight.empty(shape, device=device, dtype=dtype)
-        self.__class__ = self.cls_to_become  # type: ignore[assignment]
+        self.__class__ = self.cls_to_become
 
     @property
-    def shape(self) -> Any:
+    def shape(self) -> Size:
         raise RuntimeError(
             "the shape of an uninitialized parameter is not known yet; run the module once on a "
             "sample input so that its lazy parameters take their shapes"
         )
 
-    def share_memory_(self) -> Any:
+    def share_memory_(self) -> Tensor:
         raise RuntimeError(
             "share_memory_ needs an initialized parameter; run the lazy module once on a sample "
             "input first"
         )
 
-    def __repr__(self) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
         return f"<{type(self).__name__}>"
 
 
@@ -154,7 +154,7 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
         return UninitializedParameter, (self.requires_grad, self.data.device, self.data.dtype)
 
 
-class UninitializedBuffer(UninitializedTensorMixin, Tensor):
+class UninitializedBuffer(UninitializedTensorMixin):
     """A buffer whose shape the first input of its lazy module will decide."""
 
     cls_to_become = Tensor

@@ -33,10 +33,15 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor,
     torch.Size([1, 2, 4])
     """
     _check(query, key, value, attn_mask, is_causal)
+    dtype = query.dtype
+    if dtype.itemsize < 4:  # half precision: computed in float32, rounded once
+        query, key, value = query.float(), key.float(), value.float()
+        if attn_mask is not None and attn_mask._array.dtype.kind != "b":
+            attn_mask = attn_mask.float()
     if enable_gqa:
         key, value = _repeat_heads(query, key), _repeat_heads(query, value)
     factor = 1.0 / math.sqrt(query._array.shape[-1]) if scale is None else scale
-    # half of the scale on each side keeps half-precision scores in range
+    # half of the scale on each side keeps the scores in range
     half = math.sqrt(abs(factor))
     left = query * math.copysign(half, factor)
     scores = left @ (key * half).transpose(-2, -1)
@@ -44,7 +49,7 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor,
     weights = _masked_softmax(scores, mask)
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p, True)
-    return weights @ value
+    return (weights @ value).to(dtype)
 
 
 def _check(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool) -> None:

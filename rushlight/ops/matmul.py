@@ -45,7 +45,18 @@ def _mm_dx(grad: Tensor, y: Tensor) -> Tensor:
 
 
 @_mm.derivative("y")
-def _mm_dy(grad: Tensor, x: Tensor) -> Tensor:
+def _mm_dy(grad: Tensor, x: Tensor, y_strides: Shape) -> Tensor:
+    return _left_gradient(grad, x, y_strides)
+
+
+def _left_gradient(grad: Tensor, x: Tensor, y_strides: Shape) -> Tensor:
+    """The gradient `xᵀ grad` of `y` in `x @ y`, laid out in memory as `y` is.
+
+    If `y` is a transposed matrix, as the weight of a linear layer, that is `(gradᵀ x)ᵀ`: transposed
+    back, it reaches the weight in the weight's own layout and need not be copied.
+    """
+    if y_strides[0] < y_strides[1] and x._array.dtype.kind != "c":
+        return _t(_mm(_t(grad), x))
     return _mm(_transposed(x), grad)
 
 
@@ -306,8 +317,8 @@ def _addmm_dx(grad: Tensor, y: Tensor, alpha: Number) -> Tensor:
 
 
 @_addmm.derivative("y")
-def _addmm_dy(grad: Tensor, x: Tensor, alpha: Number) -> Tensor:
-    product = _mm(_transposed(x), grad)
+def _addmm_dy(grad: Tensor, x: Tensor, y_strides: Shape, alpha: Number) -> Tensor:
+    product = _left_gradient(grad, x, y_strides)
     return product if alpha == 1 else product * alpha.conjugate()
 
 

@@ -1307,14 +1307,14 @@ def _view_in_place(function: Callable[..., Tensor]) -> Callable[..., Any]:
     @functools.wraps(function)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         check_in_place(self)
-        before = object.__new__(type(self))
-        before.__dict__.update(self.__dict__)
+        storage = self.storage_record
+        before = self.__copy__()
         result = function(before, *args, **kwargs)
         self._array = result._array
         if result._requires_grad and state.enabled:
             self._requires_grad, self._grad_fn = True, result._grad_fn
             self._output_nr = result._output_nr
-        self._storage = before.storage_record
+        self._storage = storage
         bump_version(self, name)
         self._view_version = self._version
         return self

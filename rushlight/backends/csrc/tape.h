@@ -156,11 +156,9 @@ struct RulePlan {
     int kept[kMostArguments];  // what this rule wants kept, as indices into Plan::kept
 };
 
-enum KeptKind : unsigned char { kWhole, kShape, kDtype };
-
 struct KeptPlan {
     PyObject* name;
-    KeptKind kind;
+    PyObject* property;  // of the input's array: "shape", "dtype", …; null for the input itself
     int input;
 };
 
@@ -202,13 +200,14 @@ struct Callbacks {
     PyObject* run_post_hooks;    // (node, results, grads) -> results
     PyObject* accumulate_grad;   // (leaf, grad, create_graph)
     PyObject* explain;           // (error, node)
+    PyObject* copy_gradient;     // (grad, leaf) -> tensor
 };
 extern Callbacks callbacks;
 
 // Interned attribute and method names.
 struct Names {
     PyObject *grad_fn, *shape, *dtype, *kind, *sum_to_size, *to_array_dtype, *real, *refresh_view,
-        *explain, *apply, *release, *detach, *clone, *add_;
+        *explain, *apply, *release, *add_;
 };
 extern Names names;
 

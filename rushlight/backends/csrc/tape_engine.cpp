@@ -122,21 +122,43 @@ bool call_for_nothing(PyObject* result) {
     return result != nullptr;
 }
 
-// Whether nobody else refers to the gradient or its array, so that a leaf may keep it as it is.
-bool is_ours(PyObject* grad) {
+// The array that a leaf may keep as its gradient without a copy: that of `grad` if nobody else refers
+// to it, or, where that is the transpose of a transpose, the array below, if nobody else refers to
+// that one. Borrowed; null if there is none.
+PyObject* exclusive_array(PyObject* grad) {
     Tensor* tensor = as_tensor(grad);
-    if (Py_REFCNT(grad) != 1 || present(tensor->grad_fn) != nullptr) return false;
-    if (Py_REFCNT(tensor->array) != 1 || !PyArray_CheckExact(tensor->array)) return false;
+    if (Py_REFCNT(grad) != 1 || present(tensor->grad_fn) != nullptr) return nullptr;
+    if (Py_REFCNT(tensor->array) != 1 || !PyArray_CheckExact(tensor->array)) return nullptr;
     PyArrayObject* array = reinterpret_cast<PyArrayObject*>(tensor->array);
-    return PyArray_BASE(array) == nullptr && PyArray_IS_C_CONTIGUOUS(array);
+    if (!PyArray_IS_C_CONTIGUOUS(array)) return nullptr;
+    PyObject* below = PyArray_BASE(array);
+    if (below == nullptr) return PyArray_CHKFLAGS(array, NPY_ARRAY_OWNDATA) ? tensor->array : nullptr;
+    PyObject* base = present(tensor->base);
+    if (base == nullptr || Py_REFCNT(base) != 1 || as_tensor(base)->array != below) return nullptr;
+    PyArrayObject* owner = reinterpret_cast<PyArrayObject*>(below);
+    const bool same = Py_REFCNT(below) == 2 && PyArray_CheckExact(below) &&
+                      PyArray_CHKFLAGS(owner, NPY_ARRAY_OWNDATA) &&
+                      PyArray_IS_C_CONTIGUOUS(owner) && same_shape(owner, array) &&
+                      PyArray_DATA(owner) == PyArray_DATA(array) &&
+                      PyArray_DESCR(owner) == PyArray_DESCR(array);
+    return same ? below : nullptr;
 }
 
-// A tensor with a copy of the gradient, outside the graph.
-PyObject* copy_of(PyObject* grad) {
-    PyObject* plain = PyObject_CallMethodNoArgs(grad, names.detach);
-    PyObject* copy = plain == nullptr ? nullptr : PyObject_CallMethodNoArgs(plain, names.clone);
-    Py_XDECREF(plain);
-    return copy;
+// A tensor outside the graph with the gradient's values, laid out as the leaf's.
+PyObject* own_gradient(PyObject* grad, PyObject* leaf) {
+    PyObject* array = exclusive_array(grad);
+    if (array != nullptr) {
+        Py_INCREF(array);
+        return wrap(array);
+    }
+    array = as_tensor(grad)->array;
+    PyObject* like = as_tensor(leaf)->array;
+    if (!PyArray_Check(array) || !PyArray_Check(like))
+        return PyObject_CallFunctionObjArgs(callbacks.copy_gradient, grad, leaf, nullptr);
+    const bool plain = PyArray_IS_C_CONTIGUOUS(reinterpret_cast<PyArrayObject*>(like));
+    PyObject* copy = PyArray_NewCopy(reinterpret_cast<PyArrayObject*>(array),
+                                     plain ? NPY_CORDER : NPY_KEEPORDER);
+    return copy == nullptr ? nullptr : wrap(copy);
 }
 
 class Pass {
@@ -257,9 +279,10 @@ class Pass {
         }
         const bool simple = !create_ && present(tensor->accumulate_hooks) == nullptr;
         if (simple && present(tensor->grad) == nullptr) {
-            if (!is_ours(grad)) Py_SETREF(grad, copy_of(grad));
-            if (grad == nullptr) return false;
-            Py_XSETREF(tensor->grad, grad);
+            PyObject* own = own_gradient(grad, leaf);
+            Py_DECREF(grad);
+            if (own == nullptr) return false;
+            Py_XSETREF(tensor->grad, own);
             return true;
         }
         const bool ok = call_for_nothing(

@@ -35,8 +35,6 @@ bool intern_names() {
         {&names.explain, "explain"},
         {&names.apply, "apply"},
         {&names.release, "release"},
-        {&names.detach, "detach"},
-        {&names.clone, "clone"},
         {&names.add_, "add_"},
     };
     for (const auto& row : rows)
@@ -60,6 +58,7 @@ PyObject* connect(PyObject*, PyObject* const* args, Py_ssize_t n) {
         {&callbacks.run_post_hooks, "run_post_hooks"},
         {&callbacks.accumulate_grad, "accumulate_grad"},
         {&callbacks.explain, "explain"},
+        {&callbacks.copy_gradient, "copy_gradient"},
     };
     for (const auto& row : rows) {
         if (n != 2 || !PyUnicode_Check(args[0]) ||

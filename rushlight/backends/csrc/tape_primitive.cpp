@@ -22,7 +22,10 @@ void free_plan(Plan* plan) {
     if (plan == nullptr) return;
     for (int r = 0; plan->rules != nullptr && r < plan->n_rules; r++)
         Py_CLEAR(plan->rules[r].function);
-    for (int k = 0; plan->kept != nullptr && k < plan->n_kept; k++) Py_CLEAR(plan->kept[k].name);
+    for (int k = 0; plan->kept != nullptr && k < plan->n_kept; k++) {
+        Py_CLEAR(plan->kept[k].name);
+        Py_CLEAR(plan->kept[k].property);
+    }
     PyMem_Free(plan->rules);
     PyMem_Free(plan->kept);
     Py_XDECREF(plan->attributes);
@@ -38,29 +41,26 @@ int index_in(PyObject* names_tuple, PyObject* name) {
     return -1;
 }
 
-// The index of (name, kind, input) among what the primitive keeps; a new entry if need be.
-int kept_index(Plan* plan, PyObject* name, KeptKind kind, int input) {
+// The index of (name, property, input) among what the primitive keeps; a new entry if need be.
+int kept_index(Plan* plan, PyObject* name, PyObject* property, int input) {
     for (int k = 0; k < plan->n_kept; k++)
         if (PyUnicode_Compare(plan->kept[k].name, name) == 0) return k;
     Py_INCREF(name);
-    plan->kept[plan->n_kept] = {name, kind, input};
+    Py_XINCREF(property);
+    plan->kept[plan->n_kept] = {name, property, input};
     return plan->n_kept++;
 }
 
-// Reads `rule.saved` [(name, input)] and `rule.described` [(name, input, kind)].
+// Reads `rule.saved` [(name, input)] and `rule.described` [(name, input, property)].
 bool plan_kept(Plan* plan, RulePlan* rule, PyObject* saved, PyObject* described) {
     for (PyObject* list : {saved, described}) {
         for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
             PyObject* entry = PyList_GET_ITEM(list, i);
-            KeptKind kind = kWhole;
-            if (list == described) {
-                PyObject* text = PyTuple_GET_ITEM(entry, 2);
-                kind = PyUnicode_CompareWithASCIIString(text, "shape") == 0 ? kShape : kDtype;
-            }
+            PyObject* property = list == described ? PyTuple_GET_ITEM(entry, 2) : nullptr;
             const long input = PyLong_AsLong(PyTuple_GET_ITEM(entry, 1));
             if ((input == -1 && PyErr_Occurred()) || rule->n_kept == kMostArguments) return false;
             rule->kept[rule->n_kept++] =
-                kept_index(plan, PyTuple_GET_ITEM(entry, 0), kind, int(input));
+                kept_index(plan, PyTuple_GET_ITEM(entry, 0), property, int(input));
         }
     }
     return true;
@@ -297,9 +297,9 @@ PyObject* shape_of(PyObject* array) {
     return PyObject_GetAttr(array, names.shape);
 }
 
-PyObject* described(PyObject* array, KeptKind kind) {
-    if (kind == kShape) return shape_of(array);
-    if (PyObject_HasAttr(array, names.dtype)) return PyObject_GetAttr(array, names.dtype);
+PyObject* described(PyObject* array, PyObject* property) {
+    if (property == names.shape) return shape_of(array);
+    if (PyObject_HasAttr(array, property)) return PyObject_GetAttr(array, property);
     Py_RETURN_NONE;
 }
 
@@ -309,8 +309,8 @@ bool keep(Call* call, const KeptPlan& plan, bool is_variadic, Kept* kept) {
         if (plan.input >= call->n_inputs) return true;
         PyObject* input = call->inputs[plan.input];
         kept->version = kPlain;
-        if (plan.kind != kWhole) {
-            kept->value = described(call->arrays[plan.input], plan.kind);
+        if (plan.property != nullptr) {
+            kept->value = described(call->arrays[plan.input], plan.property);
             return kept->value != nullptr;
         }
         if (is_tensor(input)) kept->version = version_of(as_tensor(input));
@@ -318,15 +318,15 @@ bool keep(Call* call, const KeptPlan& plan, bool is_variadic, Kept* kept) {
         kept->value = input;
         return true;
     }
-    kept->version = plan.kind == kWhole ? kTensorList : kPlain;
+    kept->version = plan.property == nullptr ? kTensorList : kPlain;
     kept->value = PyList_New(call->n_inputs);
     for (Py_ssize_t i = 0; kept->value != nullptr && i < call->n_inputs; i++) {
         PyObject *input = call->inputs[i], *entry;
-        if (plan.kind == kWhole)
+        if (plan.property == nullptr)
             entry = Py_BuildValue("(On)", input,
                                   is_tensor(input) ? version_of(as_tensor(input)) : kPlain);
         else
-            entry = described(call->arrays[i], plan.kind);
+            entry = described(call->arrays[i], plan.property);
         if (entry == nullptr)
             Py_CLEAR(kept->value);
         else

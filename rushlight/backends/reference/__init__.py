@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from .arrays import ArrayKernels
 from .conv import ConvKernels
+from .decompositions import DecompositionKernels
 from .embedding import EmbeddingKernels
+from .fft import FourierKernels
 from .image import ImageKernels
 from .loss import LossKernels
 from .norm import NormKernels
@@ -16,6 +18,7 @@ from .optim import OptimKernels
 from .pool import PoolKernels
 from .random import RandomKernels
 from .reduce import ReduceKernels
+from .resample import ResampleKernels
 from .softmax import SoftmaxKernels
 from .special import SpecialKernels
 
@@ -34,6 +37,9 @@ class Kernels(
     OptimKernels,
     RandomKernels,
     ImageKernels,
+    DecompositionKernels,
+    FourierKernels,
+    ResampleKernels,
     ArrayKernels,
 ):
     """Every kernel, computed by the array namespace ``xp``.

@@ -85,9 +85,9 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     def reset_parameters(self) -> None:
         """Draws all weights anew."""
         self.head.reset_parameters()
-        for to_hidden, to_classes in self.tail:
-            to_hidden.reset_parameters()
-            to_classes.reset_parameters()
+        for cluster in self.tail:
+            for layer in cluster.children():
+                layer.reset_parameters()
 
     def forward(self, input_: Tensor, target_: Tensor) -> _ASMoutput:
         is_batched = self._check_shapes(input_, target_)

@@ -54,11 +54,11 @@ class WeightsEnum(Enum):
 
     @property
     def transforms(self) -> Callable[..., Any]:
-        return self.value.transforms  # type: ignore[no-any-return]
+        return self.value.transforms
 
     @property
     def meta(self) -> dict[str, Any]:
-        return self.value.meta  # type: ignore[no-any-return]
+        return self.value.meta
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}.{self.name}"
