@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
 from .twin import native
@@ -64,7 +64,13 @@ class Node(NodeFields):
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """The nodes that this node sends gradients to, with the output number of each."""
-        return tuple((None, 0) if e is None else (_as_node(e[0]), e[1]) for e in self.edges)
+        edges = self.shown_edges()
+        return tuple((None, 0) if e is None else (_as_node(e[0]), e[1]) for e in edges)
+
+    def shown_edges(self) -> Sequence[Edge]:
+        """The edges that `next_functions` lists."""
+        op = getattr(self, "op", None)
+        return self.edges if op is None else op.shown_edges(self.edges)  # type: ignore[no-any-return]
 
     def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Calls `hook(grad_inputs, grad_outputs)` after this node ran."""

@@ -28,8 +28,7 @@ Rules are written with differentiable operations, so that derivatives of any ord
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -54,6 +53,21 @@ _PROPERTIES = {
 }  # fmt: skip
 
 
+class Signature:
+    """The parameters of a function, read from its code object (`inspect` costs 50 µs a function)."""
+
+    def __init__(self, function: Callable[..., Any]):
+        code = function.__code__
+        names, count = code.co_varnames, code.co_argcount
+        end = count + code.co_kwonlyargcount
+        takes_more = bool(code.co_flags & 0x04)  # *args, whose name follows the keywords
+        self.variadic = names[end] if takes_more else None
+        self.positional = [*names[:count], *([names[end]] if takes_more else [])]
+        self.keywords = list(names[count:end])
+        self.names = [*self.positional, *self.keywords]
+        self.defaults: dict[str, Any] = dict(function.__kwdefaults__ or {})
+
+
 class Rule:
     """A derivative rule and what the tape must keep for it."""
 
@@ -61,7 +75,7 @@ class Rule:
         self.function = function
         self.is_joint = len(inputs) > 1 or op.variadic == inputs[0]
         self.positions = tuple(op.input_names.index(name) for name in inputs)
-        self.wants = tuple(inspect.signature(function).parameters)
+        self.wants = tuple(Signature(function).names)
         self.saved: list[tuple[str, int]] = []
         self.described: list[tuple[str, int, str]] = []
         self.wants_needs = "needs" in self.wants
@@ -243,7 +257,8 @@ class Primitive(PrimitiveCall):
 
     def __init__(self, forward: Callable[..., Any], name: str, *, view: bool = False,
                  broadcast: bool = False, nondifferentiable: tuple[int, ...] = (),
-                 suffix: str = "Backward0"):  # fmt: skip
+                 suffix: str = "Backward0", shown: int | None = None):  # fmt: skip
+        self.shown = shown
         self.forward = forward
         self.name = name
         self.view = view
@@ -253,13 +268,11 @@ class Primitive(PrimitiveCall):
         self.keeps_result = False
         self.keeps_first = False  # whether a rule asks for the first output itself
         self.wants_grads = False
-        parameters = inspect.signature(forward).parameters.values()
-        positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
-        self.input_names = tuple(p.name for p in positional)
-        self.variadic = next((p.name for p in positional if p.kind is p.VAR_POSITIONAL), None)
-        keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
-        self.attributes = frozenset(p.name for p in keywords)
-        self.defaults = {p.name: p.default for p in keywords if p.default is not p.empty}
+        signature = Signature(forward)
+        self.input_names = tuple(signature.positional)
+        self.variadic = signature.variadic
+        self.attributes = frozenset(signature.keywords)
+        self.defaults = signature.defaults
         self.node_type = type(
             name + suffix, (PrimitiveNode,), {"op": self, "__module__": __name__}
         )
@@ -279,6 +292,13 @@ class Primitive(PrimitiveCall):
             return function
 
         return register
+
+    def shown_edges(self, edges: Sequence[Edge]) -> Sequence[Edge]:
+        """The edges that `next_functions` lists: of inputs that can have a gradient."""
+        if self.variadic is not None:
+            return edges[: self.shown]
+        ruled = {i for rule in self.rules for i in rule.positions}
+        return [edge for i, edge in enumerate(edges) if i in ruled]
 
     def explain(self, error: ValueError, arrays: list[Any]) -> Exception:
         """PyTorch's error for operands that do not broadcast; any other error as it is."""
@@ -304,6 +324,7 @@ def primitive(name: str, **flags: Any) -> Callable[[Callable[..., Any]], Primiti
 
     `name` is what `grad_fn` prints. Flags: `view` (the result shares the first input's memory),
     `broadcast` (gradients are reduced to the shape and dtype of their inputs),
-    `nondifferentiable` (numbers of the outputs without gradient), `suffix` of the node's name.
+    `nondifferentiable` (numbers of the outputs without gradient), `suffix` of the node's name,
+    `shown` (how many of a variadic primitive's inputs `next_functions` lists).
     """
     return lambda forward: Primitive(forward, name, **flags)

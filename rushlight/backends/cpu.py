@@ -13,6 +13,7 @@ from .cpu_misc import NativeEmbedding, NativeImage, NativeOptim
 from .cpu_norm import NativeNorm
 from .cpu_random import NativeRandom
 from .cpu_reduce import NativeLoss, NativeReduce, NativeSoftmax
+from .cpu_view import NativeViews
 
 __all__ = ["CPUKernels"]
 
@@ -30,5 +31,6 @@ class CPUKernels(
     NativeOptim,
     NativeRandom,
     NativeImage,
+    NativeViews,
 ):
     """Kernels of ``numpy.ndarray``."""

@@ -110,7 +110,7 @@ class UninitializedTensorMixin(Tensor):
         device = device if device is not None else self.data.device
         dtype = dtype if dtype is not None else self.data.dtype
         self.data = rushlight.empty(shape, device=device, dtype=dtype)
-        self.__class__ = self.cls_to_become
+        self.__class__ = self.cls_to_become  # type: ignore[assignment]  # a sibling class
 
     @property
     def shape(self) -> Size:

@@ -142,6 +142,8 @@ def tuple_of(value: Any, count: int) -> Ints:
     """An int as `count` equal ints; a sequence as a tuple (one number stands for all)."""
     if type(value) is int:
         return (value,) * count
+    if type(value) is tuple and len(value) == count and type(value[0]) is int:
+        return value
     values = tuple([int(v) for v in value]) if hasattr(value, "__len__") else (int(value),)
     return values * count if len(values) == 1 else values
 

@@ -290,7 +290,7 @@ def scalar_tensor(s: Any, *, dtype: DType | None = None, device: Any = None) -> 
 def _new(kernel: Any, size: Any, dtype: DType | None, device: Any, requires_grad: bool,
          out: Any) -> Any:  # fmt: skip
     shape = _sizes(size) if size else ()
-    if any(s < 0 for s in shape):
+    if shape and min(shape) < 0:
         raise RuntimeError(f"Trying to create tensor with negative dimension "
                            f"{next(s for s in shape if s < 0)}: {list(shape)}")
     d = dtypes._default_dtype if dtype is None else dtype

@@ -187,7 +187,7 @@ def _numpy_index(indices: Any, places: tuple[int, ...]) -> tuple[Any, ...]:
     return tuple(index)
 
 
-@primitive(name="Index")
+@primitive(name="Index", shown=1)
 def _index(*tensors: Array, places: tuple[int, ...]) -> Array:
     """The first tensor indexed by the others, which stand for the dims in `places`."""
     return tensors[0][_numpy_index(tensors[1:], places)]
@@ -252,7 +252,7 @@ def _index_put_(view: Any, indices: list[Any], places: tuple[int, ...], value: A
     overwrite(view, result, "index_put_")
 
 
-@primitive(name="IndexPut")
+@primitive(name="IndexPut", shown=2)
 def _index_put(*tensors: Array, places: tuple[int, ...], accumulate: bool) -> Array:
     x, value, *indices = tensors
     index = _numpy_index(indices, places)

@@ -64,13 +64,13 @@ def _window(op: str, input: Any, n: int, kernel_size: Any, stride: Any, padding:
     kernel = tuple_of(kernel_size, n)
     step = kernel if stride is None or (hasattr(stride, "__len__") and not len(stride)) else tuple_of(stride, n)
     pads = tuple_of(padding, n)
-    if any(k <= 0 for k in kernel):
+    if min(kernel) <= 0:
         raise RuntimeError(f"[{op}] kernel size should be greater than zero, but got {list(kernel)}")
-    if any(s <= 0 for s in step):
+    if min(step) <= 0:
         raise RuntimeError(f"[{op}] stride should not be zero")
-    if any(p < 0 for p in pads):
+    if min(pads) < 0:
         raise RuntimeError(f"[{op}] pad must be non-negative, but got pad: {min(pads)}")
-    if any(p > k // 2 for p, k in zip(pads, kernel)):
+    if any(pads) and any(p > k // 2 for p, k in zip(pads, kernel)):
         raise RuntimeError(
             f"[{op}] pad should be at most half of effective kernel size, but got pad="
             f"{max(pads)}, kernel_size={list(kernel)}"
@@ -85,7 +85,7 @@ def _check_output(op: str, x: Array, n: int, kernel: Ints, stride: Ints, padding
     for size, k, s, p, d in zip(x.shape[-n:], kernel, stride, padding, dilation):
         span = size + 2 * p - d * (k - 1) - 1
         sizes.append((-(-span // s) if ceil_mode else span // s) + 1)
-    if any(size < 1 for size in sizes):
+    if min(sizes) < 1:
         shape = "x".join(str(s) for s in x.shape[-n - 1 :])
         out = "x".join(str(s) for s in (x.shape[-n - 1], *sizes))
         raise RuntimeError(
@@ -98,7 +98,7 @@ def _max_pool_nd(op: str, n: int, input: Tensor, kernel_size: Any, stride: Any, 
                  dilation: Any, ceil_mode: bool) -> tuple[Tensor, Tensor]:  # fmt: skip
     x, kernel, stride, padding, batched = _window(op, input, n, kernel_size, stride, padding)
     dilation = tuple_of(dilation, n)
-    if any(d <= 0 for d in dilation):
+    if min(dilation) <= 0:
         raise RuntimeError(f"{op}() dilation must be greater than zero, but got {min(dilation)}")
     _check_output(op, x._array, n, kernel, stride, padding, dilation, ceil_mode)
     out, indices = _max_pool(x, kernel_size=kernel, stride=stride, padding=padding,

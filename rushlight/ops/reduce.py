@@ -15,6 +15,7 @@ from ..types_ import Array, Shape
 from .common import (
     as_float, cast, check_tensor, dtype_of, in_place, type_name, wrap_dim, wrap_dims, write_out,
 )  # fmt: skip
+from .shape import _expand
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -47,7 +48,7 @@ def _sum_all(x: Array, *, dtype: DType | None = None) -> Array:
 
 @_sum_all.derivative("x")
 def _sum_all_dx(grad: Tensor, x_shape: Shape) -> Tensor:
-    return grad.expand(x_shape)
+    return _expand(grad, shape=x_shape)
 
 
 @primitive(name="Sum", suffix="Backward1")
@@ -92,7 +93,7 @@ def _mean_all(x: Array, *, dtype: DType | None = None) -> Array:
 
 @_mean_all.derivative("x")
 def _mean_all_dx(grad: Tensor, x_shape: Shape) -> Tensor:
-    return (grad / math.prod(x_shape)).expand(x_shape) if x_shape else grad
+    return _expand(grad / math.prod(x_shape), shape=x_shape) if x_shape else grad
 
 
 @primitive(name="Mean", suffix="Backward1")

@@ -56,9 +56,9 @@ def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
     if len(shape) == 1 and not isinstance(shape[0], int):
         first = shape[0]
         if isinstance(first, (tuple, list)):
-            return tuple([int(s) for s in first])
+            return tuple(map(int, first))
         return (int(first),)
-    return tuple([int(s) for s in shape])
+    return tuple(map(int, shape))
 
 
 def _named_sizes(op: str, name: str, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -465,6 +465,8 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     dims = [i for i in range(len(old)) if i < lead or (new[i - lead] == 1 and old[i] != 1)]
     if not dims:
         return input
+    if dims == list(range(lead)):  # the gradient of a bias
+        return input.sum(dims)
     result = input.sum(dims, keepdim=True)
     return reshape(result, new) if lead else result
 

@@ -73,7 +73,7 @@ class SparseAdam(Optimizer):
             state["exp_avg_sq"] = rushlight.zeros_like(param)
         return state
 
-    def _update(self, param: Tensor, grad: Tensor, state: dict[str, Any], group: Group) -> None:
+    def _update(self, param: Tensor, grad: Any, state: dict[str, Any], group: Group) -> None:
         if not grad.is_sparse:
             raise RuntimeError(
                 "SparseAdam does not support dense gradients, please consider Adam instead"

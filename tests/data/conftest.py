@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Spawned workers import the test's module by name. Last in the path, so that an installed rushlight
+# is found before the sources.
+sys.path.append(str(Path(__file__).parents[2]))
 
 _SECONDS = 60
 

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import rushlight
 from rushlight.backends import Kernels, kernels, native_available
 from rushlight.backends.reference.base import KernelBase
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(rushlight.__file__).resolve().parents[1]  # where the package under test lies
 MY_TESTS = ["elementwise", "reduce", "softmax_loss", "norm", "optim", "random", "image"]
 
 
@@ -262,7 +263,7 @@ def test_kernels_on_every_instruction_set(isa: str) -> None:
     files = [str(Path(__file__).with_name(f"test_{name}.py")) for name in MY_TESTS]
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files],
-        cwd=ROOT,
+        cwd=Path(__file__).parents[1],
         env={**os.environ, "PYTHONPATH": str(ROOT), "RUSHLIGHT_ISA": isa},
         capture_output=True,
         text=True,

@@ -6,35 +6,6 @@ namespace {
 
 using namespace rl;
 
-// A reference that is given back unless it is taken.
-class Owned {
-  public:
-    explicit Owned(PyArrayObject* array = nullptr) : array_(array) {}
-    ~Owned() { Py_XDECREF(array_); }
-    Owned(const Owned&) = delete;
-    Owned& operator=(const Owned&) = delete;
-    void set(PyArrayObject* array) {
-        Py_XDECREF(array_);
-        array_ = array;
-    }
-    PyArrayObject* get() const { return array_; }
-    // The array, or None where there is none; the reference is the caller's.
-    PyObject* release() {
-        PyObject* object = reinterpret_cast<PyObject*>(array_);
-        array_ = nullptr;
-        if (object != nullptr) return object;
-        Py_INCREF(Py_None);
-        return Py_None;
-    }
-    template <class T>
-    T* values() const {
-        return array_ != nullptr ? data<T>(array_) : nullptr;
-    }
-
-  private:
-    PyArrayObject* array_;
-};
-
 // A vector argument of n elements, or None. False for anything else.
 template <class T>
 bool vector_or_none(PyObject* object, int type_num, int64_t n, T** values) {

@@ -21,6 +21,8 @@ extern PyMethodDef norm_methods[];
 extern PyMethodDef image_methods[];
 extern PyMethodDef gemm_methods[];
 extern PyMethodDef conv_methods[];
+extern PyMethodDef recurrent_methods[];
+extern PyMethodDef view_methods[];
 
 static PyMethodDef* const method_tables[] = {
     elementwise_methods,
@@ -32,6 +34,8 @@ static PyMethodDef* const method_tables[] = {
     image_methods,
     gemm_methods,
     conv_methods,
+    recurrent_methods,
+    view_methods,
 };
 
 namespace {
