@@ -55,6 +55,7 @@ from .ops.pool import (
     max_pool2d, max_pool3d,
 )  # fmt: skip
 from .ops.random import *
+from .ops.recurrent import *
 from .ops.reduce import *
 from .ops.scatter import *
 from .ops.shape import *

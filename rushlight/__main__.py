@@ -98,9 +98,7 @@ def _hide_our_frames() -> None:
     ours = (__file__, runpy.__file__, "<frozen runpy>")
     previous = sys.excepthook
 
-    def hook(
-        kind: type[BaseException], error: BaseException, trace: TracebackType | None
-    ) -> None:
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         inner = trace
         while inner is not None and inner.tb_frame.f_code.co_filename in ours:
             inner = inner.tb_next

@@ -29,8 +29,9 @@ def compile(
     tensor([2.])
     """
     if mode is not None and options is not None:
-        raise RuntimeError("Either mode or options can be specified, but both can't be specified at "
-                           "the same time.")  # fmt: skip
+        raise RuntimeError(
+            "Either mode or options can be specified, but both can't be specified at the same time."
+        )
     if model is None:
         return _identity
     if not callable(model):

@@ -17,12 +17,19 @@ from typing import Any, BinaryIO
 
 from .device import device
 from .interop.checkpoint_errors import (
-    CheckpointError, EmptyFileError, UnsupportedContentError, describe, name_of,
+    CheckpointError,
+    EmptyFileError,
+    UnsupportedContentError,
+    describe,
+    name_of,
 )  # fmt: skip
 from .interop.checkpoint_names import ListingGlobals, LoadGlobals, UnknownGlobal, names_of
 from .interop.checkpoint_read import Restore, read_stream, read_tar, read_zip, scan_globals
 from .interop.checkpoint_write import (
-    pickle_object, write_atomically, write_stream, write_zip_checkpoint,
+    pickle_object,
+    write_atomically,
+    write_stream,
+    write_zip_checkpoint,
 )  # fmt: skip
 from .interop.checkpoint_zip import ZipReader
 from .storage import UntypedStorage
@@ -86,8 +93,8 @@ def save(
 
     Tensors that share memory share it again when loaded; a view brings its whole storage with it
     (a UserWarning says when that is much more than the view). A path is replaced in one step after
-    the whole file reached the disk, so that an interruption leaves the old file. RuntimeError if the
-    folder does not exist; AttributeError if `f` is neither a path nor has `write`.
+    the whole file reached the disk, so that an interruption leaves the old file. RuntimeError if
+    the folder does not exist; AttributeError if `f` is neither a path nor has `write`.
 
     >>> import io, rushlight as torch
     >>> file = io.BytesIO()
@@ -97,7 +104,8 @@ def save(
     """
     if pickle_module not in (None, pickle):
         raise ValueError(
-            f"[save] expected pickle_module=pickle; got {pickle_module!r}: rushlight writes pickles "
+            f"[save] expected pickle_module=pickle; got {pickle_module!r}: rushlight writes "
+            "pickles "
             "itself"
         )
     is_path = isinstance(f, (str, os.PathLike))
@@ -128,7 +136,11 @@ def _archive_name(f: Any) -> str:
     if not isinstance(f, (str, os.PathLike)):
         return "archive"
     stem = os.path.splitext(os.path.basename(os.fspath(f)))[0]
-    return stem if stem and stem.isascii() and stem not in (".", "..") and "\\" not in stem else "archive"
+    return (
+        stem
+        if stem and stem.isascii() and stem not in (".", "..") and "\\" not in stem
+        else "archive"
+    )
 
 
 # ---- names that the user trusts ------------------------------------------------------------------
@@ -228,11 +240,13 @@ def load(
     bytes, sizes, dtypes, devices, generators and NumPy arrays are rebuilt; classes registered with
     `serialization.add_safe_globals` are, too. `weights_only=False` adds plain data classes
     (`argparse.Namespace`, `defaultdict`, `pathlib` paths, dates …) and modules whose class is
-    imported already, whose fields are filled without calling their code; other pickles stay refused.
+    imported already, whose fields are filled without calling their code; other pickles stay
+    refused.
 
     `map_location` says where tensors go that were saved on other devices: `"cpu"`, a device, a dict
     from old to new, or a function of the storage and its old location. `mmap=True` maps a zip
-    checkpoint into memory, so that pages are read when used. `encoding` is that of Python 2 strings.
+    checkpoint into memory, so that pages are read when used. `encoding` is that of Python 2
+    strings.
 
     Raises CheckpointError (a `pickle.UnpicklingError` and a `RuntimeError`) for a damaged file or
     refused content, with the file, its size and what to do; FileNotFoundError; and RuntimeError for
@@ -263,8 +277,10 @@ def _read(
     head = file.read(512)
     file.seek(start)
     if not head:
-        raise EmptyFileError("[load] Ran out of input: the file is empty (0 bytes); a download or a "
-                             "save that failed leaves such files")  # fmt: skip
+        raise EmptyFileError(
+            "[load] Ran out of input: the file is empty (0 bytes); a download or a save that failed "
+            "leaves such files"
+        )
     if head.startswith(_ZIP_MAGIC):
         archive = ZipReader(file, size)
         if "constants.pkl" in archive:
@@ -313,7 +329,8 @@ def _refusal(
     if weights_only:
         advice.append("weights_only=False adds plain data classes and imported nn.Module classes")
     return CheckpointError(
-        f"[load] Weights only load failed: Unsupported global: GLOBAL {error.global_name} was not an "
+        f"[load] Weights only load failed: Unsupported global: GLOBAL {error.global_name} was not "
+        "an "
         f"allowed global. {name} ({size} bytes) names {shown}; nothing of it was run. You can: "
         + "; ".join(advice)
     )
@@ -373,8 +390,10 @@ def default_restore_location(storage: UntypedStorage, location: str) -> UntypedS
         if not cuda.is_available():
             raise RuntimeError(
                 f"[load] Attempting to deserialize object on a CUDA device ({where}) but "
-                "torch.cuda.is_available() is False. If you are running on a CPU-only machine, please "
-                "use torch.load with map_location=torch.device('cpu') to map your storages to the CPU."
+                "torch.cuda.is_available() is False. If you are running on a CPU-only machine, "
+                "please "
+                "use torch.load with map_location=torch.device('cpu') to map your storages to the "
+                "CPU."
             )
         device(where)
     raise RuntimeError(
@@ -387,13 +406,17 @@ def _restore_rule(map_location: _MapLocation) -> Restore:
     if map_location is None:
         return default_restore_location
     if isinstance(map_location, dict):
-        return lambda storage, where: default_restore_location(storage, map_location.get(where, where))
+        return lambda storage, where: default_restore_location(
+            storage, map_location.get(where, where)
+        )
     if isinstance(map_location, (str, bytes, device)):
         target = map_location.decode() if isinstance(map_location, bytes) else str(map_location)
         return lambda storage, where: default_restore_location(storage, target)
     if not callable(map_location):
-        raise TypeError(f"[load] map_location is a {type(map_location).__name__}; expected None, text, "
-                        "a device, a dict, or a function")  # fmt: skip
+        raise TypeError(
+            f"[load] map_location is a {type(map_location).__name__}; expected None, text, a device, "
+            "a dict, or a function"
+        )
     return _restore_by_function(map_location)
 
 
@@ -403,7 +426,9 @@ def _restore_by_function(function: Callable[[UntypedStorage, str], Any]) -> Rest
         if result is None:
             return default_restore_location(storage, where)
         if not isinstance(result, UntypedStorage):
-            raise TypeError(f"[load] map_location returned a {type(result).__name__}, not a storage")
+            raise TypeError(
+                f"[load] map_location returned a {type(result).__name__}, not a storage"
+            )
         return result
 
     return restore

@@ -37,7 +37,8 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
     """
     if not isinstance(mode, bool):
         raise TypeError(
-            f"[use_deterministic_algorithms] argument 'mode' must be bool, not {type(mode).__name__}"
+            "[use_deterministic_algorithms] argument 'mode' must be bool, not "
+            f"{type(mode).__name__}"
         )
     _state["deterministic"], _state["warn_only"] = mode, bool(warn_only)
 
@@ -66,7 +67,9 @@ def set_deterministic_debug_mode(debug_mode: int | str) -> None:
     level = _DEBUG_MODES.get(debug_mode) if isinstance(debug_mode, str) else debug_mode
     if level not in (0, 1, 2):
         expected = "`default`, `warn`, `error`" if isinstance(debug_mode, str) else "0, 1, or 2"
-        raise RuntimeError(f"invalid value of debug_mode, expected one of {expected}, but got {debug_mode}")
+        raise RuntimeError(
+            f"invalid value of debug_mode, expected one of {expected}, but got {debug_mode}"
+        )
     use_deterministic_algorithms(level > 0, warn_only=level == 1)
 
 
@@ -155,6 +158,7 @@ def typename(obj: Any, /) -> str:
 def vmap(*args: Any, **kwargs: Any) -> NoReturn:
     """Vectorises a function over a dim; NotImplementedError."""
     raise NotImplementedError(
-        "[vmap] vectorising a function is not in rushlight yet; write the batch dim out, or loop over "
+        "[vmap] vectorising a function is not in rushlight yet; write the batch dim out, or loop "
+        "over "
         "it and torch.stack the results"
     )

@@ -89,7 +89,9 @@ class UntypedStorage:
         """All bytes as a uint8 array that shares the memory."""
         root = self._root
         if root.flags.c_contiguous:
-            return root.reshape(-1).view("uint8") if root.size else root.reshape(-1)[:0].view("uint8")
+            return (
+                root.reshape(-1).view("uint8") if root.size else root.reshape(-1)[:0].view("uint8")
+            )
         from .backends import kernels
 
         flat = kernels(root).as_strided(root, (_extent(root) // root.itemsize,), (root.itemsize,))

@@ -77,7 +77,11 @@ def check(got, library, zipped=True):
 
 @FORMATS
 def test_pytorch_reads_what_rushlight_writes(zipped):
-    check(torch.load(saved_by(rushlight, example(rushlight, zipped), zipped), weights_only=True), torch, zipped)
+    check(
+        torch.load(saved_by(rushlight, example(rushlight, zipped), zipped), weights_only=True),
+        torch,
+        zipped,
+    )
 
 
 @FORMATS
@@ -87,7 +91,9 @@ def test_rushlight_reads_what_pytorch_writes(zipped):
 
 @FORMATS
 def test_rushlight_reads_its_own(zipped):
-    check(rushlight.load(saved_by(rushlight, example(rushlight, zipped), zipped)), rushlight, zipped)
+    check(
+        rushlight.load(saved_by(rushlight, example(rushlight, zipped), zipped)), rushlight, zipped
+    )
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -117,7 +123,13 @@ def network(library):
     library.manual_seed(0)
     nn = library.nn
     # No bias before the normalization: its gradient would be rounding noise, which Adam scales up.
-    return nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(144, 3),
+    )
 
 
 def trained(library, optimizer):
@@ -135,7 +147,9 @@ def trained(library, optimizer):
 @pytest.mark.parametrize("source, target", [(rushlight, torch), (torch, rushlight)])
 def test_training_goes_on_in_the_other_library(source, target, optimizer):
     model, steps = trained(source, optimizer)
-    file = saved_by(source, {"model": model.state_dict(), "optimizer": steps.state_dict(), "epoch": 3})
+    file = saved_by(
+        source, {"model": model.state_dict(), "optimizer": steps.state_dict(), "epoch": 3}
+    )
     state = target.load(file, weights_only=True)
     other, other_steps = trained(target, optimizer)
     other.load_state_dict(state["model"])
@@ -147,7 +161,9 @@ def test_training_goes_on_in_the_other_library(source, target, optimizer):
         m(lib.linspace(0, 2, 128).reshape(2, 1, 8, 8)).square().sum().backward()
         opt.step()
     for mine, theirs in zip(model.parameters(), other.parameters(), strict=True):
-        np.testing.assert_allclose(mine.detach().numpy(), theirs.detach().numpy(), rtol=0, atol=1e-3)
+        np.testing.assert_allclose(
+            mine.detach().numpy(), theirs.detach().numpy(), rtol=0, atol=1e-3
+        )
 
 
 def test_whole_modules_go_both_ways():
@@ -157,7 +173,9 @@ def test_whole_modules_go_both_ways():
         assert str(loaded) == str(model) and not loaded.training
         inputs = np.linspace(-1, 1, 128, dtype="float32").reshape(2, 1, 8, 8)
         mine, theirs = model(source.from_numpy(inputs)), loaded(target.from_numpy(inputs))
-        np.testing.assert_allclose(mine.detach().numpy(), theirs.detach().numpy(), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            mine.detach().numpy(), theirs.detach().numpy(), rtol=1e-5, atol=1e-6
+        )
 
 
 def test_generators_and_random_states():
@@ -167,14 +185,23 @@ def test_generators_and_random_states():
         state = target.load(saved_by(source, {"state": generator.get_state()}))["state"]
         other = target.Generator()
         other.set_state(state)
-        assert source.rand(3, generator=generator).tolist() == target.rand(3, generator=other).tolist()
+        assert (
+            source.rand(3, generator=generator).tolist() == target.rand(3, generator=other).tolist()
+        )
         loaded = target.load(saved_by(source, generator), weights_only=False)
-        assert source.rand(3, generator=generator).tolist() == target.rand(3, generator=loaded).tolist()
+        assert (
+            source.rand(3, generator=generator).tolist()
+            == target.rand(3, generator=loaded).tolist()
+        )
 
 
 def test_numpy_values_are_read():
-    values = {"scalar": np.float64(1.5), "array": np.arange(6, dtype="int32").reshape(2, 3),
-              "text": np.array(["ab", "c"]), "fortran": np.asfortranarray(np.ones((2, 3)))}  # fmt: skip
+    values = {
+        "scalar": np.float64(1.5),
+        "array": np.arange(6, dtype="int32").reshape(2, 3),
+        "text": np.array(["ab", "c"]),
+        "fortran": np.asfortranarray(np.ones((2, 3))),
+    }
     got = rushlight.load(saved_by(torch, values))
     for name, value in values.items():
         np.testing.assert_array_equal(got[name], value)
@@ -190,7 +217,9 @@ def test_parameter_attributes_survive():
 
 
 def test_byte_order(monkeypatch):
-    file = saved_by(torch, {"x": torch.arange(3, dtype=torch.int32), "c": torch.ones(1, dtype=torch.cfloat)})
+    file = saved_by(
+        torch, {"x": torch.arange(3, dtype=torch.int32), "c": torch.ones(1, dtype=torch.cfloat)}
+    )
     archive = zipfile.ZipFile(file)
     swapped = io.BytesIO()
     with zipfile.ZipFile(swapped, "w") as out:

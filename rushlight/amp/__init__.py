@@ -18,11 +18,11 @@ __all__ = ["GradScaler", "autocast", "custom_bwd", "custom_fwd",
 class autocast:
     """A context (or decorator) in which operations choose their own precision.
 
-    With `enabled=False` it changes nothing. Enabled for CUDA without a device it switches itself off
-    with a UserWarning, as PyTorch's does. NotImplementedError if it would have to work.
+    With `enabled=False` it changes nothing. Enabled for CUDA without a device it switches itself
+    off with a UserWarning, as PyTorch's does. NotImplementedError if it would have to work.
 
     >>> import rushlight as torch
-    >>> with torch.autocast("cpu", enabled=False):
+    >>> with torch.amp.autocast("cpu", enabled=False):
     ...     torch.ones(1).dtype
     torch.float32
     """
@@ -35,13 +35,16 @@ class autocast:
         self.device = device_type
         self._enabled = enabled
         if enabled and device_type == "cuda":
-            warnings.warn("User provided device_type of 'cuda', but CUDA is not available. Disabling",
-                          stacklevel=2)  # fmt: skip
+            warnings.warn(
+                "User provided device_type of 'cuda', but CUDA is not available. Disabling",
+                stacklevel=2,
+            )
             self._enabled = False
         elif enabled:
             raise NotImplementedError(
                 f"[autocast] mixed precision on {device_type!r} is not in rushlight yet; use "
-                "enabled=False (results are then those of full precision), or convert the model with "
+                "enabled=False (results are then those of full precision), or convert the model "
+                "with "
                 ".to(torch.bfloat16)"
             )
 
@@ -63,22 +66,27 @@ class autocast:
 class GradScaler:
     """Scales a loss so that float16 gradients do not underflow; here switched off.
 
-    Switched off, `scale` returns the loss, `step` steps the optimizer, the rest does nothing. Enabled
-    for CUDA without a device it switches itself off with a UserWarning, as PyTorch's does.
+    Switched off, `scale` returns the loss, `step` steps the optimizer, the rest does nothing.
+    Enabled for CUDA without a device it switches itself off with a UserWarning, as PyTorch's does.
 
     >>> import rushlight as torch
     >>> torch.amp.GradScaler("cpu", enabled=False).scale(3.0)
     3.0
     """
 
-    def __init__(self, device: str = "cuda", init_scale: float = 65536.0, growth_factor: float = 2.0,
-                 backoff_factor: float = 0.5, growth_interval: int = 2000, enabled: bool = True):  # fmt: skip
+    def __init__(
+        self, device: str = "cuda", init_scale: float = 65536.0, growth_factor: float = 2.0,
+        backoff_factor: float = 0.5, growth_interval: int = 2000, enabled: bool = True,
+    ):  # fmt: skip
         if enabled and device == "cuda":
-            warnings.warn("torch.cuda.amp.GradScaler is enabled, but CUDA is not available.  Disabling.",
-                          stacklevel=2)  # fmt: skip
+            warnings.warn(
+                "torch.cuda.amp.GradScaler is enabled, but CUDA is not available.  Disabling.",
+                stacklevel=2,
+            )
         elif enabled:
             raise NotImplementedError(
-                f"[GradScaler] loss scaling on {device!r} is not in rushlight yet; use enabled=False"
+                f"[GradScaler] loss scaling on {device!r} is not in rushlight yet; use "
+                "enabled=False"
             )
         self._enabled = False
 

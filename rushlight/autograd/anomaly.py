@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import traceback
@@ -19,9 +20,16 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 def user_line() -> tuple[str, int]:
     """File and line of the innermost caller outside this package."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    file = frame.f_code.co_filename
+    while frame.f_back is not None and _is_ours(file):
         frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno
+        file = frame.f_code.co_filename
+    return file, frame.f_lineno
+
+
+@functools.cache
+def _is_ours(file: str) -> bool:
+    return file.startswith(_PACKAGE)
 
 
 def anomaly_trace() -> str:

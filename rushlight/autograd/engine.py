@@ -274,15 +274,25 @@ def _run_pre_hooks(node: Node, grads: list[Any]) -> None:
     for hook in list((node.pre_hooks or {}).values()):
         changed = hook(tuple(grads))
         if changed is not None:
-            grads[:] = changed if isinstance(changed, tuple) else (changed,)
+            grads[:] = _as_many(hook, changed, len(grads))
 
 
 def _run_post_hooks(node: Node, results: Any, grads: list[Any]) -> Any:
     for hook in list((node.post_hooks or {}).values()):
         changed = hook(tuple(results), tuple(grads))
         if changed is not None:
-            results = list(changed) if isinstance(changed, tuple) else [changed]
+            results = _as_many(hook, changed, len(results))
     return results
+
+
+def _as_many(hook: Any, changed: Any, count: int) -> list[Any]:
+    """What a node's hook returned, as a list of `count` gradients."""
+    values = list(changed) if isinstance(changed, tuple) else [changed]
+    if len(values) != count:
+        name = getattr(hook, "__name__", repr(hook))
+        raise RuntimeError(f"hook '{name}' has returned an incorrect number of values (got "
+                           f"{len(values)}, expected {count})")
+    return values
 
 
 def _check_nan(node: Node, results: Any) -> None:

@@ -46,7 +46,8 @@ def overwrite(tensor: Any, result: Any, operation: str, since: int | None = None
     """Gives `tensor` the values and the history of `result`, computed from it; returns `tensor`.
 
     `since` is the sequence number at which the computation of `result` began (None: it is one
-    node): nodes recorded from then on keep a copy of the old values if they saved `tensor`. Raises RuntimeError if the result's shape or dtype category does not fit.
+    node): nodes recorded from then on keep a copy of the old values if they saved `tensor`.
+    Raises RuntimeError if the result's shape or dtype category does not fit.
     """
     target, array = tensor._array, result._array
     if array.shape != target.shape:

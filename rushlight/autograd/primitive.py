@@ -33,7 +33,6 @@ from operator import itemgetter
 from typing import Any
 
 from ..backends.arrays import asarray, is_array
-from ..types_ import Array
 from .anomaly import anomaly_trace
 from .grad_mode import state
 from .node import Edge, next_sequence_nr
@@ -150,7 +149,8 @@ class PrimitiveCall:
             out._is_inference = True
         return out
 
-    def _wrap_many(self, inputs: Any, arrays: Any, attrs: Any, results: Any, recording: bool) -> Any:
+    def _wrap_many(self, inputs: Any, arrays: Any, attrs: Any, results: Any,
+                   recording: bool) -> Any:  # fmt: skip
         outs = []
         for result in results:
             if result is None:

@@ -12,6 +12,7 @@ from .cpu_linalg import NativeLinalg
 from .cpu_misc import NativeEmbedding, NativeImage, NativeOptim
 from .cpu_norm import NativeNorm
 from .cpu_random import NativeRandom
+from .cpu_recurrent import NativeRecurrent
 from .cpu_reduce import NativeLoss, NativeReduce, NativeSoftmax
 from .cpu_view import NativeViews
 
@@ -27,6 +28,7 @@ class CPUKernels(
     NativeLoss,
     NativeNorm,
     NativeLinalg,
+    NativeRecurrent,
     NativeEmbedding,
     NativeOptim,
     NativeRandom,

@@ -16,17 +16,44 @@ from ..device import device as Device
 from ..errors import AcceleratorError, OutOfMemoryError
 from . import amp, memory, random
 from .memory import (
-    empty_cache, max_memory_allocated, max_memory_cached, max_memory_reserved, mem_get_info,
-    memory_allocated, memory_cached, memory_reserved, memory_snapshot, memory_stats, memory_summary,
-    reset_accumulated_memory_stats, reset_max_memory_allocated, reset_max_memory_cached,
-    reset_peak_memory_stats, set_per_process_memory_fraction,
+    empty_cache,
+    max_memory_allocated,
+    max_memory_cached,
+    max_memory_reserved,
+    mem_get_info,
+    memory_allocated,
+    memory_cached,
+    memory_reserved,
+    memory_snapshot,
+    memory_stats,
+    memory_summary,
+    reset_accumulated_memory_stats,
+    reset_max_memory_allocated,
+    reset_max_memory_cached,
+    reset_peak_memory_stats,
+    set_per_process_memory_fraction,
 )  # fmt: skip
 from .random import (
-    get_rng_state, get_rng_state_all, initial_seed, manual_seed, manual_seed_all, seed, seed_all,
-    set_rng_state, set_rng_state_all,
+    get_rng_state,
+    get_rng_state_all,
+    initial_seed,
+    manual_seed,
+    manual_seed_all,
+    seed,
+    seed_all,
+    set_rng_state,
+    set_rng_state_all,
 )  # fmt: skip
-from .streams import Event, ExternalStream, Stream, StreamContext, current_stream, default_stream
-from .streams import set_stream, stream
+from .streams import (
+    Event,
+    ExternalStream,
+    Stream,
+    StreamContext,
+    current_stream,
+    default_stream,
+    set_stream,
+    stream,
+)
 from .unavailable import refuse
 
 __all__ = [

@@ -15,7 +15,8 @@ class Stream:
 
     def __init__(self, device: Any = None, priority: int = 0, **kwargs: Any):
         raise RuntimeError(
-            "[Stream] torch.cuda.Stream requires CUDA support, and this rushlight has no CUDA backend; "
+            "[Stream] torch.cuda.Stream requires CUDA support, and this rushlight has no CUDA "
+            "backend; "
             "run without streams when torch.cuda.is_available() is False"
         )
 
@@ -27,9 +28,12 @@ class ExternalStream(Stream):
 class Event:
     """A mark in a stream, for timing and waiting; RuntimeError without CUDA."""
 
-    def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False):
+    def __init__(
+        self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False
+    ):
         raise RuntimeError(
-            "[Event] torch.cuda.Event requires CUDA support, and this rushlight has no CUDA backend; "
+            "[Event] torch.cuda.Event requires CUDA support, and this rushlight has no CUDA "
+            "backend; "
             "time CPU work with time.perf_counter()"
         )
 

@@ -35,7 +35,8 @@ _KNOWN = frozenset((
 def __getattr__(name: str) -> Any:
     if name in _KNOWN:
         raise AttributeError(
-            f"[distributed.{name}] rushlight trains in one process; torch.distributed.is_available() "
+            f"[distributed.{name}] rushlight trains in one process; "
+            "torch.distributed.is_available() "
             "is False. Start the program without a launcher, and guard such code by is_available()"
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

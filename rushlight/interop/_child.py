@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 _ROOT = str(Path(__file__).parents[2])
-if _ROOT not in sys.path:  # the parent's sys.path, which will find rushlight, arrives a moment later
+if (
+    _ROOT not in sys.path
+):  # the parent's sys.path, which will find rushlight, arrives a moment later
     sys.path.append(_ROOT)
 
 from rushlight.interop import alias  # noqa: E402 (needs the path above)

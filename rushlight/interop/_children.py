@@ -39,7 +39,7 @@ def carry_alias() -> None:
         return {"rushlight_alias": _InstallOnArrival(), **original(name)}
 
     spawn.get_preparation_data = with_alias
-    server = forkserver._forkserver  # type: ignore[attr-defined]
+    server: Any = forkserver._forkserver
     preload = server._preload_modules
     # By default the server imports the main module, which in it would look for a real torch.
     forkserver.set_forkserver_preload([m for m in preload if m != "__main__"])

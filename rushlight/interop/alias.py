@@ -85,7 +85,8 @@ def _is_ours(module: ModuleType) -> bool:
 class _SameModule(Loader):
     """Loads an alias by handing out the module that stands under its real name."""
 
-    def __init__(self, module: ModuleType):
+    def __init__(self, alias: str, real_name: str, module: ModuleType):
+        self._names = alias + ".", real_name + "."
         self._module = module
         self._spec = module.__spec__
 
@@ -94,6 +95,12 @@ class _SameModule(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self._spec  # the import system has just put the alias's in its place
+        # A submodule behind a function of its name (`nn.parallel.data_parallel`) must be found in
+        # `sys.modules`: an import would put the module in the function's place.
+        alias, real = self._names
+        for name, loaded in list(sys.modules.items()):
+            if name.startswith(real) and loaded is not None:
+                sys.modules.setdefault(alias + name[len(real) :], loaded)
 
 
 class _AliasFinder(MetaPathFinder):
@@ -117,7 +124,9 @@ class _AliasFinder(MetaPathFinder):
                 )
             return None
         spec = importlib.machinery.ModuleSpec(
-            fullname, _SameModule(module), origin=getattr(module, "__file__", None)
+            fullname,
+            _SameModule(fullname, real_name, module),
+            origin=getattr(module, "__file__", None),
         )
         spec.submodule_search_locations = getattr(module, "__path__", None)
         return spec
@@ -135,8 +144,7 @@ def _import_if_there(name: str) -> ModuleType | None:
     parent = _import_if_there(parent_name) if parent_name else None
     if parent_name and parent is None:
         return None
-    # `rushlight.tensor` is a function whose file is tensor.py: the file is not part of the API,
-    # and importing it under the alias would put the module in the function's place.
+    # `rushlight.tensor` is a function: an import of its file would put the module in its place.
     public = getattr(parent, child, None) if parent is not None else None
     if public is not None and not isinstance(public, ModuleType):
         return None

@@ -10,21 +10,20 @@ import argparse
 import builtins
 import codecs
 import collections
+import contextlib
 import datetime
 import decimal
 import pathlib
 import sys
 import types
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from .. import dtypes, formats, legacy
-from ..device import device
 from ..random import Generator
-from ..size import Size
 from ..tensor import Tensor
 from . import checkpoint_numpy, checkpoint_rebuild
 from .checkpoint_errors import CheckpointError, UnsupportedContentError
@@ -50,7 +49,24 @@ _NOT_HERE = {
     "torch._utils._rebuild_meta_tensor_no_storage": "a meta tensor, which has no values",
     "torch._utils._rebuild_wrapper_subclass": "a wrapper subclass",
 }
-_QUANTIZED = ("QInt8Storage", "QUInt8Storage", "QInt32Storage", "QUInt4x2Storage", "QUInt2x4Storage")
+_QUANTIZED = (
+    "QInt8Storage",
+    "QUInt8Storage",
+    "QInt32Storage",
+    "QUInt4x2Storage",
+    "QUInt2x4Storage",
+)
+
+
+@contextlib.contextmanager
+def _damage_is_the_files() -> Iterator[None]:
+    """What a maker cannot take is the fault of the file."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except (RuntimeError, AssertionError, AttributeError, NotImplementedError) as error:
+        raise CheckpointError(f"[load] the file holds a malformed object: {error}") from error
 
 
 def storage_type(dtype: dtypes.dtype) -> StorageType:
@@ -145,7 +161,9 @@ _VALUES: dict[str, Any] = {
     "torch._tensor.Tensor": Tensor,
     **{f"torch.{n}": getattr(legacy, n) for n in legacy.__all__},
     **{f"torch.cuda.{n}": getattr(legacy, n) for n in legacy.__all__},
-    **{f"torch.{f.name}": f for f in vars(formats).values() if isinstance(f, formats.memory_format)},
+    **{
+        f"torch.{f.name}": f for f in vars(formats).values() if isinstance(f, formats.memory_format)
+    },
     **checkpoint_numpy.VALUES,
 }
 # With weights_only=False: classes that only hold data, made and filled by Python itself.
@@ -155,16 +173,22 @@ _DATA_CLASSES: tuple[type, ...] = (
     decimal.Decimal, pathlib.PurePosixPath, pathlib.PureWindowsPath, uuid.UUID, slice, range,
     frozenset, list, dict, tuple, int, float, str, bool, bytes,
 )  # fmt: skip
-_PATHS = {"pathlib.PosixPath": pathlib.PurePosixPath, "pathlib.WindowsPath": pathlib.PureWindowsPath,
-          "pathlib._local.PosixPath": pathlib.PurePosixPath,
-          "pathlib._local.WindowsPath": pathlib.PureWindowsPath}  # fmt: skip
+_PATHS = {
+    "pathlib.PosixPath": pathlib.PurePosixPath,
+    "pathlib.WindowsPath": pathlib.PureWindowsPath,
+    "pathlib._local.PosixPath": pathlib.PurePosixPath,  # as Python 3.13 names them
+    "pathlib._local.WindowsPath": pathlib.PureWindowsPath,
+}
 _FILLED = (argparse.Namespace, types.SimpleNamespace)
 _PYTHON2_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+_PYTHON2_NAMES = {"builtins.xrange": "builtins.range", "builtins.unicode": "builtins.str",
+                  "builtins.long": "builtins.int"}  # fmt: skip
 
 
 def full_name(module: str, name: str) -> str:
     """The dotted name, in Python 3's spelling."""
-    return f"{_PYTHON2_MODULES.get(module, module)}.{name}"
+    full = f"{_PYTHON2_MODULES.get(module, module)}.{name}"
+    return _PYTHON2_NAMES.get(full, full)
 
 
 def names_of(obj: Any) -> list[str]:
@@ -172,7 +196,11 @@ def names_of(obj: Any) -> list[str]:
     name = f"{obj.__module__}.{obj.__qualname__}"
     if name.startswith("rushlight.vision."):
         return [name, "torchvision" + name.removeprefix("rushlight.vision")]
-    return [name, "torch" + name.removeprefix("rushlight")] if name.startswith("rushlight.") else [name]
+    return (
+        [name, "torch" + name.removeprefix("rushlight")]
+        if name.startswith("rushlight.")
+        else [name]
+    )
 
 
 class LoadGlobals:
@@ -199,7 +227,8 @@ class LoadGlobals:
         if full in _NOT_HERE or (module == "torch" and name in _QUANTIZED):
             what = _NOT_HERE.get(full, "a quantized tensor")
             raise UnsupportedContentError(
-                f"[load] the file holds {what}, which rushlight does not have yet; save it converted "
+                f"[load] the file holds {what}, which rushlight does not have yet; save it "
+                "converted "
                 "to a dense tensor"
             )
         found = None if self._weights_only else self._find_more(full)
@@ -217,7 +246,10 @@ class LoadGlobals:
 
     def call(self, function: Any, args: tuple[Any, ...]) -> Any:
         """What `function`, which `find` gave, makes of `args`."""
-        if id(function) in _MAKER_IDS or self._is_safe(function):
+        if id(function) in _MAKER_IDS:
+            with _damage_is_the_files():
+                return function(*args)
+        if self._is_safe(function):
             return function(*args)
         from ..nn.parameter import Parameter
 
@@ -227,7 +259,9 @@ class LoadGlobals:
             return _defaultdict(*args)
         if not self._weights_only and isinstance(function, type) and function in _DATA_CLASSES:
             return _checked_data_class(function, args)
-        raise CheckpointError(f"[load] the file calls {function!r:.80}, which is not called by a load")
+        raise CheckpointError(
+            f"[load] the file calls {function!r:.80}, which is not called by a load"
+        )
 
     def new(self, cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A new object of `cls`, without its state."""
@@ -240,7 +274,9 @@ class LoadGlobals:
                 return object.__new__(cls)
         if not self._weights_only and not kwargs and cls in _DATA_CLASSES:
             return _checked_data_class(cls, args)
-        raise CheckpointError(f"[load] the file makes an object of {cls!r:.80}, which no load makes")
+        raise CheckpointError(
+            f"[load] the file makes an object of {cls!r:.80}, which no load makes"
+        )
 
     def set_state(self, instance: Any, state: Any) -> None:
         """Gives an object its state."""
@@ -248,7 +284,8 @@ class LoadGlobals:
         if self._is_safe(kind):
             _set_user_state(instance, state)
         elif kind is Generator:
-            _set_generator_state(instance, state)
+            with _damage_is_the_files():
+                _set_generator_state(instance, state)
         elif isinstance(instance, (np.ndarray, np.dtype)):
             checkpoint_numpy.set_state(instance, state)
         elif kind is collections.OrderedDict:
@@ -388,5 +425,3 @@ class Placeholder:
 
     def extend(self, items: Iterable[Any]) -> None:
         """Items are not kept."""
-
-

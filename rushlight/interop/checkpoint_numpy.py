@@ -73,7 +73,8 @@ def _set_array_state(array: np.ndarray[Any, Any], state: Any) -> None:
         raise CheckpointError(
             f"[load] a NumPy array of shape {shape} and {dtype} has {len(data)} bytes"
         )
-    array.__setstate__((1, shape, dtype, bool(is_fortran), data))
+    state = (1, shape, dtype, bool(is_fortran), data)
+    array.__setstate__(state)  # type: ignore[arg-type] # the stub asks for numpy.bool
 
 
 def _set_dtype_state(dtype: np.dtype[Any], state: Any) -> None:
@@ -87,7 +88,8 @@ def _set_dtype_state(dtype: np.dtype[Any], state: Any) -> None:
     wanted = dtype.itemsize if dtype.kind in "SU" else -1
     if itemsize not in (-1, wanted):
         raise CheckpointError("[load] the NumPy type has an impossible size")
-    dtype.__setstate__((3, order, None, None, None, itemsize, alignment, flags))  # type: ignore[attr-defined]
+    restored: Any = dtype
+    restored.__setstate__((3, order, None, None, None, itemsize, alignment, flags))
 
 
 MAKERS: dict[str, Callable[..., Any]] = {"numpy.dtype": _dtype}

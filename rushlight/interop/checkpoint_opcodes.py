@@ -43,8 +43,8 @@ class Globals(Protocol):
 class PickleReader:
     """Reads one pickle after another from a binary file.
 
-    `persistent_load` gets the ids of objects that are kept outside the pickle; `encoding` is that of
-    Python 2 strings. Raises CheckpointError for whatever is malformed.
+    `persistent_load` gets the ids of objects that are kept outside the pickle; `encoding` is that
+    of Python 2 strings. Raises CheckpointError for whatever is malformed.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class PickleReader:
             raise CheckpointError("[load] the pickle has a string without its quotes")
         import codecs
 
-        self.old_string(codecs.escape_decode(data[1:-1])[0])  # type: ignore[attr-defined]
+        self.old_string(codecs.escape_decode(data[1:-1])[0])
 
     def decimal(self) -> None:
         """Pushes the integer of a text-mode pickle, in which 00 and 01 are bools."""
@@ -179,14 +179,18 @@ class PickleReader:
         """Adds to the list on top of the stack."""
         target = self.stack[-1]
         if type(target) not in (list, deque) and not _is_placeholder(target):
-            raise CheckpointError(f"[load] the pickle appends to a {type(target).__name__}, no list")
+            raise CheckpointError(
+                f"[load] the pickle appends to a {type(target).__name__}, no list"
+            )
         target.extend(items)
 
     def set_items(self, items: list[Any]) -> None:
         """Sets keys of the dict on top of the stack."""
         target = self.stack[-1]
         if not isinstance(target, dict) and not _is_placeholder(target):
-            raise CheckpointError(f"[load] the pickle sets keys of a {type(target).__name__}, no dict")
+            raise CheckpointError(
+                f"[load] the pickle sets keys of a {type(target).__name__}, no dict"
+            )
         if len(items) % 2:
             raise CheckpointError("[load] the pickle has a key without a value")
         setter = OrderedDict.__setitem__ if isinstance(target, OrderedDict) else dict.__setitem__
@@ -248,7 +252,9 @@ class PickleReader:
         """Pushes what a function makes of a tuple of arguments."""
         args, function = self.stack.pop(), self.stack.pop()
         if type(args) is not tuple:
-            raise CheckpointError("[load] the pickle calls something with arguments that are no tuple")
+            raise CheckpointError(
+                "[load] the pickle calls something with arguments that are no tuple"
+            )
         self.stack.append(self._globals.call(function, args))
 
     def new_object(self, with_kwargs: bool) -> None:

@@ -1,9 +1,9 @@
 """The three formats of checkpoints, read with one restricted pickle reader.
 
-    zip     since PyTorch 1.6: `data.pkl`, and one record of raw bytes for each storage
-    stream  before: pickles of a magic number, a protocol, system facts, the object and the storage
-            keys, then each storage's element count (int64, little-endian) and bytes
-    tar     before 0.1.10: files `storages`, `tensors` and `pickle`
+zip     since PyTorch 1.6: `data.pkl`, and one record of raw bytes for each storage
+stream  before: pickles of a magic number, a protocol, system facts, the object and the storage
+        keys, then each storage's element count (int64, little-endian) and bytes
+tar     before 0.1.10: files `storages`, `tensors` and `pickle`
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class _ZipStorages:
         if self._map is not None and size:
             return np.frombuffer(self._map, np.uint8, size, self._archive.offset(name))
         data = np.empty(size, np.uint8)
-        self._archive.read_into(name, memoryview(data))
+        self._archive.read_into(name, data.data)
         return data
 
 
@@ -113,7 +113,9 @@ def read_zip(
     """The object of a zip archive."""
     order = archive.read("byteorder").decode("ascii", "replace") if "byteorder" in archive else ""
     if order not in ("", "little", "big"):
-        raise CheckpointError(f"[load] the file's byte order is {order!r:.40}, not 'little' or 'big'")
+        raise CheckpointError(
+            f"[load] the file's byte order is {order!r:.40}, not 'little' or 'big'"
+        )
     storages = _ZipStorages(archive, restore, file, mapped, order or default_order)
     pickle = archive.read("data.pkl")
     reader = PickleReader(io.BytesIO(pickle), len(pickle), globals, storages.load, encoding)
@@ -164,7 +166,9 @@ class _StreamStorages:
         return storage
 
 
-def read_stream(file: BinaryIO, size: int, globals: Globals, restore: Restore, encoding: str) -> Any:
+def read_stream(
+    file: BinaryIO, size: int, globals: Globals, restore: Restore, encoding: str
+) -> Any:
     """The object of a stream; afterwards the file stands behind it."""
     storages = _StreamStorages(restore, size - file.tell())
     plain = PickleReader(file, size - file.tell(), globals, None, encoding)
@@ -172,7 +176,9 @@ def read_stream(file: BinaryIO, size: int, globals: Globals, restore: Restore, e
     result = PickleReader(file, size - file.tell(), globals, storages.load, encoding).load()
     keys = plain.load()
     if type(keys) is not list or {_text(k) for k in keys} != set(storages.known):
-        raise CheckpointError("[load] the list of storages does not match the storages that are used")
+        raise CheckpointError(
+            "[load] the list of storages does not match the storages that are used"
+        )
     for key in keys:
         _fill(file, storages.known[_text(key)])
     return result
@@ -182,7 +188,8 @@ def _check_preamble(reader: PickleReader) -> None:
     magic = reader.load()
     if type(magic) is not int or magic != MAGIC_NUMBER:
         raise CheckpointError(
-            "[load] Invalid magic number; corrupt file? (it is a pickle, but not one that torch.save "
+            "[load] Invalid magic number; corrupt file? (it is a pickle, but not one that "
+            "torch.save "
             "wrote)"
         )
     protocol = reader.load()
@@ -194,11 +201,14 @@ def _check_preamble(reader: PickleReader) -> None:
 def _fill(file: BinaryIO, storage: FileStorage) -> None:
     count = file.read(8)
     if len(count) != 8 or int.from_bytes(count, "little", signed=True) != storage.numel:
-        raise CheckpointError("[load] a storage has another size than the pickle says, or is cut off")
+        raise CheckpointError(
+            "[load] a storage has another size than the pickle says, or is cut off"
+        )
     data = file.read(storage.data.size)
     if len(data) != storage.data.size:
         raise CheckpointError(
-            f"[load] the file ends {storage.data.size - len(data)} bytes before the end of a storage"
+            f"[load] the file ends {storage.data.size - len(data)} bytes before the end of a "
+            "storage"
         )
     filled = np.frombuffer(data, np.uint8)
     swap = sys.byteorder == "big"
@@ -212,7 +222,9 @@ def read_tar(file: BinaryIO, globals: Globals, restore: Restore, encoding: str) 
     """The object of a tar file, as PyTorch wrote them before 0.1.10."""
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
-            storages, tensors, pickle = (_member(archive, n) for n in ("storages", "tensors", "pickle"))
+            storages, tensors, pickle = (
+                _member(archive, n) for n in ("storages", "tensors", "pickle")
+            )
     except tarfile.TarError as error:
         raise CheckpointError(f"[load] the tar file is damaged: {error}") from error
     objects: dict[int, Any] = {}
@@ -264,7 +276,9 @@ def _of_tensor_type(kind: Any) -> StorageType:
     return found
 
 
-def _read_tar_tensors(data: bytes, objects: dict[int, Any], globals: Globals, encoding: str) -> None:
+def _read_tar_tensors(
+    data: bytes, objects: dict[int, Any], globals: Globals, encoding: str
+) -> None:
     file = io.BytesIO(data)
     reader = PickleReader(file, len(data), globals, None, encoding)
     for _ in range(_count(reader.load(), data)):

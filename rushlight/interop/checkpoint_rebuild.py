@@ -67,7 +67,9 @@ class FileStorage(UntypedStorage):
 
 def _whole_numbers(values: Any, what: str) -> tuple[int, ...]:
     if not isinstance(values, (tuple, list)) or len(values) > _MAX_DIMS:
-        raise CheckpointError(f"[load] a tensor's {what} is {values!r:.80}, no short tuple of integers")
+        raise CheckpointError(
+            f"[load] a tensor's {what} is {values!r:.80}, no short tuple of integers"
+        )
     return tuple(_whole_number(v, what) for v in values)
 
 
@@ -181,7 +183,8 @@ def _rebuild_from_type_v2(function: Any, new_type: Any, args: Any, state: Any) -
 
         return Buffer(tensor, persistent=state.get("persistent") is not False)
     if type(tensor) is not new_type:
-        tensor = new_type._make_subclass(new_type, tensor, tensor.requires_grad)  # type: ignore[attr-defined]
+        kind: Any = new_type
+        tensor = kind._make_subclass(kind, tensor, tensor.requires_grad)
     set_attributes(tensor, state)
     return tensor
 

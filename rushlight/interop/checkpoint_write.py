@@ -120,8 +120,14 @@ def _torch_name(obj: Any) -> tuple[str, str] | None:
     return "torch" + module.removeprefix("rushlight"), name
 
 
-class _Pickler(pickle._Pickler):  # the Python one: the C one writes names only of what it can import
-    dispatch = dict(pickle._Pickler.dispatch)
+# Python's own pickler in Python: the one in C writes names only of what it can import.
+_PythonPickler: Any = pickle._Pickler
+
+
+class _Pickler(_PythonPickler):  # type: ignore[misc] # its type stubs lack its methods
+    """Writes an object with tensors: their memory apart, classes under PyTorch's names."""
+
+    dispatch = dict(_PythonPickler.dispatch)
 
     def __init__(self, file: Any, protocol: int, storages: _Storages, stream: bool):
         super().__init__(file, protocol)
@@ -177,7 +183,8 @@ class _Pickler(pickle._Pickler):  # the Python one: the C one writes names only 
         kind = storage_type(obj.dtype)
         if kind is UNTYPED and self._stream:
             raise RuntimeError(
-                f"[save] the older stream format has no storages of {obj.dtype}; save in the zip format "
+                f"[save] the older stream format has no storages of {obj.dtype}; save in the zip "
+                "format "
                 "(_use_new_zipfile_serialization=True)"
             )
         storage = self._storages.add(obj.untyped_storage(), kind, array.nbytes)
@@ -226,7 +233,9 @@ class _Built:
 _Pickler.dispatch[_Built] = _Pickler._save_built
 
 
-def pickle_object(obj: Any, protocol: int, stream: bool = False) -> tuple[bytes, list[_SavedStorage]]:
+def pickle_object(
+    obj: Any, protocol: int, stream: bool = False
+) -> tuple[bytes, list[_SavedStorage]]:
     """The pickle of an object, and the storages that it refers to."""
     storages = _Storages()
     buffer = io.BytesIO()
@@ -258,9 +267,7 @@ def write_zip_checkpoint(
     write_zip(file, ((f"{name}/{record}", data) for record, data in records))
 
 
-def write_stream(
-    file: Any, pickled: bytes, storages: list[_SavedStorage], protocol: int
-) -> None:
+def write_stream(file: Any, pickled: bytes, storages: list[_SavedStorage], protocol: int) -> None:
     """Writes the stream of pickles that PyTorch wrote before 1.6."""
     facts = {
         "protocol_version": PROTOCOL_VERSION,
@@ -283,8 +290,8 @@ def write_stream(
 def write_atomically(path: str, write: Callable[[Any], None]) -> None:
     """Calls `write(file)` so that `path` holds either its old content or the whole new one.
 
-    A temporary file in the same folder takes the content, reaches the disk, and then the name; links
-    are followed and the mode is kept. Devices and pipes are written directly.
+    A temporary file in the same folder takes the content, reaches the disk, and then the name;
+    links are followed and the mode is kept. Devices and pipes are written directly.
     """
     target = os.path.realpath(path)
     try:

@@ -87,7 +87,9 @@ class ZipReader:
         while done < record.size:
             part = self._file.read(min(_CHUNK, record.size - done))
             if not part:
-                raise CheckpointError(f"[load] record {name!r} ends after {done} of {record.size} bytes")
+                raise CheckpointError(
+                    f"[load] record {name!r} ends after {done} of {record.size} bytes"
+                )
             target[done : done + len(part)] = part
             crc = zlib.crc32(part, crc)
             done += len(part)
@@ -121,10 +123,14 @@ class ZipReader:
         tail = self._at(tail_start, self._size - tail_start)
         found = tail.rfind(b"PK\x05\x06")
         if found < 0 or found + _END.size > len(tail):
-            raise CheckpointError("[load] no end-of-archive record (failed finding central directory)")
+            raise CheckpointError(
+                "[load] no end-of-archive record (failed finding central directory)"
+            )
         _, disk, first_disk, here, count, length, offset, comment = _END.unpack_from(tail, found)
         if found + _END.size + comment != len(tail) or disk or first_disk or here != count:
-            raise CheckpointError("[load] the archive's end record is not at the end, or spans disks")
+            raise CheckpointError(
+                "[load] the archive's end record is not at the end, or spans disks"
+            )
         end = tail_start + found
         narrow = count, length, offset
         wide_end = end >= _LOCATOR64.size and self._at(end - _LOCATOR64.size, 4) == b"PK\x06\x07"
@@ -136,7 +142,9 @@ class ZipReader:
                 if short not in (full, limit):
                     raise CheckpointError("[load] the archive's two end records disagree")
         if offset + length != end:
-            raise CheckpointError("[load] the archive's directory does not end where its end record starts")
+            raise CheckpointError(
+                "[load] the archive's directory does not end where its end record starts"
+            )
         return count, offset, length
 
     def _find_directory64(self, end: int) -> tuple[int, int, int, int]:
@@ -152,7 +160,9 @@ class ZipReader:
 
     def _read_directory(self, count: int, data: bytes) -> None:
         if count * _CENTRAL.size > len(data):
-            raise CheckpointError(f"[load] a directory of {len(data)} bytes cannot hold {count} entries")
+            raise CheckpointError(
+                f"[load] a directory of {len(data)} bytes cannot hold {count} entries"
+            )
         position = 0
         for _ in range(count):
             if position + _CENTRAL.size > len(data):
@@ -174,7 +184,9 @@ class ZipReader:
         if signature != b"PK\x01\x02":
             raise CheckpointError("[load] the archive's directory is damaged")
         if flags & _ENCRYPTED or method != 0:
-            raise CheckpointError(f"[load] record {name!r} is compressed or encrypted; checkpoints are not")
+            raise CheckpointError(
+                f"[load] record {name!r} is compressed or encrypted; checkpoints are not"
+            )
         size, packed, offset = _with_zip64(extra, size, packed, offset)
         if size != packed:
             raise CheckpointError(f"[load] record {name!r} has two sizes: {size} and {packed}")
@@ -188,14 +200,18 @@ class ZipReader:
     ) -> int:
         """Where the data starts, after the local header was found to agree with the directory."""
         local = _LOCAL.unpack(self._at(offset, _LOCAL.size))
-        signature, _, local_flags, method, _, _, local_crc, packed, full, name_len, extra_len = local
+        signature, _, local_flags, method, _, _, local_crc, packed, full, name_len, extra_len = (
+            local
+        )
         rest = self._at(offset + _LOCAL.size, name_len + extra_len)
         agrees = signature == b"PK\x03\x04" and method == 0 and rest[:name_len] == raw_name
         if agrees and not (local_flags & _SIZES_FOLLOW and local_crc == packed == full == 0):
             full, packed, _ = _with_zip64(rest[name_len:], full, packed, 0)
             agrees = full == packed == size and local_crc == crc
         if not agrees or (local_flags ^ flags) & (_ENCRYPTED | _SIZES_FOLLOW):
-            raise CheckpointError(f"[load] record {name!r} has a header that contradicts the directory")
+            raise CheckpointError(
+                f"[load] record {name!r} has a header that contradicts the directory"
+            )
         start = offset + _LOCAL.size + name_len + extra_len
         if start + size > self._directory_start:
             raise CheckpointError(f"[load] record {name!r} reaches into the archive's directory")
@@ -282,8 +298,8 @@ def _central_header(name: bytes, position: int, crc: int, size: int) -> bytes:
     extra = struct.pack(f"<HH{len(wide)}Q", _ZIP64_EXTRA, 8 * len(wide), *wide) if wide else b""
     version = 45 if wide else 20
     narrow = min(size, _MAX32)
-    head = _CENTRAL.pack(b"PK\x01\x02", version, version, _UTF8, 0, 0, _DOS_DATE, crc, narrow, narrow,
-                         len(name), len(extra), 0, 0, 0, 0, min(position, _MAX32))  # fmt: skip
+    head = _CENTRAL.pack(b"PK\x01\x02", version, version, _UTF8, 0, 0, _DOS_DATE, crc, narrow,
+                         narrow, len(name), len(extra), 0, 0, 0, 0, min(position, _MAX32))  # fmt: skip
     return head + name + extra
 
 

@@ -28,9 +28,9 @@ class _Capsule:
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Any:
     """A tensor on the memory of an object with `__dlpack__`, or of a capsule.
 
-    `copy=True` makes a copy, `copy=False` raises if one is needed. BufferError for memory that is not
-    on the CPU or not writable, TypeError for an object without DLPack, RuntimeError for a capsule
-    that was used before.
+    `copy=True` makes a copy, `copy=False` raises if one is needed. BufferError for memory that is
+    not on the CPU or not writable, TypeError for an object without DLPack, RuntimeError for a
+    capsule that was used before.
 
     >>> import numpy, rushlight as torch
     >>> a = numpy.zeros(2)
@@ -56,7 +56,8 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
         array = np.from_dlpack(source)
     except ValueError as error:
         raise RuntimeError(
-            f"[from_dlpack] from_dlpack received an invalid capsule ({error}); a capsule can be taken once only"
+            f"[from_dlpack] from_dlpack received an invalid capsule ({error}); a capsule can be "
+            "taken once only"
         ) from error
     from_numpy_dtype(array.dtype)
     if copy or not array.flags.writeable:

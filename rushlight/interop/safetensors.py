@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import Any
 
@@ -34,10 +35,11 @@ _WRITTEN = {np.dtype(t): np.dtype(t).name for t in _DTYPES.values()}
 
 def _package() -> Any:
     try:
-        import safetensors
+        safetensors = importlib.import_module("safetensors")
     except ImportError as error:
         raise ImportError(
-            '[safetensors] the package is not installed; install it with pip install "rushlight[safetensors]"'
+            "[safetensors] the package is not installed; install it with "
+            'pip install "rushlight[safetensors]"'
         ) from error
     return safetensors
 
@@ -64,8 +66,10 @@ def load_file(filename: str | os.PathLike[str], device: Any = "cpu") -> dict[str
 def _tensor(name: str, entry: dict[str, Any]) -> Any:
     kind = _DTYPES.get(entry["dtype"])
     if kind is None:
-        raise ValueError(f"[safetensors] tensor {name!r} has element type {entry['dtype']}, which rushlight "
-                         "does not have")  # fmt: skip
+        raise ValueError(
+            f"[safetensors] tensor {name!r} has element type {entry['dtype']}, which rushlight does "
+            "not have"
+        )
     array = np.frombuffer(bytearray(entry["data"]), np.uint8).view(kind)
     return wrap(array.reshape(entry["shape"]))
 
@@ -98,11 +102,13 @@ def _entries(tensors: dict[str, Any]) -> dict[str, Any]:
         array = tensor._array
         from_numpy_dtype(array.dtype)
         if array.size:
-            other = owner.setdefault(tensor.untyped_storage().data_ptr(), name)  # type: ignore[attr-defined]
-            if other != name:
+            other = owner.setdefault(tensor.untyped_storage().data_ptr(), name)  # type:
+            ignore[attr-defined] if other != name:
                 raise RuntimeError(
-                    f"[safetensors] Some tensors share memory: {other!r} and {name!r}; the format keeps each "
-                    "by itself. Use save_model for a module with tied weights, or clone() one of them"
+                    f"[safetensors] Some tensors share memory: {other!r} and {name!r}; the format "
+                    "keeps each "
+                    "by itself. Use save_model for a module with tied weights, or clone() one of "
+                    "them"
                 )
         entries[name] = {
             "dtype": _WRITTEN[array.dtype], "shape": array.shape,
@@ -114,7 +120,7 @@ def _entries(tensors: dict[str, Any]) -> dict[str, Any]:
 def save_model(
     model: Any, filename: str | os.PathLike[str], metadata: dict[str, str] | None = None
 ) -> None:
-    """Writes a module's tensors; of those that are the same memory (tied weights) only the first."""
+    """Writes a module's tensors; of those that are the same memory (tied weights) only one."""
     kept: dict[str, Any] = {}
     seen: dict[Any, str] = {}
     notes = dict(metadata or {})
@@ -142,7 +148,8 @@ def load_model(
     missing = [n for n in result.missing_keys if own[n].data_ptr() not in present]
     if strict and (missing or result.unexpected_keys):
         raise RuntimeError(
-            f"[safetensors] Error(s) in loading {filename} into {type(model).__name__}: missing {missing}, "
+            f"[safetensors] Error(s) in loading {filename} into {type(model).__name__}: missing "
+            f"{missing}, "
             f"unexpected {list(result.unexpected_keys)}"
         )
     return missing, list(result.unexpected_keys)

@@ -10,8 +10,15 @@ import multiprocessing as _multiprocessing
 from multiprocessing import *  # noqa: F403 (this module is that one, with additions)
 from typing import Any
 
-from .spawn import ProcessException, ProcessExitedException, ProcessRaisedException, spawn, start_processes
-from .spawn import ProcessContext, SpawnContext
+from .spawn import (
+    ProcessContext,
+    ProcessException,
+    ProcessExitedException,
+    ProcessRaisedException,
+    SpawnContext,
+    spawn,
+    start_processes,
+)
 
 __all__ = [
     *(n for n in dir(_multiprocessing) if not n.startswith("_") and n not in ("sys", "context")),

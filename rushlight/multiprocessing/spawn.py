@@ -74,7 +74,7 @@ class ProcessContext:
         ready = multiprocessing.connection.wait(list(self._open), timeout)
         failed = None
         for sentinel in ready:
-            index = self._open.pop(sentinel)  # type: ignore[call-overload]
+            index = self._open.pop(sentinel)
             self.processes[index].join()
             if self.processes[index].exitcode != 0 and failed is None:
                 failed = index
@@ -95,9 +95,10 @@ class ProcessContext:
 
     def _failure(self, index: int) -> ProcessException:
         process = self.processes[index]
-        if self._errors[index].poll():
-            text = f"\n\n-- Process {index} terminated with the following error:\n"
-            return ProcessRaisedException(text + self._errors[index].recv(), index, process.pid)
+        raised = _received(self._errors[index])
+        if raised is not None:
+            text = f"\n\n-- Process {index} terminated with the following error:\n{raised}"
+            return ProcessRaisedException(text, index, process.pid)
         code = process.exitcode
         if code < 0:
             name = signal.Signals(-code).name
@@ -108,6 +109,14 @@ class ProcessContext:
 
 
 SpawnContext = ProcessContext
+
+
+def _received(errors: Any) -> str | None:
+    """The traceback that a process sent before it ended, if it sent one."""
+    try:
+        return str(errors.recv()) if errors.poll() else None
+    except EOFError:  # it ended without sending anything
+        return None
 
 
 def start_processes(

@@ -16,6 +16,9 @@ from rushlight.ops.embedding import embedding, embedding_bag, one_hot
 from rushlight.ops.fold import (
     channel_shuffle, fold, native_channel_shuffle, pixel_shuffle, pixel_unshuffle, unfold,
 )  # fmt: skip
+from rushlight.ops.interpolate import (
+    interpolate, upsample, upsample_bilinear, upsample_nearest,
+)  # fmt: skip
 from rushlight.ops.loss import cross_entropy, mse_loss, nll_loss
 from rushlight.ops.losses import (
     binary_cross_entropy, binary_cross_entropy_with_logits, cosine_embedding_loss,

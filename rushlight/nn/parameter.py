@@ -45,8 +45,8 @@ class Parameter(Tensor):
         memo[id(self)] = copy
         return copy
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
-        return "Parameter containing:\n" + super().__repr__(tensor_contents=tensor_contents)
+    def __repr__(self) -> str:  # type: ignore[override]  # without Tensor's keyword, as PyTorch's
+        return "Parameter containing:\n" + super().__repr__()
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return _rebuild_parameter, (self.data, self.requires_grad)
@@ -125,7 +125,7 @@ class UninitializedTensorMixin(Tensor):
             "input first"
         )
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self) -> str:  # type: ignore[override]  # without Tensor's keyword, as PyTorch's
         return f"<{type(self).__name__}>"
 
 

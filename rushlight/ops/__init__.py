@@ -7,6 +7,7 @@ from .arithmetic import ArithmeticMethods
 from .compare import CompareMethods
 from .copy import CopyMethods
 from .create import CreateMethods
+from .factor import FactorMethods
 from .index import IndexMethods
 from .matmul import MatmulMethods
 from .numeric import NumericMethods
@@ -23,7 +24,7 @@ __all__ = ["TensorMethods"]
 
 
 class TensorMethods(
-    ActivationMethods, ArithmeticMethods, CompareMethods, CopyMethods, CreateMethods, IndexMethods,
+    ActivationMethods, ArithmeticMethods, CompareMethods, CopyMethods, CreateMethods, FactorMethods, IndexMethods,
     MatmulMethods, NumericMethods, PointwiseMethods, RandomMethods, ReduceMethods, ScatterMethods,
     ShapeMethods, SoftmaxMethods, SortMethods, UnaryMethods,
 ):  # fmt: skip

@@ -311,6 +311,8 @@ def _pow_number(x: Array, *, exponent: Number) -> Array:
     x, exponent = match(x, exponent)
     if x.dtype.kind in "iu" and exponent < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
+    if exponent == 2 and x.dtype.kind == "f":
+        return kernels(x).square(x)
     return kernels(x).pow(x, exponent)
 
 

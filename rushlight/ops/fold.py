@@ -163,6 +163,8 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
             f"of upscale_factor, but input.size(-3)={channels} is not divisible by {r * r}"
         )
     n = len(lead)
+    if r == 1:
+        return input.clone()  # type: ignore[no-any-return]
     x = input.reshape(*lead, channels // (r * r), r, r, height, width)
     x = x.permute(*range(n + 1), n + 3, n + 1, n + 4, n + 2)
     return x.reshape(*lead, channels // (r * r), height * r, width * r)  # type: ignore[no-any-return]

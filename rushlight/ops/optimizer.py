@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..autograd.anomaly import user_line
+from ..autograd.variable import mark_changed
 from ..backends import kernels
 
 __all__ = ["_fused_sgd_", "_fused_adam_", "_fused_adamw_", "_foreach_add_"]
@@ -17,13 +18,7 @@ def _arrays(tensors: Sequence[Any]) -> list[Any]:
 
 def _changed(tensors: Sequence[Any], operation: str) -> None:
     """Counts the in-place change of each parameter."""
-    where = (operation, *user_line())
-    for t in tensors:
-        storage = t._storage
-        if storage is None:
-            storage = t.storage_record
-        storage.version += 1
-        storage.changed_by = where
+    mark_changed(tensors, (operation, *user_line()))
 
 
 def _fused_sgd_(params: Sequence[Any], grads: Sequence[Any], momentum_buffer_list: Sequence[Any], *,

@@ -630,8 +630,10 @@ def norm(input: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim
     tensor(5.)
     """
     if p == "nuc":
-        raise NotImplementedError("[norm] the nuclear norm needs a singular value decomposition, "
-                                  "which rushlight does not have yet")
+        from .matrix import matrix_norm
+
+        pair = (0, 1) if dim is None else dim
+        return matrix_norm(input, "nuc", pair, keepdim, dtype=dtype, out=out)
     order = 2.0 if p in ("fro", None) else float(p)  # type: ignore[arg-type]
     return vector_norm(input, order, dim, keepdim, dtype=dtype, out=out)
 

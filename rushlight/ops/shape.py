@@ -86,7 +86,7 @@ def _infer(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
         if size % rest == 0:
             i = shape.index(-1)
             return (*shape[:i], size // rest, *shape[i + 1 :])
-    elif math.prod(shape) == size and not any(s < 0 for s in shape):
+    elif math.prod(shape) == size and (not shape or min(shape) >= 0):
         return shape
     if any(s < -1 for s in shape):
         bad = next(s for s in shape if s < -1)
@@ -626,7 +626,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 @primitive(name="Cat")
 def _cat(*tensors: Array, dim: int) -> Array:
     first = tensors[0]
-    if any(x.dtype != first.dtype for x in tensors):
+    if len({x.dtype for x in tensors}) > 1:
         to = common_dtype(*tensors)
         tensors = tuple(cast(x, to) for x in tensors)
     return kernels(first).concatenate(tensors, dim)
@@ -675,6 +675,8 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     d = wrap_dim(dim, len(shape))
     for i, x in enumerate(solid):
         other = x._array.shape
+        if other == shape:
+            continue
         if len(other) != len(shape):
             raise RuntimeError(f"Tensors must have same number of dimensions: got {len(shape)} and "
                                f"{len(other)}")

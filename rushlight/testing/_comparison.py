@@ -1,4 +1,4 @@
-"""`assert_close`: two results agree, or an AssertionError says where and by how much they do not."""
+"""`assert_close`: two results agree, or an AssertionError says where they do not."""
 
 from __future__ import annotations
 
@@ -54,23 +54,36 @@ def assert_close(
     """Asserts `|actual - expected| <= atol + rtol * |expected|`, and equal shapes and dtypes.
 
     Tensors, arrays, numbers, bools, None, and sequences and mappings of these. Without tolerances
-    those of the dtype hold (float32: rtol 1.3e-6, atol 1e-5; float64: 1e-7 both; integers 0). Raises
-    AssertionError (`msg` replaces or rewrites its text), ValueError for one tolerance without the
-    other, TypeError for things that cannot be compared.
+    those of the dtype hold (float32: rtol 1.3e-6, atol 1e-5; float64: 1e-7 both; integers 0).
+    Raises AssertionError (`msg` replaces or rewrites its text), ValueError for one tolerance
+    without the other, TypeError for things that cannot be compared.
 
     >>> import rushlight as torch
     >>> torch.testing.assert_close(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.0 + 1e-6]))
     """
     if (rtol is None) != (atol is None):
         missing = "atol" if atol is None else "rtol"
-        raise ValueError(f"Both 'rtol' and 'atol' must be either specified or omitted, but got no {missing}.")
-    rule = _Rule(allow_subclasses, rtol, atol, equal_nan, check_device, check_dtype, check_layout, check_stride)
+        raise ValueError(
+            f"Both 'rtol' and 'atol' must be either specified or omitted, but got no {missing}."
+        )
+    rule = _Rule(
+        allow_subclasses,
+        rtol,
+        atol,
+        equal_nan,
+        check_device,
+        check_dtype,
+        check_layout,
+        check_stride,
+    )
     try:
         rule.compare(actual, expected)
     except _Mismatch as mismatch:
         text = mismatch.text
         if mismatch.item:
-            text += "\n\nThe failure occurred for item " + "".join(f"[{i!r}]" for i in mismatch.item)
+            text += "\n\nThe failure occurred for item " + "".join(
+                f"[{i!r}]" for i in mismatch.item
+            )
         if msg is not None:
             text = msg(text) if callable(msg) else msg
         raise AssertionError(text) from None
@@ -97,7 +110,9 @@ class _Rule:
         elif isinstance(actual, (bool, np.bool_)) and isinstance(expected, (bool, np.bool_)):
             if bool(actual) != bool(expected):
                 raise _Mismatch(f"Booleans mismatch: {actual} is not {expected}")
-        elif isinstance(actual, (int, float, complex)) and isinstance(expected, (int, float, complex)):
+        elif isinstance(actual, (int, float, complex)) and isinstance(
+            expected, (int, float, complex)
+        ):
             self._numbers(actual, expected)
         elif isinstance(actual, Mapping) and isinstance(expected, Mapping):
             self._mappings(actual, expected)
@@ -108,7 +123,9 @@ class _Rule:
 
     def _tensor(self, value: Any, other: Any) -> Tensor:
         related = isinstance(value, type(other)) or isinstance(other, type(value))
-        if isinstance(value, Tensor) and (type(value) is type(other) or self._allow_subclasses and related):
+        if isinstance(value, Tensor) and (
+            type(value) is type(other) or self._allow_subclasses and related
+        ):
             return value.detach()
         if isinstance(value, (np.ndarray, np.generic)) and related:
             return rushlight.from_numpy(np.asarray(value))
@@ -140,7 +157,9 @@ class _Rule:
 
     def _sequences(self, actual: Sequence[Any], expected: Sequence[Any]) -> None:
         if len(actual) != len(expected):
-            raise _Mismatch(f"The length of the sequences mismatch: {len(actual)} != {len(expected)}")
+            raise _Mismatch(
+                f"The length of the sequences mismatch: {len(actual)} != {len(expected)}"
+            )
         self._items([(i, a, e) for i, (a, e) in enumerate(zip(actual, expected))])
 
     def _items(self, items: list[tuple[Any, Any, Any]]) -> None:
@@ -155,7 +174,9 @@ class _Rule:
         for name, checked in checks.items():
             mine, theirs = getattr(actual, name), getattr(expected, name)
             if checked and mine != theirs:
-                raise _Mismatch(f"The values for attribute '{name}' do not match: {mine} != {theirs}.")
+                raise _Mismatch(
+                    f"The values for attribute '{name}' do not match: {mine} != {theirs}."
+                )
         if self._check_stride and actual.stride() != expected.stride():
             raise _Mismatch(
                 f"The values for attribute 'stride()' do not match: {actual.stride()} != "
@@ -163,10 +184,14 @@ class _Rule:
             )
         rtol, atol = self._tolerances or default_tolerances(actual, expected)
         mine, theirs = _numbers_of(actual), _numbers_of(expected)
-        close = np.isclose(mine, theirs, rtol, atol, self._equal_nan)
         if rtol == atol == 0:
             both_nan = (mine != mine) & (theirs != theirs) if self._equal_nan else np.False_
             close = (mine == theirs) | both_nan
+        else:
+            mine, theirs = (
+                a.astype(np.float64) if a.dtype == object else a for a in (mine, theirs)
+            )
+            close = np.isclose(mine, theirs, rtol, atol, self._equal_nan)
         if not close.all():
             raise _Mismatch(_tensor_text(mine, theirs, ~np.asarray(close), rtol, atol))
 
@@ -215,5 +240,7 @@ def _tensor_text(actual: Any, expected: Any, wrong: Any, rtol: float, atol: floa
     lines = [f"Mismatched elements: {count} / {total} ({count / total:.1%})"]
     for name, values, allowed in (("absolute", difference, atol), ("relative", relative, rtol)):
         index = tuple(int(i) for i in np.unravel_index(np.argmax(values), values.shape))
-        lines.append(f"Greatest {name} difference: {values[index]} at index {index}{_allowed(allowed)}")
+        lines.append(
+            f"Greatest {name} difference: {values[index]} at index {index}{_allowed(allowed)}"
+        )
     return _head("Tensor-likes", rtol, atol) + "\n".join(lines)

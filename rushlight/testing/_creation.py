@@ -31,10 +31,10 @@ def make_tensor(
     """A tensor of the shape with uniform values of `[low, high)`.
 
     By default the bounds are -9 and 9 (integers: -9 to 9 inclusive), cut to what the dtype holds;
-    bools are 0 or 1. `noncontiguous` gives every second column of a wider tensor, `exclude_zero` puts
-    the smallest positive normal number (integers: 1) in the place of zeros. ValueError for bounds
-    that are empty or NaN, for integers that should require a gradient, and for `noncontiguous` with a
-    `memory_format`.
+    bools are 0 or 1. `noncontiguous` gives every second column of a wider tensor, `exclude_zero`
+    puts the smallest positive normal number (integers: 1) in the place of zeros. ValueError for
+    bounds that are empty or NaN, for integers that should require a gradient, and for
+    `noncontiguous` with a `memory_format`.
 
     >>> import rushlight as torch
     >>> torch.testing.make_tensor((2, 3), dtype=torch.float32, low=0, high=1).shape
@@ -43,17 +43,19 @@ def make_tensor(
     if len(shape) == 1 and isinstance(shape[0], Sequence):
         shape = tuple(shape[0])
     if noncontiguous and memory_format is not None:
-        raise ValueError("The parameters `noncontiguous` and `memory_format` are mutually exclusive, but got "
-                         f"{noncontiguous=} and {memory_format=}")  # fmt: skip
+        raise ValueError("The parameters `noncontiguous` and `memory_format` are mutually exclusive,
+        but got "                  f"{noncontiguous=} and {memory_format=}")  # fmt: skip
     if requires_grad and dtype in _INTEGRAL:
-        raise ValueError("`requires_grad=True` is not supported for boolean and integral dtypes, but got "
-                         f"{dtype=}")  # fmt: skip
+        raise ValueError("`requires_grad=True` is not supported for boolean and integral dtypes, but
+        got "                  f"{dtype=}")  # fmt: skip
     spread = noncontiguous and math.prod(shape) > 1
     full_shape = (*shape[:-1], 2 * shape[-1]) if spread else shape
     lowest, beyond = _range(dtype)
     start, end = _bounds(dtype, low, high, lowest, beyond)
     if dtype in _INTEGRAL:
-        result = rushlight.randint(math.ceil(start), math.ceil(end), full_shape, dtype=dtype, device=device)
+        result = rushlight.randint(
+            math.ceil(start), math.ceil(end), full_shape, dtype=dtype, device=device
+        )
     else:
         result = _uniform(full_shape, dtype, device, start, end)
     if spread:
@@ -80,19 +82,21 @@ def _bounds(
     dtype: Any, low: float | None, high: float | None, lowest: float, beyond: float
 ) -> tuple[float, float]:
     integral = dtype in _INTEGRAL
-    default_low, default_high = (0, 2) if dtype is rushlight.bool else (_DEFAULT_LOW, _DEFAULT_HIGH + integral)
+    default_low, default_high = (
+        (0, 2) if dtype is rushlight.bool else (_DEFAULT_LOW, _DEFAULT_HIGH + integral)
+    )
     low = default_low if low is None else low
     high = default_high if high is None else high
     if math.isnan(low) or math.isnan(high):
         raise ValueError(f"`low` and `high` cannot be NaN, but got {low=} and {high=}")
     if low == high and not integral:
-        warnings.warn("Passing `low==high` to make_tensor is deprecated for floating or complex types; use "
-                      "torch.full instead.", FutureWarning, stacklevel=4)  # fmt: skip
+        warnings.warn("Passing `low==high` to make_tensor is deprecated for floating or complex
+        types; use "               "torch.full instead.", FutureWarning, stacklevel=4)  # fmt: skip
     elif low >= high:
         raise ValueError(f"`low` must be less than `high`, but got {low} >= {high}")
     elif high < lowest or low >= beyond:
-        raise ValueError(f"The value interval specified by `low` and `high` is [{low}, {high}), but {dtype} only "
-                         f"supports [{lowest}, {beyond})")  # fmt: skip
+        raise ValueError(f"The value interval specified by `low` and `high` is [{low}, {high}), but
+        {dtype} only "                  f"supports [{lowest}, {beyond})")  # fmt: skip
     return min(max(low, lowest), beyond), min(max(high, lowest), beyond)
 
 

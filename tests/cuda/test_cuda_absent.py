@@ -6,7 +6,9 @@ import pytest
 
 import rushlight as torch
 
-NOT_COMPILED = pytest.raises(AssertionError, match="Torch not compiled with CUDA enabled.*is_available")
+NOT_COMPILED = pytest.raises(
+    AssertionError, match="Torch not compiled with CUDA enabled.*is_available"
+)
 
 
 def test_questions_have_answers():

@@ -9,8 +9,12 @@ from rushlight.torch_version import TorchVersion
 
 
 def test_the_version_of_this_build():
-    assert torch.__version__ == "2.13.0+rushlight" and torch.version.__version__ == "2.13.0+rushlight"
-    assert torch.__version__ >= "2.6" and torch.__version__ > (1, 13) and "2.13" <= torch.__version__
+    assert (
+        torch.__version__ == "2.13.0+rushlight" and torch.version.__version__ == "2.13.0+rushlight"
+    )
+    assert (
+        torch.__version__ >= "2.6" and torch.__version__ > (1, 13) and "2.13" <= torch.__version__
+    )
     assert torch.__version__.split("+")[0] == "2.13.0" and isinstance(torch.__version__, str)
     assert torch.version.rushlight.count(".") == 2 and torch.version.cuda is None
 

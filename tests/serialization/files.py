@@ -31,8 +31,12 @@ def group(*items: bytes) -> bytes:
     return b"(" + b"".join(items) + b"t"
 
 
-def storage(kind: str = "FloatStorage", key: str = "0", count: int = 6, where: str = "cpu") -> bytes:
-    return group(text("storage"), name("torch", kind), text(key), text(where), integer(count)) + b"Q"
+def storage(
+    kind: str = "FloatStorage", key: str = "0", count: int = 6, where: str = "cpu"
+) -> bytes:
+    return (
+        group(text("storage"), name("torch", kind), text(key), text(where), integer(count)) + b"Q"
+    )
 
 
 def tensor(
@@ -69,10 +73,14 @@ def archive(code: bytes | None = None, records: dict[str, bytes] | None = None) 
 
 def stream(code: bytes, keys: list[str] | None = None, tail: bytes | None = None) -> bytes:
     """A stream checkpoint of the opcodes, with six floats as storage 0."""
-    head = b"".join(pickle.dumps(v, 2) for v in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}))
+    head = b"".join(
+        pickle.dumps(v, 2) for v in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
+    )
     if tail is None:
         tail = struct.pack("<q6f", 6, *range(6))
-    return head + PROTOCOL + code + b"." + pickle.dumps(keys if keys is not None else ["0"], 2) + tail
+    return (
+        head + PROTOCOL + code + b"." + pickle.dumps(keys if keys is not None else ["0"], 2) + tail
+    )
 
 
 def zipped_by_python(records: list[tuple[str, bytes]], **options: Any) -> bytes:

@@ -13,7 +13,16 @@ from pathlib import Path
 
 import pytest
 from files import (
-    PROTOCOL, archive, group, integer, name, storage, stream, tensor, text, zipped_by_python,
+    PROTOCOL,
+    archive,
+    group,
+    integer,
+    name,
+    storage,
+    stream,
+    tensor,
+    text,
+    zipped_by_python,
 )  # fmt: skip
 
 import rushlight as torch
@@ -58,7 +67,9 @@ def test_the_error_says_what_the_file_looks_like(tmp_path, data, said):
     path.write_bytes(data)
     with pytest.raises(CheckpointError, match=said) as caught:
         torch.load(path)
-    assert isinstance(caught.value, pickle.UnpicklingError) and isinstance(caught.value, RuntimeError)
+    assert isinstance(caught.value, pickle.UnpicklingError) and isinstance(
+        caught.value, RuntimeError
+    )
     assert isinstance(caught.value, EOFError) == (not data)
     if data:
         assert str(path) in str(caught.value) and f"({len(data)} bytes)" in str(caught.value)
@@ -69,7 +80,9 @@ def test_a_file_that_is_not_there(tmp_path):
         torch.load(tmp_path / "no.pt")
 
 
-@pytest.mark.parametrize("make", [archive, lambda: stream(tensor_in_stream())], ids=["zip", "stream"])
+@pytest.mark.parametrize(
+    "make", [archive, lambda: stream(tensor_in_stream())], ids=["zip", "stream"]
+)
 def test_cut_off_anywhere(make):
     whole = make()
     for length in range(len(whole)):
@@ -276,7 +289,8 @@ def test_nothing_is_called(module, attribute, weights_only, tmp_path):
     name("builtins", "bytearray") + group(integer(10**12)) + b"R",
     b"a", b"t", b"R", b"0", b"b", b"\x93", b"s", b"",
     b"h\x05", b"r\xff\xff\xff\xff", b"p99999999999\n", b"p-1\n",
-    b"\x8d" + struct.pack("<Q", 2**62), b"B" + b"\xff" * 4, b"X" + b"\xff" * 4, b"T\xff\xff\xff\xff",
+    b"\x8d" + struct.pack("<Q", 2**62), b"B" + b"\xff" * 4, b"X" + b"\xff" * 4,
+    b"T\xff\xff\xff\xff",
     b"\x8b\xff\xff\xff\xff", b"\x8b\x00\x00\x00\xf0", b"\x96" + struct.pack("<Q", 2**40),
     b"I" + b"9" * 100_000 + b"\n", b"I12", b"S'abc\n", b"Iabc\n", b"X\x01\x00\x00\x00\xff",
     b"\x82\x01", b"\x97", b"\x98", b"\x99", b"P0\n", b"\x80\x06N",

@@ -17,6 +17,7 @@ from .norm import NormKernels
 from .optim import OptimKernels
 from .pool import PoolKernels
 from .random import RandomKernels
+from .recurrent import RecurrentKernels
 from .reduce import ReduceKernels
 from .resample import ResampleKernels
 from .softmax import SoftmaxKernels
@@ -35,6 +36,7 @@ class Kernels(
     ConvKernels,  # with matmul and its kin, its base
     PoolKernels,
     OptimKernels,
+    RecurrentKernels,
     RandomKernels,
     ImageKernels,
     DecompositionKernels,

@@ -7,11 +7,11 @@ from typing import Any
 
 import rushlight
 from rushlight import Tensor
-from rushlight.nn import functional as F
 from rushlight.nn import init
-from rushlight.nn.modules._recurrence import STEPS, CellWeights, Step
 from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter
+from rushlight.ops.recurrent import run_cell
+from rushlight.ops.recurrent_steps import CellWeights
 
 
 class RNNCellBase(Module):
@@ -65,38 +65,16 @@ class RNNCellBase(Module):
                     f"{name}: Expected {which} to be 1D or 2D, got {part.dim()}D instead"
                 )
 
-    def _advance(self, step: Step, input: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """One step on `(N, I)` or `(I,)`; the checks of sizes are those of the batched step."""
-        is_batched = input.dim() == 2
-        if not is_batched:
-            input = input.unsqueeze(0)
-            state = tuple(part.unsqueeze(0) for part in state)
-        self._check_sizes(input, state)
+    def _advance(
+        self, mode: str, input: Tensor, state: tuple[Tensor | None, ...]
+    ) -> tuple[Tensor, ...]:
+        """One step on `(N, I)` or `(I,)`; None in the state stands for zeros."""
         weights = CellWeights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
-        gates_x = F.linear(input, weights.weight_ih, weights.bias_ih)
-        state = step(gates_x, state, weights)
-        return state if is_batched else tuple(part.squeeze(0) for part in state)
-
-    def _check_sizes(self, input: Tensor, state: tuple[Tensor, ...]) -> None:
-        if input.size(1) != self.input_size:
-            raise RuntimeError(
-                f"input has inconsistent input_size: got {input.size(1)} expected {self.input_size}"
-            )
-        for index, part in enumerate(state):
-            if part.size(0) != input.size(0):
-                raise RuntimeError(
-                    f"Input batch size {input.size(0)} doesn't match hidden{index} batch size "
-                    f"{part.size(0)}"
-                )
-            if part.size(1) != self.hidden_size:
-                raise RuntimeError(
-                    f"hidden{index} has inconsistent hidden_size: got {part.size(1)}, "
-                    f"expected {self.hidden_size}"
-                )
-
-    def _zeros(self, input: Tensor) -> Tensor:
-        shape = (*input.shape[:-1], self.hidden_size)
-        return rushlight.zeros(shape, dtype=input.dtype, device=input.device)
+        if input.dim() == 2:
+            return run_cell(mode, input, state, weights)
+        state = tuple(None if part is None else part.unsqueeze(0) for part in state)
+        state = run_cell(mode, input.unsqueeze(0), state, weights)
+        return tuple(part.squeeze(0) for part in state)
 
     def extra_repr(self) -> str:
         parts = [f"{self.input_size}, {self.hidden_size}"]
@@ -134,8 +112,7 @@ class RNNCell(RNNCellBase):
         self._check(input, None if hx is None else (hx,))
         if self.nonlinearity not in ("tanh", "relu"):
             raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
-        state = (self._zeros(input) if hx is None else hx,)
-        return self._advance(STEPS[f"RNN_{self.nonlinearity.upper()}"], input, state)[0]
+        return self._advance(self.nonlinearity, input, (hx,))[0]
 
 
 class LSTMCell(RNNCellBase):
@@ -161,9 +138,8 @@ class LSTMCell(RNNCellBase):
         self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         self._check(input, hx)
-        zeros = self._zeros(input) if hx is None else None
-        state = (zeros, zeros) if hx is None else tuple(hx)
-        h, c = self._advance(STEPS["LSTM"], input, state)  # type: ignore[arg-type]
+        state = (None, None) if hx is None else tuple(hx)
+        h, c = self._advance("lstm", input, state)
         return h, c
 
 
@@ -187,5 +163,4 @@ class GRUCell(RNNCellBase):
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         self._check(input, None if hx is None else (hx,))
-        state = (self._zeros(input) if hx is None else hx,)
-        return self._advance(STEPS["GRU"], input, state)[0]
+        return self._advance("gru", input, (hx,))[0]

@@ -1,6 +1,6 @@
 """Recurrent layers: RNN, LSTM and GRU.
 
-The steps stand in `_recurrence.py`, the cells in `_rnn_cells.py`.
+The computation stands in `rushlight/ops/recurrent.py`, the cells in `_rnn_cells.py`.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from typing import Any
 
 import rushlight
 from rushlight import Tensor
-from rushlight.nn import functional as F
 from rushlight.nn import init
-from rushlight.nn.modules._recurrence import STEPS, CellWeights, run_packed, run_padded
 from rushlight.nn.modules._rnn_cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter
 from rushlight.nn.utils.rnn import PackedSequence
+from rushlight.ops.recurrent import Network, run_network
+from rushlight.ops.recurrent_steps import CellWeights
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
+_KERNEL_MODES = {"LSTM": "lstm", "GRU": "gru", "RNN_TANH": "tanh", "RNN_RELU": "relu"}
 
 
 class RNNBase(Module):
@@ -167,16 +168,12 @@ class RNNBase(Module):
     def _flat_weights(self) -> list[Parameter]:
         return [getattr(self, name) for name in self._flat_weights_names]
 
-    def _cell_weights(self, layer: int, direction: int) -> CellWeights:
-        names = self._all_weights[layer * self._directions + direction]
-        found = {name.split("_l")[0]: getattr(self, name) for name in names}
-        return CellWeights(
-            found["weight_ih"],
-            found["weight_hh"],
-            found.get("bias_ih"),
-            found.get("bias_hh"),
-            found.get("weight_hr"),
-        )
+    def _cell_weights(self, place: int) -> CellWeights:
+        """The parameters of a layer and direction, in the order in which they were registered."""
+        parameters = [getattr(self, name) for name in self._all_weights[place]]
+        projection = parameters.pop() if self.proj_size > 0 else None
+        biases = parameters[2:] if self.bias else (None, None)
+        return CellWeights(parameters[0], parameters[1], biases[0], biases[1], projection)
 
     # ---------------------------------------------------------------- checks
 
@@ -250,14 +247,10 @@ class RNNBase(Module):
         state = self._given_state(hx, is_batched)
         if not is_batched:
             input = input.unsqueeze(batch_dim)
-        if state is None:
-            state = self._zero_state(input, None)
         self.check_input(input, None)
-        self._check_states(input, state, None)
-        steps = input.transpose(0, 1) if self.batch_first else input
-        output, last = self._run(steps, None, state)
-        if self.batch_first:
-            output = output.transpose(0, 1)
+        if state is not None:
+            self._check_states(input, state, None)
+        output, last = self._run(input, None, state)
         if not is_batched:
             output = output.squeeze(batch_dim)
             last = tuple(part.squeeze(1) for part in last)
@@ -265,13 +258,12 @@ class RNNBase(Module):
 
     def _forward_packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         data, batch_sizes, sorted_indices, unsorted_indices = input
-        if hx is None:
-            state = self._zero_state(data, batch_sizes)
-        else:
-            state = self._permuted(hx if isinstance(hx, tuple) else (hx,), sorted_indices)
         self.check_input(data, batch_sizes)
-        self._check_states(data, state, batch_sizes)
-        output, last = self._run(data, batch_sizes.tolist(), state)
+        state = None
+        if hx is not None:
+            state = self._permuted(hx if isinstance(hx, tuple) else (hx,), sorted_indices)
+            self._check_states(data, state, batch_sizes)
+        output, last = self._run(data, tuple(batch_sizes.tolist()), state)
         packed = PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices)
         return packed, self._returned_state(self._permuted(last, unsorted_indices))
 
@@ -308,41 +300,23 @@ class RNNBase(Module):
             f"For {batched} input, hx should also be {wanted} but got {state[0].dim()}-D tensor"
         )
 
-    def _zero_state(self, input: Tensor, batch_sizes: Tensor | None) -> tuple[Tensor, ...]:
-        h_size = self.get_expected_hidden_size(input, batch_sizes)
-        h = rushlight.zeros(h_size, dtype=input.dtype, device=input.device)
-        if self.mode != "LSTM":
-            return (h,)
-        c_size = self.get_expected_cell_size(input, batch_sizes)
-        return h, rushlight.zeros(c_size, dtype=input.dtype, device=input.device)
-
     def _returned_state(self, state: tuple[Tensor, ...]) -> Any:
         return state if self.mode == "LSTM" else state[0]
 
     def _run(
-        self, input: Tensor, batch_sizes: list[int] | None, state: tuple[Tensor, ...]
+        self, input: Tensor, batch_sizes: tuple[int, ...] | None, state: tuple[Tensor, ...] | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """All layers over `(T, N, I)` or packed data; returns outputs and stacked last states."""
-        step = STEPS[self.mode]
-        last_states = []
-        for layer in range(self.num_layers):
-            outputs = []
-            for direction in range(self._directions):
-                place = layer * self._directions + direction
-                start = tuple(part[place] for part in state)
-                weights = self._cell_weights(layer, direction)
-                reverse = direction == 1
-                if batch_sizes is None:
-                    output, last = run_padded(step, input, start, weights, reverse)
-                else:
-                    output, last = run_packed(step, input, batch_sizes, start, weights, reverse)
-                outputs.append(output)
-                last_states.append(last)
-            input = outputs[0] if len(outputs) == 1 else rushlight.cat(outputs, -1)
-            if self.dropout > 0 and layer < self.num_layers - 1:
-                input = F.dropout(input, self.dropout, self.training)
-        stacked = tuple(rushlight.stack(parts) for parts in zip(*last_states, strict=True))
-        return input, stacked
+        """All layers over padded or packed input; the outputs and the stacked last states."""
+        weights = [self._cell_weights(place) for place in range(len(self._all_weights))]
+        network = Network(
+            _KERNEL_MODES[self.mode],
+            weights,
+            self.num_layers,
+            self.dropout,
+            self.training,
+            self.bidirectional,
+        )
+        return run_network(network, input, batch_sizes, state, self.batch_first)
 
     def extra_repr(self) -> str:
         parts = [f"{self.input_size}, {self.hidden_size}"]
