@@ -40,12 +40,15 @@ from .ops.copy import *
 from .ops.create import *
 from .ops.distance import cdist, cosine_similarity, pairwise_distance, pdist
 from .ops.embedding import embedding, embedding_bag
+from .ops.factor import *
 from .ops.fold import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .ops.index import *
+from .ops.linalg import det, lu_solve, slogdet
 from .ops.matmul import (
     addbmm, addmm, addmv, addr, baddbmm, bilinear, bmm, chain_matmul, dot, einsum, ger, inner,
     kron, matmul, mm, mv, outer, tensordot, vdot,
 )  # fmt: skip
+from .ops.matrix import matrix_exp, matrix_power
 from .ops.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from .ops.numeric import *
 from .ops.optimizer import _foreach_add_, _fused_adam_, _fused_adamw_, _fused_sgd_
@@ -61,6 +64,7 @@ from .ops.scatter import *
 from .ops.shape import *
 from .ops.softmax import log_softmax, softmax
 from .ops.sort import *
+from .ops.special import i0, igamma, igammac, mvlgamma, polygamma
 from .ops.unary import *
 from .printing import get_printoptions, set_printoptions
 from .random import (

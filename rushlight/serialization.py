@@ -105,8 +105,7 @@ def save(
     if pickle_module not in (None, pickle):
         raise ValueError(
             f"[save] expected pickle_module=pickle; got {pickle_module!r}: rushlight writes "
-            "pickles "
-            "itself"
+            "pickles itself"
         )
     is_path = isinstance(f, (str, os.PathLike))
     if not is_path and not hasattr(f, "write"):
@@ -278,8 +277,8 @@ def _read(
     file.seek(start)
     if not head:
         raise EmptyFileError(
-            "[load] Ran out of input: the file is empty (0 bytes); a download or a save that failed "
-            "leaves such files"
+            "[load] Ran out of input: the file is empty (0 bytes); a download or a save that "
+            "failed leaves such files"
         )
     if head.startswith(_ZIP_MAGIC):
         archive = ZipReader(file, size)
@@ -330,8 +329,7 @@ def _refusal(
         advice.append("weights_only=False adds plain data classes and imported nn.Module classes")
     return CheckpointError(
         f"[load] Weights only load failed: Unsupported global: GLOBAL {error.global_name} was not "
-        "an "
-        f"allowed global. {name} ({size} bytes) names {shown}; nothing of it was run. You can: "
+        f"an allowed global. {name} ({size} bytes) names {shown}; nothing of it was run. You can: "
         + "; ".join(advice)
     )
 
@@ -391,9 +389,8 @@ def default_restore_location(storage: UntypedStorage, location: str) -> UntypedS
             raise RuntimeError(
                 f"[load] Attempting to deserialize object on a CUDA device ({where}) but "
                 "torch.cuda.is_available() is False. If you are running on a CPU-only machine, "
-                "please "
-                "use torch.load with map_location=torch.device('cpu') to map your storages to the "
-                "CPU."
+                "please use torch.load with map_location=torch.device('cpu') to map your storages "
+                "to the CPU."
             )
         device(where)
     raise RuntimeError(
@@ -414,8 +411,8 @@ def _restore_rule(map_location: _MapLocation) -> Restore:
         return lambda storage, where: default_restore_location(storage, target)
     if not callable(map_location):
         raise TypeError(
-            f"[load] map_location is a {type(map_location).__name__}; expected None, text, a device, "
-            "a dict, or a function"
+            f"[load] map_location is a {type(map_location).__name__}; expected None, text, a "
+            "device, a dict, or a function"
         )
     return _restore_by_function(map_location)
 

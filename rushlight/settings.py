@@ -159,6 +159,5 @@ def vmap(*args: Any, **kwargs: Any) -> NoReturn:
     """Vectorises a function over a dim; NotImplementedError."""
     raise NotImplementedError(
         "[vmap] vectorising a function is not in rushlight yet; write the batch dim out, or loop "
-        "over "
-        "it and torch.stack the results"
+        "over it and torch.stack the results"
     )

@@ -44,8 +44,7 @@ class autocast:
             raise NotImplementedError(
                 f"[autocast] mixed precision on {device_type!r} is not in rushlight yet; use "
                 "enabled=False (results are then those of full precision), or convert the model "
-                "with "
-                ".to(torch.bfloat16)"
+                "with .to(torch.bfloat16)"
             )
 
     def __enter__(self) -> autocast:

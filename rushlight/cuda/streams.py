@@ -16,8 +16,7 @@ class Stream:
     def __init__(self, device: Any = None, priority: int = 0, **kwargs: Any):
         raise RuntimeError(
             "[Stream] torch.cuda.Stream requires CUDA support, and this rushlight has no CUDA "
-            "backend; "
-            "run without streams when torch.cuda.is_available() is False"
+            "backend; run without streams when torch.cuda.is_available() is False"
         )
 
 
@@ -33,8 +32,7 @@ class Event:
     ):
         raise RuntimeError(
             "[Event] torch.cuda.Event requires CUDA support, and this rushlight has no CUDA "
-            "backend; "
-            "time CPU work with time.perf_counter()"
+            "backend; time CPU work with time.perf_counter()"
         )
 
 

@@ -6,7 +6,7 @@ import pickle
 from typing import Any, BinaryIO
 
 __all__ = ["CheckpointError", "EmptyFileError", "UnsupportedContentError",
-           "describe", "looks_like", "name_of"]  # fmt: skip
+           "describe", "looks_like", "name_of", "shown"]  # fmt: skip
 
 _WHAT_TO_DO = "get the file again from where it came from"
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -69,3 +69,20 @@ def name_of(file: Any) -> str:
     """How an error names the file."""
     name = getattr(file, "name", None)
     return repr(name) if isinstance(name, str) else f"<{type(file).__name__}>"
+
+
+def shown(value: Any) -> str:
+    """A value of a file, short, without running its `__repr__` and without recursion."""
+    if isinstance(value, tuple):
+        return "(" + ", ".join(_shown_part(part) for part in value[:6]) + ")"
+    return _shown_part(value)
+
+
+def _shown_part(value: Any) -> str:
+    if isinstance(value, (str, bytes)) and type(value) in (str, bytes):
+        return repr(value[:60])
+    if type(value) is int and value.bit_length() > 128:
+        return f"an integer of {value.bit_length()} bits"
+    if type(value) in (int, float, bool, type(None)):
+        return repr(value)
+    return str(getattr(value, "__name__", f"a {type(value).__name__}"))

@@ -26,7 +26,7 @@ from .. import dtypes, formats, legacy
 from ..random import Generator
 from ..tensor import Tensor
 from . import checkpoint_numpy, checkpoint_rebuild
-from .checkpoint_errors import CheckpointError, UnsupportedContentError
+from .checkpoint_errors import CheckpointError, UnsupportedContentError, shown
 from .checkpoint_rebuild import StorageType, build_device, build_size, set_attributes
 
 __all__ = ["LoadGlobals", "STORAGE_TYPES", "storage_type"]
@@ -84,7 +84,7 @@ def _encode(text: Any, encoding: Any = "utf-8") -> bytes:
 def _layout(name: Any) -> Any:
     found = getattr(formats, str(name).removeprefix("torch."), None)
     if not isinstance(found, formats.layout):
-        raise CheckpointError(f"[load] the file names the layout {name!r:.80}, which is not known")
+        raise CheckpointError(f"[load] the file names the layout {shown(name)}, which is not known")
     return found
 
 
@@ -228,8 +228,7 @@ class LoadGlobals:
             what = _NOT_HERE.get(full, "a quantized tensor")
             raise UnsupportedContentError(
                 f"[load] the file holds {what}, which rushlight does not have yet; save it "
-                "converted "
-                "to a dense tensor"
+                "converted to a dense tensor"
             )
         found = None if self._weights_only else self._find_more(full)
         if found is None:
@@ -260,7 +259,7 @@ class LoadGlobals:
         if not self._weights_only and isinstance(function, type) and function in _DATA_CLASSES:
             return _checked_data_class(function, args)
         raise CheckpointError(
-            f"[load] the file calls {function!r:.80}, which is not called by a load"
+            f"[load] the file calls {shown(function)}, which is not called by a load"
         )
 
     def new(self, cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -275,7 +274,7 @@ class LoadGlobals:
         if not self._weights_only and not kwargs and cls in _DATA_CLASSES:
             return _checked_data_class(cls, args)
         raise CheckpointError(
-            f"[load] the file makes an object of {cls!r:.80}, which no load makes"
+            f"[load] the file makes an object of {shown(cls)}, which no load makes"
         )
 
     def set_state(self, instance: Any, state: Any) -> None:
@@ -367,7 +366,7 @@ def _set_ordered_dict_state(instance: Any, state: Any) -> None:
         raise CheckpointError("[load] the state of an OrderedDict is no dict")
     for name, value in state.items():
         if type(name) is not str or hasattr(collections.OrderedDict, name):
-            raise CheckpointError(f"[load] the file sets attribute {name!r:.80} of an OrderedDict")
+            raise CheckpointError(f"[load] the file sets attribute {shown(name)} of an OrderedDict")
         instance.__dict__[name] = value
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .checkpoint_errors import CheckpointError
+from .checkpoint_errors import CheckpointError, shown
 
 __all__ = ["MAKERS", "VALUES", "set_state"]
 
@@ -18,7 +18,7 @@ _MAX_DIMS = 64
 
 def _dtype(description: Any, align: Any = False, copy: Any = True) -> np.dtype[Any]:
     if type(description) is not str or len(description) > 16:
-        raise CheckpointError(f"[load] the NumPy type {description!r:.80} is not a plain one")
+        raise CheckpointError(f"[load] the NumPy type {shown(description)} is not a plain one")
     result = np.dtype(description, copy=True)
     if result.kind not in _PLAIN_KINDS:
         raise CheckpointError(f"[load] the NumPy type {description!r} can hold objects")
@@ -48,7 +48,7 @@ def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray[Any
 
 def _check_dtype(dtype: Any) -> None:
     if not isinstance(dtype, np.dtype) or dtype.kind not in _PLAIN_KINDS or dtype.names:
-        raise CheckpointError(f"[load] the NumPy type {dtype!r:.80} is not a plain one")
+        raise CheckpointError(f"[load] the NumPy type {shown(dtype)} is not a plain one")
 
 
 def set_state(instance: Any, state: Any) -> None:
@@ -74,7 +74,7 @@ def _set_array_state(array: np.ndarray[Any, Any], state: Any) -> None:
             f"[load] a NumPy array of shape {shape} and {dtype} has {len(data)} bytes"
         )
     state = (1, shape, dtype, bool(is_fortran), data)
-    array.__setstate__(state)  # type: ignore[arg-type] # the stub asks for numpy.bool
+    array.__setstate__(state)
 
 
 def _set_dtype_state(dtype: np.dtype[Any], state: Any) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..dtypes import dtype as DType
 from ..storage import UntypedStorage
-from .checkpoint_errors import CheckpointError
+from .checkpoint_errors import CheckpointError, shown
 from .checkpoint_names import STORAGE_TYPES
 from .checkpoint_opcodes import Globals, PickleReader
 from .checkpoint_rebuild import FileStorage, StorageType, _rebuild_tensor
@@ -43,10 +43,10 @@ def byteswapped(data: Any, dtype: DType | None) -> Any:
 def _storage_id(saved: Any) -> tuple[StorageType, str, str, int, Any]:
     """The checked parts of a persistent id: type, key, location, element count, view."""
     if type(saved) is not tuple or len(saved) not in (5, 6) or _text(saved[0]) != "storage":
-        raise CheckpointError(f"[load] the pickle refers to {saved!r:.80}, which is no storage")
+        raise CheckpointError(f"[load] the pickle refers to {shown(saved)}, which is no storage")
     kind, key, location, numel = saved[1:5]
     if not isinstance(kind, StorageType) or type(numel) is not int or numel < 0:
-        raise CheckpointError(f"[load] a storage is described by {saved!r:.80}")
+        raise CheckpointError(f"[load] a storage is described by {shown(saved)}")
     return kind, _text(key), _text(location), numel, saved[5] if len(saved) == 6 else None
 
 
@@ -54,7 +54,9 @@ def _text(value: Any) -> str:
     if isinstance(value, bytes):
         value = value.decode("ascii")
     if type(value) is not str:
-        raise CheckpointError(f"[load] expected text in a storage's description, got {value!r:.80}")
+        raise CheckpointError(
+            f"[load] expected text in a storage's description, got {shown(value)}"
+        )
     return value
 
 
@@ -114,7 +116,7 @@ def read_zip(
     order = archive.read("byteorder").decode("ascii", "replace") if "byteorder" in archive else ""
     if order not in ("", "little", "big"):
         raise CheckpointError(
-            f"[load] the file's byte order is {order!r:.40}, not 'little' or 'big'"
+            f"[load] the file's byte order is {shown(order)}, not 'little' or 'big'"
         )
     storages = _ZipStorages(archive, restore, file, mapped, order or default_order)
     pickle = archive.read("data.pkl")
@@ -147,11 +149,11 @@ class _StreamStorages:
         if view is None:
             return root
         if type(view) is not tuple or len(view) != 3:
-            raise CheckpointError(f"[load] a storage view is described by {view!r:.80}")
+            raise CheckpointError(f"[load] a storage view is described by {shown(view)}")
         view_key, offset, count = view
         name = _text(view_key)
         if type(offset) is not int or type(count) is not int:
-            raise CheckpointError(f"[load] a storage view is described by {view!r:.80}")
+            raise CheckpointError(f"[load] a storage view is described by {shown(view)}")
         if name not in self._views:
             self._views[name] = root.part(offset, count)
         return self._views[name]
@@ -189,12 +191,11 @@ def _check_preamble(reader: PickleReader) -> None:
     if type(magic) is not int or magic != MAGIC_NUMBER:
         raise CheckpointError(
             "[load] Invalid magic number; corrupt file? (it is a pickle, but not one that "
-            "torch.save "
-            "wrote)"
+            "torch.save wrote)"
         )
     protocol = reader.load()
     if protocol != PROTOCOL_VERSION:
-        raise CheckpointError(f"[load] Invalid protocol version: {protocol!r:.40}")
+        raise CheckpointError(f"[load] Invalid protocol version: {shown(protocol)}")
     reader.load()  # facts of the system that wrote; the data is little-endian whatever they say
 
 
@@ -272,7 +273,7 @@ def _read_tar_storages(
 def _of_tensor_type(kind: Any) -> StorageType:
     found = STORAGE_TYPES.get(getattr(kind, "__name__", "").replace("Tensor", "Storage"))
     if found is None:
-        raise CheckpointError(f"[load] {kind!r:.80} is no storage type")
+        raise CheckpointError(f"[load] {shown(kind)} is no storage type")
     return found
 
 
@@ -294,7 +295,7 @@ def _read_tar_tensors(
 
 def _count(value: Any, data: bytes) -> int:
     if type(value) is not int or not 0 <= value <= len(data):
-        raise CheckpointError(f"[load] the tar file claims {value!r:.40} entries")
+        raise CheckpointError(f"[load] the tar file claims {shown(value)} entries")
     return value
 
 

@@ -17,7 +17,7 @@ from ..dtypes import dtype as DType
 from ..dtypes import from_numpy_dtype
 from ..size import Size
 from ..storage import UntypedStorage
-from .checkpoint_errors import CheckpointError
+from .checkpoint_errors import CheckpointError, shown
 
 __all__ = ["FileStorage", "StorageType", "set_attributes"]
 
@@ -68,14 +68,16 @@ class FileStorage(UntypedStorage):
 def _whole_numbers(values: Any, what: str) -> tuple[int, ...]:
     if not isinstance(values, (tuple, list)) or len(values) > _MAX_DIMS:
         raise CheckpointError(
-            f"[load] a tensor's {what} is {values!r:.80}, no short tuple of integers"
+            f"[load] a tensor's {what} is {shown(values)}, no short tuple of integers"
         )
     return tuple(_whole_number(v, what) for v in values)
 
 
 def _whole_number(value: Any, what: str) -> int:
     if type(value) is not int or value < 0:
-        raise CheckpointError(f"[load] a tensor's {what} holds {value!r:.80}, no integer from 0 up")
+        raise CheckpointError(
+            f"[load] a tensor's {what} holds {shown(value)}, no integer from 0 up"
+        )
     return value
 
 
@@ -122,7 +124,7 @@ def _typed(storage: Any) -> DType:
 
 def _with_grad(tensor: Any, requires_grad: Any) -> Any:
     if type(requires_grad) is not bool:
-        raise CheckpointError(f"[load] a tensor's requires_grad is {requires_grad!r:.80}, no bool")
+        raise CheckpointError(f"[load] a tensor's requires_grad is {shown(requires_grad)}, no bool")
     if requires_grad:
         if tensor._array.dtype.kind not in "fcV":
             raise CheckpointError(f"[load] a tensor of {tensor.dtype} is marked requires_grad")
@@ -147,7 +149,7 @@ def _rebuild_tensor_v3(
     backward_hooks: Any, dtype: Any, metadata: Any = None,
 ) -> Any:  # fmt: skip
     if not isinstance(dtype, DType):
-        raise CheckpointError(f"[load] a tensor's dtype is {dtype!r:.80}, no dtype")
+        raise CheckpointError(f"[load] a tensor's dtype is {shown(dtype)}, no dtype")
     return _with_grad(_view(storage, dtype, storage_offset, size, stride), requires_grad)
 
 
@@ -176,7 +178,7 @@ def _rebuild_from_type_v2(function: Any, new_type: Any, args: Any, state: Any) -
     if function not in TENSOR_BUILDERS or type(args) is not tuple:
         raise CheckpointError("[load] a tensor subclass is built in an unknown way")
     if not isinstance(new_type, type) or not issubclass(new_type, TensorBase):
-        raise CheckpointError(f"[load] {new_type!r:.80} is no tensor class")
+        raise CheckpointError(f"[load] {shown(new_type)} is no tensor class")
     tensor = function(*args)
     if isinstance(state, dict) and state.get("_is_buffer") is True:
         from ..nn.parameter import Buffer
@@ -198,7 +200,7 @@ def set_attributes(instance: Any, state: Any) -> None:
     for name, value in state.items():
         if type(name) is not str or name.startswith("_") or hasattr(type(instance), name):
             raise CheckpointError(
-                f"[load] the file sets attribute {name!r:.80} of a {type(instance).__name__}"
+                f"[load] the file sets attribute {shown(name)} of a {type(instance).__name__}"
             )
         instance.__dict__[name] = value
 
@@ -216,7 +218,7 @@ def _rebuild_device_tensor_from_cpu_tensor(
     data: Any, dtype: Any, device: Any, requires_grad: Any
 ) -> Any:
     if not isinstance(dtype, DType):
-        raise CheckpointError(f"[load] a tensor's dtype is {dtype!r:.80}, no dtype")
+        raise CheckpointError(f"[load] a tensor's dtype is {shown(dtype)}, no dtype")
     return _with_grad(_tensor(data).detach().to(dtype), requires_grad)
 
 
@@ -237,5 +239,5 @@ def build_device(type: Any, index: Any = None) -> device:
     if isinstance(type, bytes):
         type = type.decode("ascii")
     if not isinstance(type, str) or not (index is None or operator.index(index) >= 0):
-        raise CheckpointError(f"[load] the file names the device {type!r:.80}, {index!r:.80}")
+        raise CheckpointError(f"[load] the file names the device {shown(type)}, {shown(index)}")
     return device(type) if index is None else device(type, index)

@@ -184,8 +184,7 @@ class _Pickler(_PythonPickler):  # type: ignore[misc] # its type stubs lack its 
         if kind is UNTYPED and self._stream:
             raise RuntimeError(
                 f"[save] the older stream format has no storages of {obj.dtype}; save in the zip "
-                "format "
-                "(_use_new_zipfile_serialization=True)"
+                "format (_use_new_zipfile_serialization=True)"
             )
         storage = self._storages.add(obj.untyped_storage(), kind, array.nbytes)
         place = (storage, obj.storage_offset(), tuple(obj.shape), obj.stride())

@@ -299,7 +299,8 @@ def _central_header(name: bytes, position: int, crc: int, size: int) -> bytes:
     version = 45 if wide else 20
     narrow = min(size, _MAX32)
     head = _CENTRAL.pack(b"PK\x01\x02", version, version, _UTF8, 0, 0, _DOS_DATE, crc, narrow,
-                         narrow, len(name), len(extra), 0, 0, 0, 0, min(position, _MAX32))  # fmt: skip
+                         narrow, len(name), len(extra), 0, 0, 0, 0,
+                         min(position, _MAX32))  # fmt: skip
     return head + name + extra
 
 

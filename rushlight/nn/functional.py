@@ -11,11 +11,17 @@ from rushlight.ops.attention import scaled_dot_product_attention
 from rushlight.ops.conv import (
     conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d,
 )  # fmt: skip
+from rushlight.ops.ctc import ctc_loss
 from rushlight.ops.distance import cosine_similarity, pairwise_distance, pdist
 from rushlight.ops.embedding import embedding, embedding_bag, one_hot
 from rushlight.ops.fold import (
     channel_shuffle, fold, native_channel_shuffle, pixel_shuffle, pixel_unshuffle, unfold,
 )  # fmt: skip
+from rushlight.ops.fractional_pool import (
+    fractional_max_pool2d, fractional_max_pool2d_with_indices, fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
+)  # fmt: skip
+from rushlight.ops.grid import affine_grid, grid_sample
 from rushlight.ops.interpolate import (
     interpolate, upsample, upsample_bilinear, upsample_nearest,
 )  # fmt: skip
@@ -41,7 +47,7 @@ from rushlight.ops.pool import (
 from rushlight.ops.random import (
     alpha_dropout, dropout, feature_alpha_dropout, feature_dropout,
 )  # fmt: skip
-from rushlight.ops.softmax import log_softmax, softmax, softmin
+from rushlight.ops.softmax import gumbel_softmax, log_softmax, softmax, softmin
 from rushlight.ops.unary import sigmoid, tanh
 
 dropout1d = dropout2d = dropout3d = feature_dropout

@@ -18,14 +18,15 @@ from .scatter import ScatterMethods
 from .shape import ShapeMethods
 from .softmax import SoftmaxMethods
 from .sort import SortMethods
+from .special import SpecialMethods
 from .unary import UnaryMethods
 
 __all__ = ["TensorMethods"]
 
 
 class TensorMethods(
-    ActivationMethods, ArithmeticMethods, CompareMethods, CopyMethods, CreateMethods, FactorMethods, IndexMethods,
-    MatmulMethods, NumericMethods, PointwiseMethods, RandomMethods, ReduceMethods, ScatterMethods,
-    ShapeMethods, SoftmaxMethods, SortMethods, UnaryMethods,
+    ActivationMethods, ArithmeticMethods, CompareMethods, CopyMethods, CreateMethods, FactorMethods,
+    IndexMethods, MatmulMethods, NumericMethods, PointwiseMethods, RandomMethods, ReduceMethods, ScatterMethods,
+    ShapeMethods, SoftmaxMethods, SortMethods, SpecialMethods, UnaryMethods,
 ):  # fmt: skip
     """All operations that are methods of `Tensor`."""

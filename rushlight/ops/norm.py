@@ -121,6 +121,10 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
             raise RuntimeError(f"[batch_norm] {name} should contain {channels} elements not "
                                f"{t._array.size}")
     if training:
+        if eps <= 0:
+            raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
+        if x.size == 0:  # no sample, no statistics: the running ones stay
+            running_mean = running_var = None
         values = x.size // channels if channels else 0
         if values == 1:
             raise ValueError(

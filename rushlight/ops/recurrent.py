@@ -77,13 +77,15 @@ def _recurrent_backward(grad_out: Array | None, grad_h: Array | None, grad_c: Ar
                                 "weight_hh", "bias_ih", "bias_hh")  # fmt: skip
 def _recurrent_double(grads: list[Any], grad_out: Any, grad_h: Any, grad_c: Any, x: Any, h0: Any,
                       c0: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any, bias_hh: Any,
-                      mode: str, batch_sizes: Sizes, batch_first: bool, reverse: bool) -> Any:  # fmt: skip
+                      mode: str, batch_sizes: Sizes, batch_first: bool,
+                      reverse: bool) -> Any:  # fmt: skip
     """Second derivatives: the sequence is computed anew from differentiable operations."""
-    from ..autograd import enable_grad, grad as differentiate
+    from ..autograd import enable_grad
+    from ..autograd import grad as differentiate
 
     given = (grad_out, grad_h, grad_c, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh)
     with enable_grad():
-        fresh = [None if t is None else t.detach().requires_grad_(True) for t in given]
+        fresh: list[Any] = [None if t is None else t.detach().requires_grad_(True) for t in given]
         vectors, inputs = fresh[:3], fresh[3:]
         state = _whole_state(mode, inputs[0], inputs[1:3], inputs[4], batch_sizes, batch_first)
         weights = CellWeights(*inputs[3:])
@@ -103,7 +105,8 @@ def _recurrent_double(grads: list[Any], grad_out: Any, grad_h: Any, grad_c: Any,
 
 
 def _whole_state(mode: str, x: Tensor, state: Sequence[Tensor | None], weight_hh: Tensor,
-                 batch_sizes: Sizes, batch_first: bool, cell_size: int | None = None) -> State:  # fmt: skip
+                 batch_sizes: Sizes, batch_first: bool,
+                 cell_size: int | None = None) -> State:  # fmt: skip
     """The state without None: zeros in its place."""
     batch = batch_sizes[0] if batch_sizes is not None else x.size(0 if batch_first else 1)
     sizes = [weight_hh.size(1), cell_size or weight_hh.size(1)]
@@ -114,7 +117,8 @@ def _whole_state(mode: str, x: Tensor, state: Sequence[Tensor | None], weight_hh
 
 
 def _run_layer(mode: str, x: Tensor, batch_sizes: Sizes, state: tuple[Any, ...],
-               weights: CellWeights, batch_first: bool, reverse: bool) -> tuple[Tensor, State]:  # fmt: skip
+               weights: CellWeights, batch_first: bool,
+               reverse: bool) -> tuple[Tensor, State]:  # fmt: skip
     """The outputs and the last state; `state` may hold None for zeros."""
     if weights.weight_hr is not None:
         cell_size = weights.weight_hr.size(1)
@@ -220,7 +224,9 @@ def _network(op: str, mode: str, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         raise RuntimeError(f"[{op}] expects two hidden states; got {len(state)}")
     for part in state:
         if part.dtype != x.dtype:
-            raise RuntimeError(f"[{op}] expected hx of the input's dtype {x.dtype}; got {part.dtype}")
+            raise RuntimeError(
+                f"[{op}] expected hx of the input's dtype {x.dtype}; got {part.dtype}"
+            )
     has_projections = mode == "lstm" and state[0].size(2) != state[1].size(2)
     cells = a["num_layers"] * (2 if a["bidirectional"] else 1)
     weights = _cell_weights(op, a["params"], cells, a["has_biases"], has_projections)
@@ -233,10 +239,11 @@ def _network(op: str, mode: str, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 def lstm(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Tensor]:
     """A long short-term memory network (Hochreiter & Schmidhuber, 1997): `(output, h_n, c_n)`.
 
-    `lstm(input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first)` or,
-    for packed sequences, `lstm(data, batch_sizes, hx, params, has_biases, num_layers, dropout,
+    `lstm(input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first)`
+    or, for packed sequences, `lstm(data, batch_sizes, hx, params, has_biases, num_layers, dropout,
     train, bidirectional)`. `hx` is the pair (h_0, c_0); `params` is flat: `weight_ih (4H, I)`,
-    `weight_hh (4H, H)`, `bias_ih`, `bias_hh` for each layer and direction. `nn.LSTM` has the formula.
+    `weight_hh (4H, H)`, `bias_ih`, `bias_hh` for each layer and direction. The formula stands in
+    `nn.LSTM`. RuntimeError if the parameters are not as many as that, or dtypes differ.
 
     >>> import rushlight as torch
     >>> h = torch.zeros(1, 2, 3)
@@ -289,9 +296,7 @@ def _check_cell(mode: str, x: Tensor, state: tuple[Any, ...], weights: CellWeigh
     rows, columns = weights.weight_ih._array.shape
     shape = x._array.shape
     if len(shape) != 2 or shape[1] != columns:
-        raise RuntimeError(
-            f"input has inconsistent input_size: got {shape[-1]} expected {columns}"
-        )
+        raise RuntimeError(f"input has inconsistent input_size: got {shape[-1]} expected {columns}")
     hidden = rows // GATE_BLOCKS[mode]
     for index, part in enumerate(state):
         if part is None:
@@ -308,7 +313,8 @@ def _check_cell(mode: str, x: Tensor, state: tuple[Any, ...], weights: CellWeigh
 
 
 def lstm_cell(input: Tensor, hx: Sequence[Tensor], w_ih: Tensor, w_hh: Tensor,
-              b_ih: Tensor | None = None, b_hh: Tensor | None = None) -> tuple[Tensor, Tensor]:  # fmt: skip
+              b_ih: Tensor | None = None,
+              b_hh: Tensor | None = None) -> tuple[Tensor, Tensor]:  # fmt: skip
     """One LSTM step: (h', c') of `input (N, I)` and `hx` = (h, c), each `(N, H)`.
 
     RuntimeError if sizes do not fit.

@@ -80,7 +80,8 @@ _STEPS: dict[str, Step] = {
 
 
 def run_steps(mode: str, input: Tensor, batch_sizes: Sequence[int] | None, state: State,
-              weights: CellWeights, batch_first: bool, reverse: bool) -> tuple[Tensor, State]:  # fmt: skip
+              weights: CellWeights, batch_first: bool,
+              reverse: bool) -> tuple[Tensor, State]:  # fmt: skip
     """One layer in one direction: the outputs, in the layout of `input`, and the last state."""
     step = _STEPS[mode]
     if batch_sizes is not None:
@@ -131,8 +132,7 @@ def _run_packed_reverse(step: Step, gates: Sequence[Tensor], batch_sizes: Sequen
         present = state[0].size(0)
         if size > present:
             state = tuple(
-                cat([part, start[present:size]])
-                for part, start in zip(state, initial, strict=True)
+                cat([part, start[present:size]]) for part, start in zip(state, initial, strict=True)
             )
         state = step(gates_x, state, weights)
         outputs.append(state[0])

@@ -14,7 +14,7 @@ from .common import check_tensor, wrap_dim, write_out
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
-__all__ = ["softmax", "log_softmax", "softmin", "SoftmaxMethods"]
+__all__ = ["softmax", "log_softmax", "softmin", "gumbel_softmax", "SoftmaxMethods"]
 
 
 @primitive(name="Softmax")
@@ -123,6 +123,25 @@ def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3,
             dtype: DType | None = None) -> Tensor:  # fmt: skip
     """`softmax(-input)`."""
     return softmax(-input, dim, _stacklevel, dtype)
+
+
+def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10,
+                   dim: int = -1) -> Tensor:  # fmt: skip
+    """A differentiable draw from categories: `softmax((logits + Gumbel noise) / tau)` along `dim`.
+
+    With `hard` the result is one-hot, with the gradient of the soft one (Jang et al., 2017).
+
+    >>> import rushlight as torch
+    >>> torch.nn.functional.gumbel_softmax(torch.zeros(2, 3), hard=True).sum(-1)
+    tensor([1., 1.])
+    """
+    noise = -logits.detach().clone().exponential_().log()
+    soft = softmax((logits + noise) / tau, dim)
+    if not hard:
+        return soft
+    index = soft.detach().argmax(dim, keepdim=True)
+    one_hot = soft.new_zeros(soft._array.shape).scatter(dim, index, 1.0)
+    return one_hot - soft.detach() + soft  # type: ignore[no-any-return]
 
 
 class SoftmaxMethods:

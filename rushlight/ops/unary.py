@@ -820,7 +820,9 @@ def _digamma(x: Array) -> Array:
 
 @_digamma.derivative("x")
 def _digamma_dx(grad: Tensor, x: Tensor) -> Tensor:
-    return grad * _trigamma(x)
+    from .special import polygamma
+
+    return grad * polygamma(1, x)
 
 
 def digamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -832,12 +834,6 @@ def digamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """
     result = _digamma(input)
     return result if out is None else write_out(out, result, "digamma")
-
-
-@primitive(name="Polygamma")
-def _trigamma(x: Array) -> Array:
-    """The second derivative of `lgamma`."""
-    return kernels(x).trigamma(x)
 
 
 # ---- tanh and sigmoid: their gradients are kernels of their own -----------------------------

@@ -43,11 +43,15 @@ def make_tensor(
     if len(shape) == 1 and isinstance(shape[0], Sequence):
         shape = tuple(shape[0])
     if noncontiguous and memory_format is not None:
-        raise ValueError("The parameters `noncontiguous` and `memory_format` are mutually exclusive,
-        but got "                  f"{noncontiguous=} and {memory_format=}")  # fmt: skip
+        raise ValueError(
+            "The parameters `noncontiguous` and `memory_format` are mutually exclusive, but got "
+            f"{noncontiguous=} and {memory_format=}"
+        )
     if requires_grad and dtype in _INTEGRAL:
-        raise ValueError("`requires_grad=True` is not supported for boolean and integral dtypes, but
-        got "                  f"{dtype=}")  # fmt: skip
+        raise ValueError(
+            "`requires_grad=True` is not supported for boolean and integral dtypes, but got "
+            f"{dtype=}"
+        )
     spread = noncontiguous and math.prod(shape) > 1
     full_shape = (*shape[:-1], 2 * shape[-1]) if spread else shape
     lowest, beyond = _range(dtype)
@@ -90,13 +94,19 @@ def _bounds(
     if math.isnan(low) or math.isnan(high):
         raise ValueError(f"`low` and `high` cannot be NaN, but got {low=} and {high=}")
     if low == high and not integral:
-        warnings.warn("Passing `low==high` to make_tensor is deprecated for floating or complex
-        types; use "               "torch.full instead.", FutureWarning, stacklevel=4)  # fmt: skip
+        warnings.warn(
+            "Passing `low==high` to make_tensor is deprecated for floating or complex types; use "
+            "torch.full instead.",
+            FutureWarning,
+            stacklevel=4,
+        )
     elif low >= high:
         raise ValueError(f"`low` must be less than `high`, but got {low} >= {high}")
     elif high < lowest or low >= beyond:
-        raise ValueError(f"The value interval specified by `low` and `high` is [{low}, {high}), but
-        {dtype} only "                  f"supports [{lowest}, {beyond})")  # fmt: skip
+        raise ValueError(
+            f"The value interval specified by `low` and `high` is [{low}, {high}), but {dtype} "
+            f"only supports [{lowest}, {beyond})"
+        )
     return min(max(low, lowest), beyond), min(max(high, lowest), beyond)
 
 

@@ -401,8 +401,9 @@ def test_keys_are_not_drawn_further_ahead_than_prefetch_factor_says() -> None:
 def test_ctrl_c_leaves_no_process_behind() -> None:
     program = textwrap.dedent(
         """
-        import sys, time, os
+        import signal, sys, time, os
         import rushlight as torch
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
         class Slow(torch.utils.data.Dataset):
             def __len__(self): return 1000
             def __getitem__(self, i):

@@ -104,6 +104,30 @@ def test_digamma(reference: Kernels) -> None:
     assert reference.digamma(np.array([0.0, -0.0])).tolist() == [-math.inf, math.inf]
 
 
+def test_trigamma(reference: Kernels) -> None:
+    catalan = 0.915965594177219015
+    got = reference.trigamma(np.array([1.0, 2.0, 0.5, -0.5, 0.25]))
+    pi2 = math.pi**2
+    want = [pi2 / 6, pi2 / 6 - 1, pi2 / 2, pi2 / 2 + 4, pi2 + 8 * catalan]
+    np.testing.assert_allclose(got, want, rtol=1e-14)
+    assert reference.trigamma(np.array([0.0, -1.0])).tolist() == [math.inf, math.inf]
+
+
+def test_signbit(reference: Kernels) -> None:
+    x = np.array([-0.0, 0.0, -math.nan, -1.0, math.inf], np.float32)
+    assert reference.signbit(x).tolist() == [True, False, True, True, False]
+    assert reference.signbit(x.astype(ml_dtypes.bfloat16)).tolist() == [
+        True, False, True, True, False,
+    ]  # fmt: skip
+    assert reference.signbit(np.array([-3, 0, 3])).tolist() == [True, False, False]
+    assert reference.signbit(np.array([True, False])).tolist() == [False, False]
+
+
+def test_powers_of_ten_have_whole_logarithms(reference: Kernels) -> None:
+    x = np.array([1e-3, 1, 10, 100, 1e5, 1e10], np.float32)
+    assert reference.log10(x).tolist() == [-3, 0, 1, 2, 5, 10]
+
+
 def test_division_conventions(reference: Kernels) -> None:
     x, y = np.array([7, -7, 7, -7]), np.array([2, 2, -2, -2])
     assert reference.floor_div(x, y).tolist() == [3, -4, -4, 3]

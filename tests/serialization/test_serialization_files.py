@@ -136,7 +136,8 @@ def test_cuda_tensors_need_map_location():
 def test_round_trip(options):
     base = torch.arange(6.0).reshape(2, 3)
     obj = {
-        "t": base, "v": base.t(), "e": base[:0], "s": torch.tensor(3), "l": [1, (2.5, None), {True}],
+        "t": base, "v": base.t(), "e": base[:0], "s": torch.tensor(3),
+        "l": [1, (2.5, None), {True}],
         "p": torch.nn.Parameter(base), "o": OrderedDict(a=1), "b": b"x", 5: "é",
     }  # fmt: skip
     got = through_file(obj, **options)

@@ -265,8 +265,8 @@ PyObject* backward(PyObject* const* args, int type) {
         ReleaseGil unlocked(true);
         functions<T>().backward(call);
     }
-    if (PyObject_IsTrue(needed[1]) != 1) dh0.set(nullptr);
-    if (PyObject_IsTrue(needed[2]) != 1) dc0.set(nullptr);
+    if (f.h0 == nullptr || PyObject_IsTrue(needed[1]) != 1) dh0.set(nullptr);
+    if (f.c0 == nullptr || PyObject_IsTrue(needed[2]) != 1) dc0.set(nullptr);
     PyObject* const parts[] = {dx.release(),    dh0.release(),   dc0.release(),  dw_ih.release(),
                                dw_hh.release(), db_ih.release(), db_hh.release()};
     return Py_BuildValue("(NNNNNNN)", parts[0], parts[1], parts[2], parts[3], parts[4], parts[5],

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from .arrays import ArrayKernels
 from .conv import ConvKernels
+from .ctc import CtcKernels
 from .decompositions import DecompositionKernels
 from .embedding import EmbeddingKernels
 from .fft import FourierKernels
+from .gamma import GammaKernels
 from .image import ImageKernels
 from .loss import LossKernels
 from .norm import NormKernels
@@ -21,13 +23,12 @@ from .recurrent import RecurrentKernels
 from .reduce import ReduceKernels
 from .resample import ResampleKernels
 from .softmax import SoftmaxKernels
-from .special import SpecialKernels
 
 __all__ = ["Kernels"]
 
 
 class Kernels(
-    SpecialKernels,  # with elementwise arithmetic and logic, its bases
+    GammaKernels,  # with special functions, elementwise arithmetic and logic, its bases
     ReduceKernels,
     SoftmaxKernels,
     NormKernels,
@@ -39,6 +40,7 @@ class Kernels(
     RecurrentKernels,
     RandomKernels,
     ImageKernels,
+    CtcKernels,
     DecompositionKernels,
     FourierKernels,
     ResampleKernels,

@@ -170,7 +170,12 @@ class ElementwiseKernels(KernelBase):
         return self._unary(self.xp.log2, x, out)
 
     def log10(self, x: Array, out: Array | None = None) -> Array:
-        return self._unary(self.xp.log10, x, out)
+        """By way of float64, so that powers of ten come out whole."""
+
+        def exactly(a: Array) -> Any:
+            return self.xp.log10(a.astype(self.xp.float64) if a.dtype == self.xp.float32 else a)
+
+        return self._unary(exactly, x, out)
 
     # ------------------------------------------------------------------ trigonometry
     def sin(self, x: Array, out: Array | None = None) -> Array:

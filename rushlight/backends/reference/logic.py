@@ -92,6 +92,12 @@ class LogicKernels(ElementwiseKernels):
     def isnan(self, x: Array) -> Array:
         return self.finish(self.xp.not_equal(x, x), bool)
 
+    def signbit(self, x: Array) -> Array:
+        """Below zero, or -0.0, or a NaN with its sign set."""
+        if not self.is_floating(x.dtype):
+            return self.finish(self.xp.less(x, 0), bool)
+        return self.finish(self.xp.signbit(self.widen(x)), bool)
+
     def isinf(self, x: Array) -> Array:
         if not self.is_floating(x.dtype) and x.dtype.kind != "c":
             return self.xp.zeros(x.shape, dtype=bool)

@@ -1,8 +1,8 @@
 """Recurrent layers over whole sequences: the reference kernels.
 
 One call computes one layer in one direction. The walk goes over the steps in order, or backwards
-with ``reverse``; ``_Steps`` says which rows belong to a step. With the sums a = W_ih x + b_ih of the
-input and s = W_hh h + b_hh of the state, h' is
+with ``reverse``; ``_Steps`` says which rows belong to a step. With the sums a = W_ih x + b_ih of
+the input and s = W_hh h + b_hh of the state, h' is
 
     tanh   tanh(a + s)
     relu   relu(a + s)
@@ -59,7 +59,7 @@ class RecurrentKernels(KernelBase):
 
     def _initial(self, state: Array | None, steps: _Steps, hidden: int, dtype: Any) -> Array:
         if state is None:
-            return self.xp.zeros((steps.batch, hidden), dtype)  # type: ignore[no-any-return]
+            return self.xp.zeros((steps.batch, hidden), dtype)
         return self.widen(state).astype(dtype, copy=True)
 
     def recurrent(
@@ -84,7 +84,7 @@ class RecurrentKernels(KernelBase):
         steps = _Steps(x, batch_sizes, batch_first, reverse)
         hidden = weight_hh.shape[1]
         with self.quiet():
-            flat = self.widen(x).reshape(-1, x.shape[-1])
+            flat = self.widen(x).reshape(sum(steps.sizes), x.shape[-1])
             sums = flat @ self.widen(weight_ih).T
             if bias_ih is not None:
                 sums = sums + self.widen(bias_ih)
@@ -110,21 +110,19 @@ class RecurrentKernels(KernelBase):
         gates = sums.reshape(*shape, sums.shape[-1])
         return result, h_last, c_last, gates, cells.reshape(*shape, hidden)
 
-    def _step(
-        self, mode: str, sums: Array, state: Array, h: Array, c: Array, kept: Array
-    ) -> Array:
+    def _step(self, mode: str, sums: Array, state: Array, h: Array, c: Array, kept: Array) -> Array:
         """The new h; ``sums`` become the gates' values, ``c`` the new c (gru: ``kept`` the s_n)."""
         if mode == "tanh":
-            return self.xp.tanh(sums + state)  # type: ignore[no-any-return]
+            return self.xp.tanh(sums + state)
         if mode == "relu":
-            return self.xp.maximum(sums + state, 0)  # type: ignore[no-any-return]
+            return self.xp.maximum(sums + state, 0)
         if mode == "lstm":
             i, f, g, o = self.xp.split(sums + state, 4, -1)
             i, f, o = self._sigmoid(i), self._sigmoid(f), self._sigmoid(o)
             g = self.xp.tanh(g)
             sums[...] = self.xp.concatenate((i, f, g, o), -1)
             c[...] = f * c + i * g
-            return o * self.xp.tanh(c)  # type: ignore[no-any-return]
+            return o * self.xp.tanh(c)
         a_r, a_z, a_n = self.xp.split(sums, 3, -1)
         s_r, s_z, s_n = self.xp.split(state, 3, -1)
         r, z = self._sigmoid(a_r + s_r), self._sigmoid(a_z + s_z)
@@ -159,9 +157,9 @@ class RecurrentKernels(KernelBase):
         hidden = weight_hh.shape[1]
         columns = GATE_BLOCKS[mode] * hidden
         with self.quiet():
-            flat_x = self.widen(x).reshape(-1, x.shape[-1])
+            flat_x = self.widen(x).reshape(sum(steps.sizes), x.shape[-1])
             flat = [
-                None if a is None else self.widen(a).reshape(len(flat_x), -1)
+                None if a is None else self.widen(a).reshape(len(flat_x), a.shape[-1])
                 for a in (grad_out, out, gates, cells)
             ]
             wide = flat_x.dtype
@@ -205,7 +203,7 @@ class RecurrentKernels(KernelBase):
             for place, size in steps.walk():
                 before[place] = state[:size]
                 state[:size] = rows[place]
-        return before  # type: ignore[no-any-return]
+        return before
 
     def _step_grad(
         self, mode: str, d: Array, dc: Array, kept: list[Any], h_before: Array, c_before: Array

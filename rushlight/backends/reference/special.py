@@ -55,6 +55,7 @@ STIRLING = tuple(
     for k, b in enumerate((1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6), 1)
 )
 STIRLING_SLOPE = tuple((2 * k - 1) * c for k, c in enumerate(STIRLING, 1))
+STIRLING_CURVE = tuple(2 * k * c for k, c in enumerate(STIRLING_SLOPE, 1))
 
 
 def horner(x: Array, coefficients: tuple[float, ...]) -> Array:
@@ -246,3 +247,23 @@ class SpecialKernels(LogicKernels):
             x = self.xp.where(small, x + 1, x)
         square = 1 / (x * x)
         return total + self.xp.log(x) - 0.5 / x - square * horner(square, STIRLING_SLOPE)
+
+    def trigamma(self, x: Array, out: Array | None = None) -> Array:
+        """The second derivative of ``log Gamma``; infinite at 0 and the negative integers."""
+        return self._in_float64(self._trigamma, x, out)
+
+    def _trigamma(self, x: Array) -> Any:
+        positive = self._trigamma_positive(self.xp.where(x < 0.5, 1 - x, x))
+        # Reflection: trigamma(1 - x) + trigamma(x) = (pi / sin(pi x))^2
+        sine = self.xp.sin(math.pi * (x - self.xp.rint(x)))
+        return self.xp.where(x < 0.5, (math.pi / sine) ** 2 - positive, positive)
+
+    def _trigamma_positive(self, x: Array) -> Any:
+        """The recurrence up to 10, then the second derivative of Stirling's series."""
+        total = self.xp.zeros_like(x)
+        for _ in range(10):
+            small = x < 10
+            total = total + self.xp.where(small, 1 / (x * x), 0)
+            x = self.xp.where(small, x + 1, x)
+        square = 1 / (x * x)
+        return total + 1 / x + 0.5 * square + square / x * horner(square, STIRLING_CURVE)

@@ -91,6 +91,8 @@ class LazyConv2d(_LazyConvXdMixin, Conv2d):
     """A Conv2d that takes `in_channels` from its first input.
 
     >>> import rushlight as torch
+    >>> import warnings
+    >>> warnings.simplefilter("ignore", UserWarning)  # lazy modules announce that they are new
     >>> conv = torch.nn.LazyConv2d(6, 5)
     >>> _ = conv(torch.ones(1, 3, 8, 8))
     >>> conv

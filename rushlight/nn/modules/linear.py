@@ -151,6 +151,8 @@ class LazyLinear(LazyModuleMixin, Linear):
     """A Linear that takes `in_features` from its first input, and is a plain Linear from then on.
 
     >>> import rushlight as torch
+    >>> import warnings
+    >>> warnings.simplefilter("ignore", UserWarning)  # lazy modules announce that they are new
     >>> layer = torch.nn.LazyLinear(3)
     >>> _ = layer(torch.ones(2, 5))
     >>> layer
