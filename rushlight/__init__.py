@@ -83,12 +83,22 @@ _SUBMODULES = frozenset((
     "backends", "cuda", "distributed", "fft", "func", "hub", "linalg", "nn", "optim", "random",
     "special", "testing", "utils", "vision", "interop", "serialization", "version", "amp",
     "distributions", "types", "multiprocessing", "jit", "overrides", "accelerator", "compiler",
+    "settings", "torch_version",
 ))  # fmt: skip
 _LAZY = {
     "load": "serialization", "save": "serialization", "from_dlpack": "interop.dlpack",
     "FloatTensor": "legacy", "DoubleTensor": "legacy", "HalfTensor": "legacy",
     "BFloat16Tensor": "legacy", "LongTensor": "legacy", "IntTensor": "legacy",
     "ShortTensor": "legacy", "CharTensor": "legacy", "ByteTensor": "legacy", "BoolTensor": "legacy",
+    "to_dlpack": "interop.dlpack", "compile": "compiler", "autocast": "amp", "GradScaler": "amp",
+    **dict.fromkeys((
+        "are_deterministic_algorithms_enabled", "get_autocast_dtype",
+        "get_deterministic_debug_mode", "get_float32_matmul_precision",
+        "is_autocast_cache_enabled", "is_autocast_enabled",
+        "is_deterministic_algorithms_warn_only_enabled", "is_inference", "is_warn_always_enabled",
+        "set_default_device", "set_deterministic_debug_mode", "set_float32_matmul_precision",
+        "set_flush_denormal", "set_warn_always", "typename", "use_deterministic_algorithms", "vmap",
+    ), "settings"),
 }  # fmt: skip
 
 newaxis = None

@@ -33,12 +33,12 @@ state: Any = _GradState() if native is None else native.state
 
 def is_grad_enabled() -> bool:
     """Whether operations are recorded for differentiation in this thread."""
-    return state.enabled
+    return bool(state.enabled)
 
 
 def is_inference_mode_enabled() -> bool:
     """Whether `inference_mode` is on in this thread."""
-    return state.inference
+    return bool(state.inference)
 
 
 class _GradMode:

@@ -99,7 +99,7 @@ def _detach_saved_self(node: Any, tensor: Any, since: int | None) -> None:
 
 def _saved_copy(tensor: Any) -> Any:
     """The old values of `tensor` at its old place in the graph."""
-    kept = type(tensor).__new__(type(tensor))
+    kept = object.__new__(type(tensor))
     kept._array = tensor._array.copy()
     kept._requires_grad = tensor._requires_grad
     edge = edge_of(tensor)

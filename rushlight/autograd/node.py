@@ -70,7 +70,7 @@ class Node(NodeFields):
     def shown_edges(self) -> Sequence[Edge]:
         """The edges that `next_functions` lists."""
         op = getattr(self, "op", None)
-        return self.edges if op is None else op.shown_edges(self.edges)  # type: ignore[no-any-return]
+        return self.edges if op is None else op.shown_edges(self.edges)
 
     def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Calls `hook(grad_inputs, grad_outputs)` after this node ran."""

@@ -151,7 +151,7 @@ class PrimitiveCall:
 
     def _wrap_many(self, inputs: Any, arrays: Any, attrs: Any, results: Any,
                    recording: bool) -> Any:  # fmt: skip
-        outs = []
+        outs: list[Any] = []
         for result in results:
             if result is None:
                 outs.append(None)
@@ -187,7 +187,8 @@ class PrimitiveCall:
         node.edges = edges
         node.sequence_nr = next_sequence_nr()
         node.attrs = attrs
-        node.saved = saved = {}
+        saved: dict[str, Any] = {}
+        node.saved = saved
         if self.variadic is not None:
             self._save_variadic(saved, inputs, arrays)
         else:

@@ -50,6 +50,10 @@ class TensorBase:
     _retains_grad: bool = False
     _is_inference: bool = False
 
+    if TYPE_CHECKING:  # the operations, which the subclass brings
+
+        def __getattr__(self, name: str) -> Any: ...
+
     @property
     def storage_record(self) -> Storage:
         """The `Storage` shared with all views, made on first use."""

@@ -7,6 +7,7 @@ class that is (reference, native CPU, CUDA) is decided here and nowhere else.
 from __future__ import annotations
 
 import importlib
+import importlib
 import os
 import warnings
 
@@ -80,3 +81,13 @@ def _cpu_kernels() -> Kernels:
 
 
 register_kernels(numpy.ndarray, _cpu_kernels())
+
+
+# `torch.backends`' switches for vendor libraries, which programs set without importing them.
+_FLAGS = ("cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FLAGS:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

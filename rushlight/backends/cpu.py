@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from . import _native
 from .cpu_elementwise import NativeElementwise
+from .cpu_index import NativeIndex, NativeOrder, NativeScan
 from .cpu_linalg import NativeLinalg
 from .cpu_misc import NativeEmbedding, NativeImage, NativeOptim
 from .cpu_norm import NativeNorm
@@ -29,6 +30,9 @@ class CPUKernels(
     NativeNorm,
     NativeLinalg,
     NativeRecurrent,
+    NativeIndex,
+    NativeOrder,
+    NativeScan,
     NativeEmbedding,
     NativeOptim,
     NativeRandom,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from . import _native
 from .reference import Kernels
 from .reference.base import Array
@@ -25,7 +27,7 @@ class NativeRecurrent(Kernels):
         batch_first: bool,
         reverse: bool,
     ) -> tuple[Array, Array, Array | None, Array | None, Array | None]:
-        inputs = tuple([
+        inputs: Any = tuple([
             None if a is None else self.xp.ascontiguousarray(a)
             for a in (x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh)
         ])  # fmt: skip
@@ -56,7 +58,7 @@ class NativeRecurrent(Kernels):
     ) -> tuple[Array | None, ...]:
         arrays = (grad_out, grad_h, grad_c, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, out,
                   gates, cells)  # fmt: skip
-        inputs = tuple([None if a is None else self.xp.ascontiguousarray(a) for a in arrays])
+        inputs: Any = tuple([None if a is None else self.xp.ascontiguousarray(a) for a in arrays])
         options = (mode, batch_sizes, batch_first, reverse, needs)
         result = _native.recurrent_grad(*inputs, *options)
         return super().recurrent_grad(*inputs, *options) if result is NotImplemented else result

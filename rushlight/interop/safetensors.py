@@ -1,9 +1,7 @@
 """safetensors files: tensors by name, and nothing else.
 
-A file is the length of a JSON header (8 bytes, little-endian), the header
-`{name: {"dtype": "F32", "shape": [2, 3], "data_offsets": [start, end]}}`, and the bytes of all
-tensors, little-endian and in row-major order. The reader makes every check that the format's own
-library makes: names once, extents that fit, follow one another without gaps, and fill the file.
+The format is read and written by the `safetensors` package (an extra), which validates every file;
+here its bytes become tensors, bfloat16 and float8 included, and its errors become ours.
 
 >>> import rushlight as torch
 >>> from rushlight.interop import safetensors
@@ -13,10 +11,8 @@ library makes: names once, extents that fit, follow one another without gaps, an
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from math import prod
 from typing import Any
 
 import ml_dtypes
@@ -38,9 +34,18 @@ _DTYPES: dict[str, Any] = {
     "F8_E4M3FNUZ": ml_dtypes.float8_e4m3fnuz, "F8_E5M2FNUZ": ml_dtypes.float8_e5m2fnuz,
 }  # fmt: skip
 _NAMES = {np.dtype(t): name for name, t in _DTYPES.items()}
-_MAX_HEADER = 100_000_000
-_MAX_DIMS = 64
-_METADATA = "__metadata__"
+
+
+def _library() -> Any:
+    """The `safetensors` package; an error that says how to get it if it is missing."""
+    try:
+        import safetensors
+    except ImportError:
+        raise ImportError(
+            "[safetensors] the package 'safetensors' is not installed: "
+            'pip install "rushlight[safetensors]"'
+        ) from None
+    return safetensors
 
 
 # ---- reading -------------------------------------------------------------------------------------
@@ -48,28 +53,22 @@ _METADATA = "__metadata__"
 
 def load(data: bytes) -> dict[str, Any]:
     """The tensors of a safetensors file that is in memory; CheckpointError for a damaged one."""
-    header, start = _header(data)
-    header.pop(_METADATA, None)
-    entries = sorted(
-        ((name, *_entry(name, value)) for name, value in header.items()), key=lambda e: e[3:]
-    )
-    end = 0
-    tensors = {}
-    for name, kind, shape, first, last in entries:
-        if first != end:
-            raise CheckpointError(
-                f"[safetensors] tensor {name!r} starts at byte {first} of the data, where byte "
-                f"{end} was expected: tensors overlap or leave a gap"
-            )
-        end = last
-        if start + end > len(data):
-            raise CheckpointError(f"[safetensors] tensor {name!r} ends beyond the end of the file")
-        tensors[name] = _tensor(data[start + first : start + last], kind, shape)
-    if start + end != len(data):
+    library = _library()
+    try:
+        entries = library.deserialize(bytes(data))
+    except library.SafetensorError as error:
+        raise CheckpointError(f"not a sound safetensors file ({len(data)} bytes): {error}") from None
+    return {name: _tensor(name, entry) for name, entry in entries}
+
+
+def _tensor(name: str, entry: dict[str, Any]) -> Any:
+    kind = _DTYPES.get(entry["dtype"])
+    if kind is None:
         raise CheckpointError(
-            f"[safetensors] the file has {len(data) - start - end} bytes behind its last tensor"
+            f"tensor {shown(name)} has the type {entry['dtype']}, which rushlight does not have"
         )
-    return {name: tensors[name] for name in header}
+    array = np.frombuffer(bytearray(entry["data"]), np.dtype(kind)).reshape(entry["shape"])
+    return wrap(array.byteswap() if sys.byteorder == "big" else array)
 
 
 def load_file(filename: str | os.PathLike[str], device: Any = "cpu") -> dict[str, Any]:
@@ -81,75 +80,6 @@ def load_file(filename: str | os.PathLike[str], device: Any = "cpu") -> dict[str
         return load(file.read())
 
 
-def _header(data: bytes) -> tuple[dict[str, Any], int]:
-    """The header as a dict, and where the tensors' bytes start."""
-    length = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or length > min(len(data) - 8, _MAX_HEADER):
-        raise CheckpointError(
-            f"[safetensors] a file of {len(data)} bytes cannot have a header of {length}; it is "
-            "cut short, or no safetensors file"
-        )
-    try:
-        header = json.loads(
-            data[8 : 8 + length].decode("utf-8"),
-            object_pairs_hook=_dict_of_unique_names,
-            parse_constant=_no_constant,
-        )
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"[safetensors] the header is no sound JSON: {error}") from error
-    if not isinstance(header, dict):
-        raise CheckpointError("[safetensors] the header is no JSON object")
-    notes = header.get(_METADATA, {})
-    if not isinstance(notes, dict) or not all(isinstance(v, str) for v in notes.values()):
-        raise CheckpointError("[safetensors] the metadata is not text by name")
-    return header, 8 + length
-
-
-def _dict_of_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a name occurs twice")
-    return result
-
-
-def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is not a number of JSON")
-
-
-def _entry(name: str, value: Any) -> tuple[Any, tuple[int, ...], int, int]:
-    """Type, shape and extent of a tensor, checked against one another."""
-    if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
-        raise CheckpointError(f"[safetensors] tensor {name!r} is described by {shown(value)}")
-    kind = _DTYPES.get(value["dtype"]) if isinstance(value["dtype"], str) else None
-    if kind is None:
-        raise CheckpointError(
-            f"[safetensors] tensor {name!r} has element type {shown(value['dtype'])}, which "
-            "rushlight does not have"
-        )
-    shape, offsets = value["shape"], value["data_offsets"]
-    if not _counts(shape) or not _counts(offsets) or len(offsets) != 2:
-        raise CheckpointError(f"[safetensors] tensor {name!r} has a malformed shape or extent")
-    first, last = offsets
-    if last - first != prod(shape) * np.dtype(kind).itemsize:
-        raise CheckpointError(
-            f"[safetensors] tensor {name!r} of shape {shape} has {last - first} bytes"
-        )
-    return kind, tuple(shape), first, last
-
-
-def _counts(values: Any) -> bool:
-    return (
-        isinstance(values, list)
-        and len(values) <= _MAX_DIMS
-        and all(type(n) is int and 0 <= n < 1 << 63 for n in values)
-    )
-
-
-def _tensor(data: bytes, kind: Any, shape: tuple[int, ...]) -> Any:
-    array = np.frombuffer(bytearray(data), np.uint8).view(kind).reshape(shape)
-    return wrap(array.byteswap() if sys.byteorder == "big" else array)
-
-
 # ---- writing -------------------------------------------------------------------------------------
 
 
@@ -159,22 +89,15 @@ def save(tensors: dict[str, Any], metadata: dict[str, str] | None = None) -> byt
     RuntimeError for tensors that share memory, as the format keeps each by itself; ValueError for
     what is no tensor, or of a dtype without a name in the format.
     """
-    arrays = _separate_arrays(tensors)
-    # Wide elements first, so that each tensor lies at a multiple of its element size.
-    order = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
-    header: dict[str, Any] = {_METADATA: dict(metadata)} if metadata else {}
-    end = 0
-    for name in order:
-        start, end = end, end + arrays[name].nbytes
-        header[name] = {
-            "dtype": _NAMES[arrays[name].dtype],
-            "shape": list(arrays[name].shape),
-            "data_offsets": [start, end],
-        }
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    data = [arrays[name].tobytes() for name in order]
-    return b"".join([len(text).to_bytes(8, "little"), text, *data])
+    library = _library()
+    arrays = {name: np.asarray(a, order="C") for name, a in _separate_arrays(tensors).items()}
+    entries = {
+        name: library.TensorSpec(
+            dtype=a.dtype.name, shape=a.shape, data_ptr=a.ctypes.data, data_len=a.nbytes
+        )
+        for name, a in arrays.items()
+    }
+    return bytes(library.serialize(entries, metadata=metadata or None))
 
 
 def _separate_arrays(tensors: dict[str, Any]) -> dict[str, Any]:

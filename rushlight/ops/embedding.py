@@ -71,7 +71,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None,
         if not -w.shape[0] <= padding_idx < w.shape[0]:
             raise AssertionError("Padding_idx must be within num_embeddings")
         padding_idx %= w.shape[0]
-    if i.size and (int(i.min()) < 0 or int(i.max()) >= w.shape[0]):
+    if not kernels(i).within(i, 0, w.shape[0]):
         bad = int(i.min()) if int(i.min()) < 0 else int(i.max())
         raise IndexError(
             f"[embedding] index out of range in self: index {bad} for a table of {w.shape[0]} rows"

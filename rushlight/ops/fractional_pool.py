@@ -51,11 +51,12 @@ def _pool(op: str, n: int, input: Tensor, kernel_size: Any, output_size: Any, ou
                                f"{c} outputs")
     if samples is None:
         samples = rand(batch, channels, n, dtype=x.dtype)
+    samples = samples.detach().to(x.dtype)[:batch]
     # PyTorch draws the samples of two dims in the order width, height; of three as they stand
     order = (1, 0) if n == 2 else (0, 1, 2)
     flat: Any = 0
     for i, (size, k, c) in enumerate(zip(sizes, kernel, count)):
-        starts = _starts(samples[..., order[i]].detach(), size, c, k)
+        starts = _starts(samples[..., order[i]], size, c, k)
         places = starts.unsqueeze(-1) + arange(k)  # (N, C, count, kernel)
         shape = [batch, channels, *[1] * (2 * n)]
         shape[2 + i], shape[2 + n + i] = c, k

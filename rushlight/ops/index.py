@@ -173,11 +173,10 @@ def _index_tensors(view: Any, dim: int, item: Any) -> list[Any]:
 
 
 def _check_bounds(indices: Array, size: int, dim: int) -> None:
-    if indices.size:
+    if not kernels(indices).within(indices, -size, size):
         low, high = int(indices.min()), int(indices.max())
-        if low < -size or high >= size:
-            bad = low if low < -size else high
-            raise IndexError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
+        bad = low if low < -size else high
+        raise IndexError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
 
 
 def _numpy_index(indices: Any, places: tuple[int, ...]) -> tuple[Any, ...]:
@@ -190,7 +189,10 @@ def _numpy_index(indices: Any, places: tuple[int, ...]) -> tuple[Any, ...]:
 @primitive(name="Index", shown=1)
 def _index(*tensors: Array, places: tuple[int, ...]) -> Array:
     """The first tensor indexed by the others, which stand for the dims in `places`."""
-    return tensors[0][_numpy_index(tensors[1:], places)]
+    x = tensors[0]
+    if len(places) == 1:
+        return kernels(x).take(x, tensors[1], places[0])
+    return x[_numpy_index(tensors[1:], places)]
 
 
 @_index.derivative("tensors")
@@ -356,11 +358,10 @@ def _check_same_rank(op: str, what: str, x: Array, i: Array, dim: int) -> None:
 
 
 def _check_range(op: str, i: Array, size: int, dim: int) -> None:
-    if i.size:
+    if not kernels(i).within(i, 0, size):
         low, high = int(i.min()), int(i.max())
-        if low < 0 or high >= size:
-            bad = low if low < 0 else high
-            raise RuntimeError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
+        bad = low if low < 0 else high
+        raise RuntimeError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
 
 
 @primitive(name="Scatter")
@@ -530,7 +531,7 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
     d = wrap_dim(dim, input._array.ndim)
     size = input._array.shape[d] if input._array.ndim else 1
     i = index._array
-    if i.size and (int(i.min()) < 0 or int(i.max()) >= size):
+    if not kernels(i).within(i, 0, size):
         raise IndexError("index out of range in self")
     result = _index_select(input, index, dim=d)
     return result if out is None else write_out(out, result, "index_select")

@@ -172,6 +172,9 @@ def _check_target(op: str, input: Any, target: Any, weight: Any) -> None:
                 f"[{op}] only batches of spatial targets supported: expected target size "
                 f"{[x.shape[0], *x.shape[2:]]}, got {list(t.shape)}"
             )
+    if weight is not None and weight._array.dtype != x.dtype:
+        raise RuntimeError(f"[{op}] expected scalar type {type_name(dtype_of(x))} but found "
+                           f"{type_name(dtype_of(weight._array))} for the weight")
     if weight is not None and weight._array.shape != (classes,):
         raise RuntimeError(
             f"weight tensor should be defined either for all {classes} classes or no classes but "

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.variable import TensorBase
+from ..types_ import Shape
 from .common import check_tensor
 from .compare import where
 from .distance import pairwise_distance
@@ -144,7 +145,7 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
     if var._array.shape != input._array.shape:
         if input._array.shape[:-1] == var._array.shape:
             var = var.unsqueeze(-1)
-        elif not (input._array.shape[:-1] == var._array.shape[:-1] and var._array.shape[-1] == 1):
+        elif not _has_one_variance(input._array.shape, var._array.shape):
             raise ValueError("var is of incorrect size")
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not valid")
@@ -156,6 +157,12 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
     if full:
         loss = loss + 0.5 * math.log(2 * math.pi)
     return reduced(loss, reduction)
+
+
+def _has_one_variance(input: Shape, var: Shape) -> bool:
+    """Whether the shapes agree but for one dim, in which all share a variance."""
+    others = [m for n, m in zip(input, var) if n != m]
+    return len(input) == len(var) and others == [1]
 
 
 # ---- probabilities -------------------------------------------------------------------------
@@ -345,7 +352,8 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
     single = input._array.ndim < 2
     x = input.reshape(1, -1) if single else input
     if target._array.size != x._array.shape[0]:
-        raise RuntimeError(f"inconsistent target size, expected {x._array.shape[0]} but got "
+        raise RuntimeError("inconsistent target size: target tensor should be 1-D with size equal to "
+                           f"the batch. Expected target size [{x._array.shape[0]}], but got "
                            f"{list(target._array.shape)}")
     y = target.reshape(-1, 1)
     count = x._array.shape[1]

@@ -172,7 +172,7 @@ def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tenso
 
     >>> import rushlight as torch
     >>> torch.logcumsumexp(torch.tensor([1000., 1000.]), 0)
-    tensor([1000.0000, 1000.6931])
+    tensor([1000.0000, 1000.6932])
     """
     if input._array.dtype.kind not in "fV":
         raise RuntimeError(f"[logcumsumexp] not implemented for {input.dtype}; convert with .float()")

@@ -172,7 +172,7 @@ def logaddexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Ten
 
     >>> import rushlight as torch
     >>> torch.logaddexp(torch.tensor([1000.]), torch.tensor([1000.]))
-    tensor([1000.6931])
+    tensor([1000.6932])
     """
     _fractional("logaddexp", input, other)
     result = _log_add(_logaddexp, input, other)

@@ -566,7 +566,7 @@ def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False, *,
 
     >>> import rushlight as torch
     >>> torch.logsumexp(torch.tensor([1000., 1000.]), dim=0)
-    tensor(1000.6931)
+    tensor(1000.6932)
     """
     dims = wrap_dims(dim, input._array.ndim)
     dims = tuple(range(input._array.ndim)) if dims is None else dims

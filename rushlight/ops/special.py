@@ -311,7 +311,7 @@ def entr(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """
     x = input if input._array.dtype.kind in "fV" else input.to(_default())
     safe = x.masked_fill(x <= 0, 1)
-    result = where(x < 0, -math.inf, -x.masked_fill(x <= 0, 0) * safe.log())
+    result = where(x < 0, -math.inf, 0 - x.masked_fill(x <= 0, 0) * safe.log())
     result = where(x == x, result, x)
     return _out(result, out, "special_entr")  # type: ignore[no-any-return]
 

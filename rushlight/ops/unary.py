@@ -235,7 +235,7 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
 
     >>> import rushlight as torch
     >>> torch.round(torch.tensor([0.5, 1.5, -2.5]))
-    tensor([0., 2., -2.])
+    tensor([ 0.,  2., -2.])
     """
     result = _round(input, decimals=decimals)
     return result if out is None else write_out(out, result, "round")
@@ -925,7 +925,7 @@ def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None)
 
     >>> import rushlight as torch
     >>> torch.logit(torch.tensor([0.5, 0.7311]))
-    tensor([0.0000, 1.0000])
+    tensor([0.0000, 1.0002])
     """
     p = input if eps is None else input.clamp(eps, 1 - eps)
     result = (p / (1 - p)).log()

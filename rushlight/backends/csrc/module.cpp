@@ -23,6 +23,7 @@ extern PyMethodDef gemm_methods[];
 extern PyMethodDef conv_methods[];
 extern PyMethodDef recurrent_methods[];
 extern PyMethodDef view_methods[];
+extern PyMethodDef index_methods[];
 
 static PyMethodDef* const method_tables[] = {
     elementwise_methods,
@@ -36,6 +37,7 @@ static PyMethodDef* const method_tables[] = {
     conv_methods,
     recurrent_methods,
     view_methods,
+    index_methods,
 };
 
 namespace {

@@ -4,7 +4,9 @@
 // extension module, rushlight.backends._tape, does the same without the interpreter's overhead:
 //
 //   tape_tensor.cpp     Storage, TensorBase, the thread's switches     variable.py, grad_mode.py
-//   tape_node.cpp       NodeFields: what a node keeps, and its rules   node.py, primitive.py
+//   tape_node.cpp       NodeFields: what a node keeps                  node.py, recorded.py
+//   tape_rules.cpp      derivative rules at work                       recorded.py
+//   tape_plan.cpp       what derivative rules ask for, resolved        primitive.py
 //   tape_primitive.cpp  PrimitiveCall: calling and recording           primitive.py
 //   tape_engine.cpp     one backward pass                              engine.py
 //   tape_module.cpp     the module, and what it needs from Python
@@ -134,7 +136,11 @@ bool reserve_results(Node* node, int count);
 // Gradients of the inputs from those of the outputs by the op's rules. `out` has one place per edge,
 // filled with new references or null.
 bool apply_rules(Node* node, PyObject* const* grads, Py_ssize_t n_grads, PyObject** out);
+// Frees the tensors that are kept; a node that keeps none may run again.
 void release(Node* node);
+// A kept value as a rule sees it, a kept output as a tensor; null with an error if it was changed.
+PyObject* unpack(Node* node, const Kept& kept);
+PyObject* unpack_result(Node* node, int number);
 
 // ------------------------------------------------------------------ primitives
 // Where an argument of a derivative rule comes from.
@@ -172,6 +178,12 @@ struct Plan {
     bool is_variadic, keeps_result, keeps_first;
     unsigned long long nondifferentiable;  // bit per output
 };
+
+// The plan of a primitive's rules; null with an error.
+Plan* make_plan(PyObject* primitive);
+void free_plan(Plan* plan);
+// The position of a name in a tuple of names, or -1.
+int index_in(PyObject* names_tuple, PyObject* name);
 
 struct Primitive {
     PyObject_HEAD

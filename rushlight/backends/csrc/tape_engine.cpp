@@ -132,7 +132,8 @@ PyObject* exclusive_array(PyObject* grad) {
     PyArrayObject* array = reinterpret_cast<PyArrayObject*>(tensor->array);
     if (!PyArray_IS_C_CONTIGUOUS(array)) return nullptr;
     PyObject* below = PyArray_BASE(array);
-    if (below == nullptr) return PyArray_CHKFLAGS(array, NPY_ARRAY_OWNDATA) ? tensor->array : nullptr;
+    if (below == nullptr)
+        return PyArray_CHKFLAGS(array, NPY_ARRAY_OWNDATA) ? tensor->array : nullptr;
     PyObject* base = present(tensor->base);
     if (base == nullptr || Py_REFCNT(base) != 1 || as_tensor(base)->array != below) return nullptr;
     PyArrayObject* owner = reinterpret_cast<PyArrayObject*>(below);

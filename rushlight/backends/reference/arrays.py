@@ -97,6 +97,10 @@ class ArrayKernels(KernelBase):
 
     # ---- indexing --------------------------------------------------------------------------
 
+    def within(self, indices: Array, low: int, high: int) -> bool:
+        """Whether `low <= i < high` for all `indices`."""
+        return not indices.size or bool(indices.min() >= low and indices.max() < high)
+
     def take(self, x: Array, indices: Array, axis: int) -> Array:
         return self.xp.take(x, indices, axis)
 
@@ -161,6 +165,12 @@ class ArrayKernels(KernelBase):
         """Stable sort along `axis`: `(values, indices)`; NaN counts as the largest."""
         indices = self._argsort(x, axis, descending)
         return self.take_along_axis(x, indices, axis), indices
+
+    def topk(self, x: Array, k: int, axis: int, largest: bool) -> tuple[Array, Array]:
+        """The first `k` of `sort` along `axis`: `(values, indices)`."""
+        head = (slice(None),) * axis + (slice(0, k),)
+        values, indices = self.sort(x, axis, largest)
+        return values[head].copy("C"), indices[head].copy("C")
 
     def _argsort(self, x: Array, axis: int, descending: bool) -> Array:
         xp = self.xp

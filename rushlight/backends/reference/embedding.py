@@ -28,3 +28,17 @@ class EmbeddingKernels(KernelBase):
         if padding_idx >= 0:
             total[padding_idx] = 0
         return self.finish(total, grad.dtype)
+
+    def add_rows(
+        self, table: Array, source: Array, target: Array, scale: Array | None, count: int
+    ) -> Array:
+        """``out[target[i]] += scale[i] · table[source[i]]`` into ``count`` rows of zeros.
+
+        ``table`` is ``(V, D)``, the others are ``(N,)``; ``scale`` None stands for ones.
+        """
+        rows = self.widen(table)[source]
+        if scale is not None:
+            rows = rows * self.widen(scale)[:, None]
+        total = self.xp.zeros((count, table.shape[1]), dtype=rows.dtype)
+        self.xp.add.at(total, target, rows)
+        return self.finish(total, table.dtype)

@@ -1,0 +1,147 @@
+// Gathering, scattering and adding up by number.
+//
+// The binding walks over three arrays of one shape: the values, the numbers, and x, whose stride is 0
+// along the indexed axis. A run is the innermost axis of that walk. When the number is the same all
+// along the run (index_step == 0), the run is a piece of one row and is copied or added whole;
+// otherwise every element looks its number up. Additions into one element happen in the order of the
+// walk, so that results do not depend on the number of threads: the binding splits the walk only along
+// axes where x moves. add_rows splits by target rows instead: every thread reads all numbers, which is
+// little beside the rows, and adds those of its own range.
+#include "index.h"
+
+#include <string.h>
+
+#include "parallel.h"
+#include "vec.h"
+
+namespace rl {
+namespace RL_ISA {
+namespace {
+
+constexpr int64_t kGrain = 1 << 15;  // elements added by one thread
+
+bool within(const int64_t* indices, int64_t n, int64_t low, int64_t high) {
+    const uint64_t span = uint64_t(high) - uint64_t(low);
+    bool outside = high <= low && n > 0;
+    for (int64_t i = 0; i < n; i++) outside |= uint64_t(indices[i]) - uint64_t(low) >= span;
+    return !outside;
+}
+
+RL_INLINE int64_t number_at(const char* indices, int64_t axis_size) {
+    int64_t number;
+    memcpy(&number, indices, sizeof(number));
+    return number < 0 ? number + axis_size : number;
+}
+
+struct Item16 {
+    uint64_t half[2];
+};
+
+// Calls move(value, x) with the addresses of every pair of elements.
+template <class Move>
+RL_INLINE void each_pair(int64_t values, const char* indices, int64_t x, int64_t n,
+                         const IndexRun& run, const Move& move) {
+    if (run.index_step == 0) {
+        x += number_at(indices, run.axis_size) * run.axis_stride;
+        for (int64_t i = 0; i < n; i++) move(values + i * run.value_step, x + i * run.x_step);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t number = number_at(indices + i * run.index_step, run.axis_size);
+        move(values + i * run.value_step, x + i * run.x_step + number * run.axis_stride);
+    }
+}
+
+template <class T>
+void take_items(char* values, const char* indices, const char* x, int64_t n, const IndexRun& run) {
+    if (run.index_step == 0 && run.x_step == int64_t(sizeof(T)) && run.value_step == run.x_step) {
+        x += number_at(indices, run.axis_size) * run.axis_stride;
+        memcpy(values, x, size_t(n) * sizeof(T));
+        return;
+    }
+    each_pair(0, indices, 0, n, run, [&](int64_t to, int64_t from) RL_LAMBDA_INLINE {
+        memcpy(values + to, x + from, sizeof(T));
+    });
+}
+
+template <class T>
+void put_items(const char* values, const char* indices, char* x, int64_t n, const IndexRun& run) {
+    each_pair(0, indices, 0, n, run, [&](int64_t from, int64_t to) RL_LAMBDA_INLINE {
+        memcpy(x + to, values + from, sizeof(T));
+    });
+}
+
+void take(char* values, const char* indices, const char* x, int64_t n, const IndexRun& run,
+          int64_t item) {
+    switch (item) {
+        case 1: return take_items<uint8_t>(values, indices, x, n, run);
+        case 2: return take_items<uint16_t>(values, indices, x, n, run);
+        case 4: return take_items<uint32_t>(values, indices, x, n, run);
+        case 8: return take_items<uint64_t>(values, indices, x, n, run);
+        default: return take_items<Item16>(values, indices, x, n, run);
+    }
+}
+
+void put(const char* values, const char* indices, char* x, int64_t n, const IndexRun& run,
+         int64_t item) {
+    switch (item) {
+        case 1: return put_items<uint8_t>(values, indices, x, n, run);
+        case 2: return put_items<uint16_t>(values, indices, x, n, run);
+        case 4: return put_items<uint32_t>(values, indices, x, n, run);
+        case 8: return put_items<uint64_t>(values, indices, x, n, run);
+        default: return put_items<Item16>(values, indices, x, n, run);
+    }
+}
+
+// Integers wrap around, as PyTorch's do.
+RL_INLINE float plus(float a, float b) { return a + b; }
+RL_INLINE double plus(double a, double b) { return a + b; }
+RL_INLINE int64_t plus(int64_t a, int64_t b) { return int64_t(uint64_t(a) + uint64_t(b)); }
+
+template <class T>
+void add(const char* values, const char* indices, char* x, int64_t n, const IndexRun& run) {
+    if (run.index_step == 0 && run.x_step == int64_t(sizeof(T))) {
+        x += number_at(indices, run.axis_size) * run.axis_stride;
+        T* RL_RESTRICT row = reinterpret_cast<T*>(x);
+        const T* more = reinterpret_cast<const T*>(values);
+        if (run.value_step == int64_t(sizeof(T))) {
+            for (int64_t i = 0; i < n; i++) row[i] = plus(row[i], more[i]);
+            return;
+        }
+        if (run.value_step == 0) {
+            for (int64_t i = 0; i < n; i++) row[i] = plus(row[i], more[0]);
+            return;
+        }
+    }
+    each_pair(0, indices, 0, n, run, [&](int64_t from, int64_t to) RL_LAMBDA_INLINE {
+        T* target = reinterpret_cast<T*>(x + to);
+        *target = plus(*target, *reinterpret_cast<const T*>(values + from));
+    });
+}
+
+template <class T>
+void add_row(T* RL_RESTRICT row, const T* from, T scale, int64_t width) {
+    for (int64_t j = 0; j < width; j++) row[j] += scale * from[j];
+}
+
+template <class T>
+void add_rows(T* out, const T* table, const int64_t* from, const int64_t* to, const T* scale,
+              int64_t n, int64_t count, int64_t width) {
+    const int64_t rows_per_grain = 1 + kGrain * count / (n * width + 1);
+    parallel_for(count, rows_per_grain, [&](int64_t begin, int64_t end) {
+        for (int64_t i = 0; i < n; i++) {
+            if (to[i] < begin || to[i] >= end) continue;
+            add_row(out + to[i] * width, table + from[i] * width, scale ? scale[i] : T(1), width);
+        }
+    });
+}
+
+}  // namespace
+
+extern const IndexKernels index_kernels = {
+    within,      take,         put,           add<float>, add<double>,
+    add<int64_t>, add_rows<float>, add_rows<double>,
+};
+
+}  // namespace RL_ISA
+}  // namespace rl
