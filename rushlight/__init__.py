@@ -39,7 +39,8 @@ from .ops.conv import *
 from .ops.copy import *
 from .ops.create import *
 from .ops.distance import cdist, cosine_similarity, pairwise_distance, pdist
-from .ops.embedding import embedding, embedding_bag
+from .ops.embedding import embedding
+from .ops.embedding_bag import embedding_bag
 from .ops.factor import *
 from .ops.fold import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .ops.index import *

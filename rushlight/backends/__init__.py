@@ -7,9 +7,9 @@ class that is (reference, native CPU, CUDA) is decided here and nowhere else.
 from __future__ import annotations
 
 import importlib
-import importlib
 import os
 import warnings
+from typing import Any
 
 import numpy
 
@@ -81,7 +81,6 @@ def _cpu_kernels() -> Kernels:
 
 
 register_kernels(numpy.ndarray, _cpu_kernels())
-
 
 # `torch.backends`' switches for vendor libraries, which programs set without importing them.
 _FLAGS = ("cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp")

@@ -7,6 +7,7 @@ the method then goes on to the reference, which takes everything.
 from __future__ import annotations
 
 from . import _native
+from .cpu_attention import NativeAttention
 from .cpu_elementwise import NativeElementwise
 from .cpu_index import NativeIndex, NativeOrder, NativeScan
 from .cpu_linalg import NativeLinalg
@@ -30,6 +31,7 @@ class CPUKernels(
     NativeNorm,
     NativeLinalg,
     NativeRecurrent,
+    NativeAttention,
     NativeIndex,
     NativeOrder,
     NativeScan,

@@ -13,7 +13,8 @@ from rushlight.ops.conv import (
 )  # fmt: skip
 from rushlight.ops.ctc import ctc_loss
 from rushlight.ops.distance import cosine_similarity, pairwise_distance, pdist
-from rushlight.ops.embedding import embedding, embedding_bag, one_hot
+from rushlight.ops.embedding import embedding, one_hot
+from rushlight.ops.embedding_bag import embedding_bag
 from rushlight.ops.fold import (
     channel_shuffle, fold, native_channel_shuffle, pixel_shuffle, pixel_unshuffle, unfold,
 )  # fmt: skip

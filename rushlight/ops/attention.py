@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .common import type_name, dtype_of
+from .common import dtype_of, type_name
+from .fused_attention import can_fuse, fused_attention
 from .random import dropout
 from .softmax import softmax
 
@@ -40,16 +41,25 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor,
             attn_mask = attn_mask.float()
     if enable_gqa:
         key, value = _repeat_heads(query, key), _repeat_heads(query, value)
-    factor = 1.0 / math.sqrt(query._array.shape[-1]) if scale is None else scale
+    factor = 1.0 / math.sqrt(max(query._array.shape[-1], 1)) if scale is None else scale
+    if dropout_p == 0.0 and can_fuse(query, key, value, attn_mask):
+        result = fused_attention(query, key, value, attn_mask, is_causal, factor)
+    else:
+        result = composed_attention(query, key, value, attn_mask, is_causal, factor, dropout_p)
+    return result if result.dtype == dtype else result.to(dtype)
+
+
+def composed_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None,
+                       causal: bool, scale: float, dropout_p: float = 0.0) -> Tensor:  # fmt: skip
+    """The definition, written with differentiable operations."""
     # half of the scale on each side keeps the scores in range
-    half = math.sqrt(abs(factor))
-    left = query * math.copysign(half, factor)
+    half = math.sqrt(abs(scale))
+    left = query * math.copysign(half, scale)
     scores = left @ (key * half).transpose(-2, -1)
-    mask = _causal_mask(query, key) if is_causal else attn_mask
-    weights = _masked_softmax(scores, mask)
+    weights = _masked_softmax(scores, _causal_mask(query, key) if causal else mask)
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p, True)
-    return (weights @ value).to(dtype)
+    return weights @ value
 
 
 def _check(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool) -> None:

@@ -5,22 +5,27 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import dtypes
 from ..autograd.grad_mode import state
 from ..autograd.inplace import _check_overlap as check_overlap
 from ..autograd.inplace import bump_version, check_in_place, overwrite
 from ..autograd.node import next_sequence_nr
-from ..autograd.variable import TensorBase
 from ..backends import kernels
 from ..backends.arrays import is_array
 from ..dtypes import Category, dtype, from_numpy_dtype, number_dtype, promote_types
 from ..types_ import Array
 
+if TYPE_CHECKING:
+    # Every tensor is a Tensor; at run time operations ask for its base class, which lies below them.
+    from ..tensor import Tensor as TensorBase
+else:
+    from ..autograd.variable import TensorBase
+
 __all__ = [
-    "OPERANDS", "as_float", "cast", "check_separate", "check_tensor", "dtype_of", "in_place", "match", "wrap_dim",
-    "wrap_dims", "write_out",
+    "OPERANDS", "TensorBase", "as_float", "cast", "check_separate", "check_tensor", "dtype_of",
+    "in_place", "match", "wrap_dim", "wrap_dims", "write_out",
 ]  # fmt: skip
 
 NUMBERS = frozenset((int, float, bool, complex))

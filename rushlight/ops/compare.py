@@ -6,11 +6,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import Primitive, primitive
-from ..autograd.variable import TensorBase
 from ..backends import kernels
 from ..types_ import Array, Number
 from .common import (
-    NUMBERS, OPERANDS, as_float, cast, check_tensor, common_dtype, in_place, match, write_out,
+    NUMBERS,
+    OPERANDS,
+    TensorBase,
+    as_float,
+    cast,
+    check_tensor,
+    common_dtype,
+    in_place,
+    match,
+    write_out,
 )  # fmt: skip
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from ..autograd.grad_mode import state
 from ..autograd.inplace import bump_version, check_in_place, overwrite, set_history
 from ..autograd.node import Node, edge_of
 from ..autograd.primitive import primitive
-from ..autograd.variable import TensorBase, wrap
+from ..autograd.variable import wrap
 from ..backends import kernels
 from ..device import device as Device
 from ..dtypes import dtype as DType
 from ..dtypes import from_numpy_dtype
 from ..types_ import Array
-from .common import cast
+from .common import TensorBase, cast
 from .create import _is_dense, resolve_device
 from .shape import expand
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import dtypes
-from ..autograd.variable import TensorBase, wrap
+from ..autograd.variable import wrap
 from ..backends import kernels
-from ..device import CPU, device as Device
+from ..device import CPU
+from ..device import device as Device
 from ..dtypes import dtype as DType
 from ..dtypes import from_numpy_dtype, number_dtype, promote_types
+from .common import TensorBase
 from .shape import _sizes
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
-from ..autograd.variable import TensorBase, wrap
+from ..autograd.variable import wrap
 from ..backends import kernels
 from ..dtypes import int64
 from ..types_ import Array
-from .common import cast
+from .common import TensorBase, cast
 from .loss import reduction_of
 
 if TYPE_CHECKING:

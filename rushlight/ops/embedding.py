@@ -14,7 +14,7 @@ from .common import check_tensor, dtype_of, type_name
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
-__all__ = ["embedding", "one_hot", "embedding_bag"]
+__all__ = ["embedding", "one_hot"]
 
 
 @primitive(name="Embedding")
@@ -110,71 +110,14 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
     if i.size == 0 and num_classes <= 0:
         raise RuntimeError("Can not infer total number of classes from empty tensor.")
-    if i.size and int(i.min()) < 0:
+    k = kernels(i)
+    if not k.within(i, 0, 2**63 - 1):
         raise RuntimeError("Class values must be non-negative.")
-    top = int(i.max()) + 1 if i.size else 0
     if num_classes == -1:
-        num_classes = top
-    elif top > num_classes:
+        num_classes = int(i.max()) + 1
+    elif not k.within(i, 0, num_classes):
         raise RuntimeError("Class values must be smaller than num_classes.")
-    result = tensor.new_zeros((*i.shape, num_classes))
-    return result.scatter_(-1, tensor.unsqueeze(-1), 1)
-
-
-def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None,
-                  max_norm: float | None = None, norm_type: float = 2,
-                  scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False,
-                  per_sample_weights: Tensor | None = None, include_last_offset: bool = False,
-                  padding_idx: int | None = None) -> Tensor:  # fmt: skip
-    """Sums, means or maxima of the embeddings of each bag of numbers.
-
-    `input (B, N)` holds bags of equal size; a 1-dim `input` is cut at `offsets`.
-    """
-    if mode not in ("sum", "mean", "max"):
-        raise ValueError("mode has to be one of sum, mean or max")
-    if per_sample_weights is not None and mode != "sum":
-        raise NotImplementedError("embedding_bag: per_sample_weights was not None. "
-                                  "per_sample_weights is only supported for mode='sum'")
-    if input._array.ndim == 2:
-        if offsets is not None:
-            raise ValueError("if input is 2D, then offsets has to be None, as input is treated is "
-                             "a mini-batch of fixed length sequences")
-        bags, size = input._array.shape
-        starts = [b * size for b in range(bags)]
-        flat = input.reshape(-1)
-        weights = None if per_sample_weights is None else per_sample_weights.reshape(-1)
-    else:
-        if offsets is None:
-            raise ValueError("offsets has to be a 1D Tensor but got None")
-        starts = offsets.tolist()
-        if include_last_offset:
-            starts = starts[:-1]
-        flat, weights = input, per_sample_weights
-    ends = [*starts[1:], flat._array.shape[0]]
-    if include_last_offset and offsets is not None:
-        ends = offsets.tolist()[1:]
-    results = []
-    for a, b in zip(starts, ends):
-        results.append(_bag(flat[a:b], weight, mode, None if weights is None else weights[a:b],
-                            max_norm, norm_type, padding_idx))  # fmt: skip
-    if not results:
-        return weight.new_zeros((0, weight._array.shape[1]))
-    from .shape import stack
-
-    return stack(results)
-
-
-def _bag(numbers: Any, weight: Any, mode: str, weights: Any, max_norm: Any, norm_type: float,
-         padding_idx: int | None) -> Any:  # fmt: skip
-    if padding_idx is not None:
-        keep = numbers != padding_idx % weight._array.shape[0]
-        numbers = numbers[keep]
-        weights = None if weights is None else weights[keep]
-    rows = embedding(numbers, weight, None, max_norm, norm_type)
-    if not numbers._array.size:
-        return rows.sum(0)
-    if weights is not None:
-        rows = rows * weights.unsqueeze(1)
-    if mode == "max":
-        return rows.max(0).values
-    return rows.sum(0) if mode == "sum" else rows.mean(0)
+    result = k.zeros((*i.shape, num_classes), i.dtype)
+    if i.size:
+        k.put_along_axis(result, i[..., None], 1, i.ndim)
+    return wrap(result)

@@ -7,10 +7,20 @@ from typing import TYPE_CHECKING, Any
 from .. import return_types
 from .common import write_out
 from .linalg import (
-    adjoint, check_fit, check_matrices, inv, qr as linalg_qr, slogdet, solve_triangular,
-    svd as linalg_svd,
+    adjoint,
+    check_fit,
+    check_matrices,
+    inv,
+    slogdet,
+    solve_triangular,
 )  # fmt: skip
 from .linalg import cholesky as linalg_cholesky
+from .linalg import (
+    qr as linalg_qr,
+)
+from .linalg import (
+    svd as linalg_svd,
+)
 from .matrix import pinv
 
 if TYPE_CHECKING:

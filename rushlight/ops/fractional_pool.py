@@ -32,9 +32,9 @@ def _starts(samples: Tensor, size: int, count: int, kernel: int) -> Tensor:
     if count == 1:
         return samples.new_full((*samples._array.shape, 1), size - kernel).long()  # type: ignore[no-any-return]
     step = (size - kernel) / (count - 1)
-    offset = (samples * step).floor()
+    offset = (samples * step).trunc()  # rounded towards zero, as C converts to integers
     line = (samples.unsqueeze(-1) + arange(count).to(samples.dtype)) * step
-    starts = (line.floor() - offset.unsqueeze(-1)).long()
+    starts = (line.trunc() - offset.unsqueeze(-1)).long()
     starts[..., -1] = size - kernel
     return starts
 

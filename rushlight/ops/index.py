@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING, Any
 from .. import dtypes
 from ..autograd.inplace import check_in_place, overwrite
 from ..autograd.primitive import primitive
-from ..autograd.variable import TensorBase, wrap
+from ..autograd.variable import wrap
 from ..backends import kernels
 from ..backends.arrays import is_array
 from ..types_ import Array, Number, Shape
-from .common import NUMBERS, cast, check_separate, dtype_of, in_place, wrap_dim, write_out
+from .common import (
+    NUMBERS,
+    TensorBase,
+    cast,
+    check_separate,
+    dtype_of,
+    in_place,
+    wrap_dim,
+    write_out,
+)
 from .shape import _select, _unsqueeze, broadcast_shapes, cat, expand, slice_dim
 
 if TYPE_CHECKING:

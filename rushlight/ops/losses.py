@@ -7,9 +7,8 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..autograd.variable import TensorBase
 from ..types_ import Shape
-from .common import check_tensor
+from .common import TensorBase, check_tensor
 from .compare import where
 from .distance import pairwise_distance
 from .loss import reduction_of, warn_broadcast

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Number, Shape
-from .common import check_tensor, in_place, type_name, dtype_of, write_out
+from .common import check_tensor, dtype_of, in_place, type_name, write_out
 from .shape import _t, _transpose, reshape
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from .. import return_types
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array
-from .common import type_name, dtype_of, wrap_dim, wrap_dims, write_out
+from .common import dtype_of, type_name, wrap_dim, wrap_dims, write_out
 from .linalg import adjoint, check_matrices, eigh, inv, solve, svdvals
 from .reduce import vector_norm
 

@@ -61,7 +61,8 @@ def _differentiate_backward(grads: list[Any], g: Any, x: Any, weight: Any, mean:
     With x̂ = (x - mean)·invstd and w the scale: dx = w·invstd·(g - mean(g) - x̂·mean(g·x̂)) in training
     (statistics depend on x), w·invstd·g otherwise; dweight = Σ g·x̂; dbias = Σ g.
     """
-    from ..autograd import enable_grad, grad as differentiate
+    from ..autograd import enable_grad
+    from ..autograd import grad as differentiate
 
     with enable_grad():
         g2, x2 = g.detach().requires_grad_(True), x.detach().requires_grad_(True)
@@ -176,7 +177,8 @@ def _layer_norm_backward(g: Array, x: Array, weight: Array | None, mean: Array, 
 @_layer_norm_backward.derivative("g", "x", "weight")
 def _layer_norm_double(grads: list[Any], g: Tensor, x: Tensor, weight: Tensor | None,
                        rstd: Tensor, axes: int) -> Any:  # fmt: skip
-    from ..autograd import enable_grad, grad as differentiate
+    from ..autograd import enable_grad
+    from ..autograd import grad as differentiate
 
     ndim = x._array.ndim
     inner = list(range(ndim - axes, ndim))
@@ -258,7 +260,8 @@ def _group_norm_backward(g: Array, x: Array, weight: Array | None, mean: Array, 
 @_group_norm_backward.derivative("g", "x", "weight")
 def _group_norm_double(grads: list[Any], g: Tensor, x: Tensor, weight: Tensor | None, rstd: Tensor,
                        groups: int) -> Any:  # fmt: skip
-    from ..autograd import enable_grad, grad as differentiate
+    from ..autograd import enable_grad
+    from ..autograd import grad as differentiate
 
     shape = x._array.shape
     n, channels = shape[:2]
@@ -322,7 +325,8 @@ def _rms_norm_backward(g: Array, x: Array, weight: Array | None, rstd: Array, *,
 @_rms_norm_backward.derivative("g", "x", "weight")
 def _rms_norm_double(grads: list[Any], g: Tensor, x: Tensor, weight: Tensor | None, rstd: Tensor,
                      axes: int) -> Any:  # fmt: skip
-    from ..autograd import enable_grad, grad as differentiate
+    from ..autograd import enable_grad
+    from ..autograd import grad as differentiate
 
     ndim = x._array.ndim
     inner, outer = list(range(ndim - axes, ndim)), list(range(ndim - axes))

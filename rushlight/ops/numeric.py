@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from .. import dtypes
 from ..autograd.primitive import primitive
-from ..autograd.variable import TensorBase
 from ..backends import kernels
 from ..types_ import Array
-from .common import check_tensor, in_place, wrap_dim, write_out
+from .common import TensorBase, check_tensor, in_place, wrap_dim, write_out
 from .reduce import norm
 from .shape import broadcast_shapes, cat, diagonal, stack, tensor_split
 

@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from .. import dtypes, return_types
 from ..autograd.primitive import Primitive, primitive
-from ..autograd.variable import TensorBase
 from ..backends import kernels
 from ..types_ import Array, Number
 from .arithmetic import _as_tensor
-from .common import as_float, check_tensor, dtype_of, in_place, match, type_name, write_out
+from .common import (
+    TensorBase,
+    as_float,
+    check_tensor,
+    dtype_of,
+    in_place,
+    match,
+    type_name,
+    write_out,
+)
 from .compare import where
 
 if TYPE_CHECKING:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from .. import dtypes, random as generators
+from .. import dtypes
+from .. import random as generators
 from ..autograd.inplace import bump_version, check_in_place
 from ..autograd.primitive import primitive
-from ..autograd.variable import TensorBase, wrap
+from ..autograd.variable import wrap
 from ..backends import kernels
 from ..dtypes import dtype as DType
 from ..types_ import Array
-from .common import check_tensor
+from .common import TensorBase, check_tensor
 from .create import _finish, _host, resolve_device
 from .shape import _sizes
 

@@ -13,7 +13,15 @@ from ..dtypes import dtype as DType
 from ..dtypes import int64
 from ..types_ import Array, Shape
 from .common import (
-    as_float, cast, check_tensor, dtype_of, in_place, type_name, wrap_dim, wrap_dims, write_out,
+    as_float,
+    cast,
+    check_tensor,
+    dtype_of,
+    in_place,
+    type_name,
+    wrap_dim,
+    wrap_dims,
+    write_out,
 )  # fmt: skip
 from .shape import _expand
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import return_types
 from ..autograd.primitive import primitive
-from ..autograd.variable import TensorBase, wrap
+from ..autograd.variable import wrap
 from ..backends import kernels
 from ..types_ import Array, Shape
-from .common import cast, wrap_dim, write_out
+from .common import TensorBase, cast, wrap_dim, write_out
 from .reduce import scatter_along
 
 if TYPE_CHECKING:

@@ -6,11 +6,10 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
-from ..autograd.variable import TensorBase
 from ..backends import kernels
 from ..types_ import Array, Number
 from .arithmetic import _as_tensor
-from .common import as_float, cast, common_dtype, in_place, write_out
+from .common import TensorBase, as_float, cast, common_dtype, in_place, write_out
 from .compare import where
 from .pointwise import times_log
 from .unary import digamma, lgamma

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from rushlight.backends import native_available
+
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"
 
@@ -91,6 +93,9 @@ def test_cifar_classifier_learns_saves_and_draws(tmp_path: Path) -> None:
     assert (tmp_path / "cifar_net.pth").stat().st_size > 200_000
 
 
+@pytest.mark.skipif(
+    not native_available(), reason="60,000 pictures take the reference kernels many minutes"
+)
 def test_mnist_reaches_98_5_percent_in_one_epoch(tmp_path: Path) -> None:
     out = run(["-m", "rushlight", str(EXAMPLES / "07_mnist.py")], tmp_path)
     accuracy = float(re.search(r"10000 test digits: (\d+\.\d+) %", out).group(1))

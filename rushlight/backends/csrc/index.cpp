@@ -20,35 +20,44 @@ namespace {
 
 constexpr int64_t kGrain = 1 << 15;  // elements added by one thread
 
+// A number outside makes one of the two differences negative; wrapping around cannot hide it.
 bool within(const int64_t* indices, int64_t n, int64_t low, int64_t high) {
-    const uint64_t span = uint64_t(high) - uint64_t(low);
-    bool outside = high <= low && n > 0;
-    for (int64_t i = 0; i < n; i++) outside |= uint64_t(indices[i]) - uint64_t(low) >= span;
-    return !outside;
+    uint64_t signs = 0;
+    for (int64_t i = 0; i < n; i++)
+        signs |= (uint64_t(indices[i]) - uint64_t(low)) |
+                 (uint64_t(high) - 1 - uint64_t(indices[i]));
+    return (signs >> 63) == 0;
 }
 
 RL_INLINE int64_t number_at(const char* indices, int64_t axis_size) {
     int64_t number;
     memcpy(&number, indices, sizeof(number));
-    return number < 0 ? number + axis_size : number;
+    return number + (number >> 63 & axis_size);
 }
 
 struct Item16 {
     uint64_t half[2];
 };
 
-// Calls move(value, x) with the addresses of every pair of elements.
-template <class Move>
-RL_INLINE void each_pair(int64_t values, const char* indices, int64_t x, int64_t n,
-                         const IndexRun& run, const Move& move) {
-    if (run.index_step == 0) {
-        x += number_at(indices, run.axis_size) * run.axis_stride;
-        for (int64_t i = 0; i < n; i++) move(values + i * run.value_step, x + i * run.x_step);
-        return;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t number = number_at(indices + i * run.index_step, run.axis_size);
-        move(values + i * run.value_step, x + i * run.x_step + number * run.axis_stride);
+// Calls move(value, x) with the offsets of every pair of elements. The common steps are constants of
+// the loop: numbers and values side by side, and x indexed along neighbours or along another axis.
+template <class T, class Move>
+RL_INLINE void each_pair(const char* indices, int64_t n, const IndexRun& run, const Move& move) {
+    constexpr int64_t item = sizeof(T), number = sizeof(int64_t);
+    const int64_t size = run.axis_size, stride = run.axis_stride, x_step = run.x_step;
+    const int64_t value_step = run.value_step, index_step = run.index_step;
+    if (index_step == 0) {
+        const int64_t start = number_at(indices, size) * stride;
+        for (int64_t i = 0; i < n; i++) move(i * value_step, start + i * x_step);
+    } else if (index_step == number && value_step == item && stride == item && x_step == 0) {
+        for (int64_t i = 0; i < n; i++)
+            move(i * item, number_at(indices + i * number, size) * item);
+    } else if (index_step == number && value_step == item && x_step == item) {
+        for (int64_t i = 0; i < n; i++)
+            move(i * item, number_at(indices + i * number, size) * stride + i * item);
+    } else {
+        for (int64_t i = 0; i < n; i++)
+            move(i * value_step, number_at(indices + i * index_step, size) * stride + i * x_step);
     }
 }
 
@@ -59,14 +68,14 @@ void take_items(char* values, const char* indices, const char* x, int64_t n, con
         memcpy(values, x, size_t(n) * sizeof(T));
         return;
     }
-    each_pair(0, indices, 0, n, run, [&](int64_t to, int64_t from) RL_LAMBDA_INLINE {
+    each_pair<T>(indices, n, run, [&](int64_t to, int64_t from) RL_LAMBDA_INLINE {
         memcpy(values + to, x + from, sizeof(T));
     });
 }
 
 template <class T>
 void put_items(const char* values, const char* indices, char* x, int64_t n, const IndexRun& run) {
-    each_pair(0, indices, 0, n, run, [&](int64_t from, int64_t to) RL_LAMBDA_INLINE {
+    each_pair<T>(indices, n, run, [&](int64_t from, int64_t to) RL_LAMBDA_INLINE {
         memcpy(x + to, values + from, sizeof(T));
     });
 }
@@ -113,7 +122,7 @@ void add(const char* values, const char* indices, char* x, int64_t n, const Inde
             return;
         }
     }
-    each_pair(0, indices, 0, n, run, [&](int64_t from, int64_t to) RL_LAMBDA_INLINE {
+    each_pair<T>(indices, n, run, [&](int64_t from, int64_t to) RL_LAMBDA_INLINE {
         T* target = reinterpret_cast<T*>(x + to);
         *target = plus(*target, *reinterpret_cast<const T*>(values + from));
     });

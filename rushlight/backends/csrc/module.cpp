@@ -22,6 +22,7 @@ extern PyMethodDef image_methods[];
 extern PyMethodDef gemm_methods[];
 extern PyMethodDef conv_methods[];
 extern PyMethodDef recurrent_methods[];
+extern PyMethodDef attention_methods[];
 extern PyMethodDef view_methods[];
 extern PyMethodDef index_methods[];
 
@@ -36,6 +37,7 @@ static PyMethodDef* const method_tables[] = {
     gemm_methods,
     conv_methods,
     recurrent_methods,
+    attention_methods,
     view_methods,
     index_methods,
 };

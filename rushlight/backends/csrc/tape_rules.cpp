@@ -13,8 +13,7 @@ bool stale(Node* node, PyObject* array, PyObject* storage, Py_ssize_t version, P
     if (number != nullptr && role != nullptr)
         none = PyObject_CallFunctionObjArgs(callbacks.raise_stale,
                                             reinterpret_cast<PyObject*>(node), array, storage,
-                                            number,
-                                            role, nullptr);
+                                            number, role, nullptr);
     Py_XDECREF(number);
     Py_XDECREF(role);
     Py_XDECREF(none);  // raise_stale always raises

@@ -7,6 +7,7 @@ overrides what it does faster; the results are the same up to rounding. See docs
 from __future__ import annotations
 
 from .arrays import ArrayKernels
+from .attention import AttentionKernels
 from .conv import ConvKernels
 from .ctc import CtcKernels
 from .decompositions import DecompositionKernels
@@ -38,6 +39,7 @@ class Kernels(
     PoolKernels,
     OptimKernels,
     RecurrentKernels,
+    AttentionKernels,
     RandomKernels,
     ImageKernels,
     CtcKernels,

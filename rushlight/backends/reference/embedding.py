@@ -42,3 +42,20 @@ class EmbeddingKernels(KernelBase):
         total = self.xp.zeros((count, table.shape[1]), dtype=rows.dtype)
         self.xp.add.at(total, target, rows)
         return self.finish(total, table.dtype)
+
+    def first_maxima(self, rows: Array, bags: Array) -> tuple[Array, Array]:
+        """Of each run of equal ``bags``: the index of its first largest row, ``(B, D)``; its bag.
+
+        ``rows`` is ``(N, D)`` and ``bags`` ``(N,)`` ascending, neither empty. A NaN wins only where
+        it comes first in its bag, as in PyTorch's ``embedding_bag``.
+        """
+        xp = self.xp
+        is_start = xp.concatenate([xp.ones(1, bool), bags[1:] != bags[:-1]])
+        starts = xp.flatnonzero(is_start)
+        run = xp.cumsum(is_start) - 1
+        values = self.widen(rows)
+        values = xp.where((values != values) & ~is_start[:, None], -xp.inf, values)
+        largest = xp.maximum.reduceat(values, starts, axis=0)[run]
+        hit = (values == largest) | (values != values)
+        places = xp.where(hit, xp.arange(len(rows))[:, None], len(rows))
+        return xp.minimum.reduceat(places, starts, axis=0).astype(xp.int64), bags[starts]

@@ -1,0 +1,272 @@
+// attention.cpp: attention in blocks (Milakov & Gimelshein, 2018; Dao et al., 2022).
+//
+// A block of 32 query rows meets the keys in blocks of up to 512: the scores of such a pair (64 KB)
+// are formed, turned into weights and multiplied with the values while they are in cache, and then
+// forgotten. Each row carries its largest score so far and the sum of its weights relative to it;
+// when a later block raises the maximum, what was summed before is scaled down. What is kept for
+// backward is one number per row, the logarithm of its sum, from which the weights are computed
+// anew, block by block. Under a causal mask the blocks to the right of the diagonal are left out.
+// Keys (and values, backward) are packed once per head. Threads take whole heads.
+#include "attention.h"
+
+#include <math.h>
+
+#include "gemm.h"
+#include "lanes.h"
+#include "parallel.h"
+#include "recurrent_panels.h"
+#include "vecmath.h"
+
+namespace rl {
+namespace RL_ISA {
+namespace {
+
+constexpr int64_t kQueries = 32, kKeys = 512;
+constexpr int64_t kPanelColumns = kTileVecs * kW<float>;
+static_assert(kKeys % kPanelColumns == 0, "blocks of keys start at panels");
+constexpr int64_t kShareWork = 750000;  // multiply-adds worth a thread
+
+// Rows [begin, end) of the queries, columns [first, first + count) of the keys.
+struct Block {
+    int64_t b, h;
+    int64_t begin, end;
+    int64_t first, count;
+
+    int64_t rows() const { return end - begin; }
+};
+
+// Columns that the rows before `end` may see, rounded up to whole panels.
+int64_t visible(const AttentionCall& call, int64_t end) {
+    if (!call.causal) return call.S;
+    return min64(call.S, ceil_div(end, kPanelColumns) * kPanelColumns);
+}
+
+// Columns of the block that row i may see.
+int64_t visible_in(const AttentionCall& call, const Block& block, int64_t i) {
+    if (!call.causal) return block.count;
+    const int64_t count = i + 1 - block.first;
+    return count < 0 ? 0 : min64(count, block.count);
+}
+
+// Calls body(block) for all pairs of blocks of a head, the keys in the inner loop.
+template <class Body>
+void for_each_block(const AttentionCall& call, int64_t b, int64_t h, const Body& body) {
+    const int64_t blocks = ceil_div(call.L, kQueries);
+    for (int64_t i = 0; i < blocks; i++) {
+        const int64_t begin = share(call.L, blocks, i), end = share(call.L, blocks, i + 1);
+        const int64_t columns = visible(call, end);
+        for (int64_t first = 0; first < columns; first += kKeys)
+            body(Block{b, h, begin, end, first, min64(kKeys, columns - first)}, columns);
+    }
+}
+
+template <class Body>
+void for_each_head(const AttentionCall& call, const Body& body) {
+    const int64_t work = call.L * call.S * (call.E + call.Ev);
+    parallel_for(call.B * call.H, ceil_div(kShareWork, work), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++) body(i / call.H, i % call.H);
+    });
+}
+
+// ------------------------------------------------------------------ products
+// x * yT for a block, where y's rows were packed as the columns of `panels`.
+void rows_times_packed(const Panels<float>& panels, const float* x, int64_t x_row,
+                       const Block& block, float* result) {
+    const Panels<float> part = {panels.data + block.first * panels.K, panels.K, block.count, false};
+    multiply_panels(part, Rows<const float>{x + block.begin * x_row, x_row},
+                    Rows<float>{result, block.count}, block.rows(), false, (const float*)nullptr);
+}
+
+Panels<float> pack_rows(const float* rows, int64_t stride, int64_t count, int64_t width,
+                        ScratchSlot slot) {
+    float* const memory = scratch<float>(slot, panels_size<float>(width, count));
+    return pack_panels(rows, 1, stride, width, count, kQueries, memory);
+}
+
+void product(int64_t M, int64_t N, int64_t K, const float* a, int64_t a_row, int64_t a_col,
+             const float* b, int64_t b_row, float* c, int64_t c_row, bool accumulate) {
+    Gemm<float> g;
+    g.M = M, g.N = N, g.K = K;
+    g.a = a, g.a_row = a_row, g.a_col = a_col;
+    g.b = b, g.b_row = b_row, g.b_col = 1;
+    g.c = c, g.c_row = c_row;
+    g.accumulate = accumulate;
+    gemm_one_thread(g);
+}
+
+// ------------------------------------------------------------------ rows of scores
+float scale_row(float* x, int64_t n, float scale) {
+    f32v best = splat(-__builtin_inff());
+    for_vectors<float>(n, [&](int64_t i, int m) {
+        const f32v scaled = load(x + i, m) * scale;
+        store(x + i, scaled, m);
+        best = vmax(best, keep_lanes(scaled, m, -__builtin_inff()));
+    });
+    return largest_lane(best);
+}
+
+float mask_row(const AttentionMask& mask, const Block& block, int64_t i, float* x, int64_t n) {
+    const int64_t start =
+        block.b * mask.batch + block.h * mask.head + i * mask.row + block.first * mask.column;
+    if (mask.allowed != nullptr) {
+        for (int64_t j = 0; j < n; j++)
+            x[j] = mask.allowed[start + j * mask.column] ? x[j] : -__builtin_inff();
+    } else {
+        for (int64_t j = 0; j < n; j++) x[j] += mask.added[start + j * mask.column];
+    }
+    return scale_row(x, n, 1.0f);
+}
+
+// Raw products become scores: scaled and masked. Returns the largest.
+float finish_scores(const AttentionCall& call, const Block& block, int64_t i, float* x, int64_t n) {
+    const float largest = scale_row(x, n, call.scale);
+    if (call.mask.added == nullptr && call.mask.allowed == nullptr) return largest;
+    return mask_row(call.mask, block, i, x, n);
+}
+
+// x = exp(x - shift) for the first n of `count` numbers, 0 behind them. Returns the sum.
+float exp_row(float* x, int64_t n, int64_t count, float shift) {
+    f32v sum = {};
+    for_vectors<float>(n, [&](int64_t i, int m) {
+        const f32v e = vexp(load(x + i, m) - shift);
+        store(x + i, e, m);
+        sum += keep_lanes(e, m, 0.0f);
+    });
+    if (n < count) memset(x + n, 0, size_t(count - n) * sizeof(float));
+    return hsum(sum);
+}
+
+void multiply_row(float* x, int64_t n, float factor) {
+    for_vectors<float>(n, [&](int64_t i, int m) { store(x + i, load(x + i, m) * factor, m); });
+}
+
+float dot_rows(const float* x, const float* y, int64_t n) {
+    f32v sum = {};
+    for_vectors<float>(n, [&](int64_t i, int m) { sum += load(x + i, m) * load(y + i, m); });
+    return hsum(sum);
+}
+
+// ------------------------------------------------------------------ forward
+// What the rows of a block of queries have met so far.
+struct Running {
+    float largest[kQueries];
+    float sum[kQueries];
+};
+
+// Turns a row of raw products into weights relative to the largest score so far, and scales down
+// what the row has summed when that rises. A row that has seen nothing yet is relative to 0.
+void weigh_row(const AttentionCall& call, const Block& block, int64_t r, float* scores,
+               float* out_row, Running* running) {
+    const int64_t n = visible_in(call, block, block.begin + r);
+    const float before = running->largest[r];
+    const float here = finish_scores(call, block, block.begin + r, scores, n);
+    const float largest = here > before || here != here ? here : before;
+    const float shift = largest == -__builtin_inff() ? 0.0f : largest;
+    const float sum = exp_row(scores, n, block.count, shift);
+    if (block.first == 0) {
+        running->sum[r] = sum;
+    } else {
+        const float fade = expf(before - shift);
+        running->sum[r] = running->sum[r] * fade + sum;
+        if (fade != 1.0f) multiply_row(out_row, call.Ev, fade);
+    }
+    running->largest[r] = largest;
+}
+
+void finish_rows(const AttentionCall& call, const Block& block, const Running& running) {
+    const HeadsView& out = call.out;
+    float* const lse = call.lse + (block.b * call.H + block.h) * call.L + block.begin;
+    for (int64_t r = 0; r < block.rows(); r++) {
+        const float sum = running.sum[r];
+        float* const row = out.at(block.b, block.h) + (block.begin + r) * out.row;
+        multiply_row(row, call.Ev, sum == 0.0f ? 0.0f : 1.0f / sum);
+        lse[r] = sum == 0.0f ? __builtin_inff() : running.largest[r] + logf(sum);
+    }
+}
+
+void forward_head(const AttentionCall& call, int64_t b, int64_t h) {
+    const Panels<float> keys = pack_rows(call.k.at(b, h), call.k.row, call.S, call.E, kPanelB);
+    float* const scores = scratch<float>(kPlane, kQueries * kKeys);
+    Running running;
+    for_each_block(call, b, h, [&](const Block& block, int64_t columns) {
+        if (block.first == 0)
+            for (float& largest : running.largest) largest = -__builtin_inff();
+        float* const out = call.out.at(b, h) + block.begin * call.out.row;
+        rows_times_packed(keys, call.q.at(b, h), call.q.row, block, scores);
+        for (int64_t r = 0; r < block.rows(); r++)
+            weigh_row(call, block, r, scores + r * block.count, out + r * call.out.row, &running);
+        product(block.rows(), call.Ev, block.count, scores, block.count, 1,
+                call.v.at(b, h) + block.first * call.v.row, call.v.row, out, call.out.row,
+                block.first > 0);
+        if (block.first + block.count == columns) finish_rows(call, block, running);
+    });
+}
+
+void forward(const AttentionCall& call) {
+    for_each_head(call, [&](int64_t b, int64_t h) { forward_head(call, b, h); });
+}
+
+// ------------------------------------------------------------------ backward
+// slopes = weights * (slopes - shift) * scale: from gradients of the weights to those of the raw
+// products.
+void slope_row(float* slopes, const float* weights, int64_t n, float shift, float scale) {
+    for_vectors<float>(n, [&](int64_t i, int m) {
+        store(slopes + i, load(weights + i, m) * (load(slopes + i, m) - shift) * scale, m);
+    });
+}
+
+// With P the weights and dP = g vT: dS = P (dP - rowsum(g out)).
+void grad_block(const AttentionGradCall& call, const Block& block, float* weights, float* slopes) {
+    const AttentionCall& f = call.forward;
+    const float* const lse = f.lse + (block.b * f.H + block.h) * f.L;
+    const float* const out = f.out.at(block.b, block.h);
+    const float* const grad = call.grad.at(block.b, block.h);
+    for (int64_t r = 0; r < block.rows(); r++) {
+        const int64_t i = block.begin + r, n = visible_in(f, block, i);
+        float* const row = weights + r * block.count;
+        finish_scores(f, block, i, row, n);
+        exp_row(row, n, block.count, lse[i]);
+        const float shift = dot_rows(grad + i * call.grad.row, out + i * f.out.row, f.Ev);
+        slope_row(slopes + r * block.count, row, block.count, shift, f.scale);
+    }
+}
+
+void clear_rows(float* rows, int64_t stride, int64_t count, int64_t width) {
+    for (int64_t i = 0; i < count; i++) memset(rows + i * stride, 0, size_t(width) * sizeof(float));
+}
+
+void backward_head(const AttentionGradCall& call, int64_t b, int64_t h) {
+    const AttentionCall& f = call.forward;
+    const float *q = f.q.at(b, h), *k = f.k.at(b, h), *grad = call.grad.at(b, h);
+    float *dq = call.dq.at(b, h), *dk = call.dk.at(b, h), *dv = call.dv.at(b, h);
+    const Panels<float> keys = pack_rows(k, f.k.row, f.S, f.E, kPanelB);
+    const Panels<float> values = pack_rows(f.v.at(b, h), f.v.row, f.S, f.Ev, kPanelA);
+    float* const weights = scratch<float>(kPlane, kQueries * kKeys);
+    float* const slopes = scratch<float>(kPlane2, kQueries * kKeys);
+    clear_rows(dk, call.dk.row, f.S, f.E);
+    clear_rows(dv, call.dv.row, f.S, f.Ev);
+    for_each_block(f, b, h, [&](const Block& block, int64_t) {
+        const int64_t rows = block.rows(), n = block.count;
+        rows_times_packed(keys, q, f.q.row, block, weights);
+        rows_times_packed(values, grad, call.grad.row, block, slopes);
+        grad_block(call, block, weights, slopes);
+        product(n, f.Ev, rows, weights, 1, n, grad + block.begin * call.grad.row, call.grad.row,
+                dv + block.first * call.dv.row, call.dv.row, true);
+        product(n, f.E, rows, slopes, 1, n, q + block.begin * f.q.row, f.q.row,
+                dk + block.first * call.dk.row, call.dk.row, true);
+        product(rows, f.E, n, slopes, n, 1, k + block.first * f.k.row, f.k.row,
+                dq + block.begin * call.dq.row, call.dq.row, block.first > 0);
+    });
+}
+
+void backward(const AttentionGradCall& call) {
+    for_each_head(call.forward, [&](int64_t b, int64_t h) { backward_head(call, b, h); });
+}
+
+}  // namespace
+
+extern const AttentionKernels attention_kernels;
+const AttentionKernels attention_kernels = {forward, backward};
+
+}  // namespace RL_ISA
+}  // namespace rl

@@ -1,0 +1,48 @@
+// attention.h: softmax(scale q kT + mask) v and its derivative, without the matrix of weights.
+#pragma once
+
+#include <stdint.h>
+
+#include "dispatch.h"
+
+namespace rl {
+
+// (batch, heads, length, width) with any strides but 1 along the width. Strides count elements.
+struct HeadsView {
+    float* data;
+    int64_t batch, head, row;
+
+    float* at(int64_t b, int64_t h) const { return data + b * batch + h * head; }
+};
+
+// (batch, heads, L, S) with any strides, 0 where it repeats: added to the scores, or bytes that say
+// which are allowed. Both null: no mask.
+struct AttentionMask {
+    const float* added;
+    const uint8_t* allowed;
+    int64_t batch, head, row, column;
+};
+
+struct AttentionCall {
+    int64_t B, H, L, S, E, Ev;
+    HeadsView q, k, v, out;
+    AttentionMask mask;
+    bool causal;  // row i sees columns up to i
+    float scale;
+    float* lse;  // (B, H, L): the logarithm of each row's sum; +inf for a row that sees nothing
+};
+
+struct AttentionGradCall {
+    AttentionCall forward;  // out and lse are inputs here
+    HeadsView grad;         // of out
+    HeadsView dq, dk, dv;
+};
+
+struct AttentionKernels {
+    void (*forward)(const AttentionCall&);
+    void (*backward)(const AttentionGradCall&);
+};
+
+}  // namespace rl
+
+RL_DECLARE_KERNELS(AttentionKernels, attention_kernels)

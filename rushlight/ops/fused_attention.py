@@ -1,0 +1,83 @@
+"""Attention as one operation that never forms the matrix of weights.
+
+`attention.py` has the public function, its checks and the composed form, which serves everything
+that this one does not: dropout, half and double precision, gradients of the mask, batches that
+broadcast.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..autograd.grad_mode import state
+from ..autograd.primitive import primitive
+from ..backends import kernels
+from ..types_ import Array
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = ["can_fuse", "fused_attention"]
+
+
+@primitive(name="ScaledDotProductFlashAttentionForCpu", nondifferentiable=(1,))
+def _attention(query: Array, key: Array, value: Array, mask: Array | None, *, causal: bool,
+               scale: float) -> tuple[Array, Array]:  # fmt: skip
+    """The result and the logarithm of each row's sum."""
+    result: tuple[Array, Array] = kernels(query).attention(query, key, value, mask, causal, scale)
+    return result
+
+
+@_attention.derivative("query", "key", "value")
+def _attention_grads(grad: Tensor, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None,
+                     result: Tensor, results: Any, causal: bool, scale: float) -> Any:  # fmt: skip
+    return _attention_backward(grad, query, key, value, mask, result, results[1], causal=causal,
+                               scale=scale)  # fmt: skip
+
+
+@primitive(name="ScaledDotProductFlashAttentionForCpuBackward")
+def _attention_backward(grad: Array, query: Array, key: Array, value: Array, mask: Array | None,
+                        out: Array, lse: Array, *, causal: bool,
+                        scale: float) -> tuple[Array, Array, Array]:  # fmt: skip
+    result: tuple[Array, Array, Array] = kernels(query).attention_grad(
+        grad, query, key, value, mask, causal, scale, out, lse
+    )
+    return result
+
+
+@_attention_backward.derivative("grad", "query", "key", "value")
+def _attention_double(grads: list[Any], grad: Tensor, query: Tensor, key: Tensor, value: Tensor,
+                      mask: Tensor | None, causal: bool, scale: float) -> Any:  # fmt: skip
+    """Second derivatives, through the composed form."""
+    from ..autograd import enable_grad
+    from ..autograd import grad as differentiate
+    from .attention import composed_attention
+
+    with enable_grad():
+        fresh = [t.detach().requires_grad_(True) for t in (grad, query, key, value)]
+        out = composed_attention(*fresh[1:], mask, causal, scale)
+        first = differentiate(out, fresh[1:], fresh[0], create_graph=True)
+        total: Any = 0
+        for vector, gradient in zip(grads, first):
+            if vector is not None:
+                total = total + (vector.detach() * gradient).sum()
+        return differentiate(total, fresh, allow_unused=True)
+
+
+def can_fuse(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> bool:
+    """Whether `fused_attention` takes these: float32 `(N, H, L, E)` (or without N), not empty."""
+    q, k, v = query._array, key._array, value._array
+    if q.dtype.name != "float32" or q.ndim not in (3, 4) or not (q.size and k.size and v.size):
+        return False
+    if mask is not None and (mask._array.ndim > q.ndim or (state.enabled and mask.requires_grad)):
+        return False
+    return q.shape[:-2] == k.shape[:-2] == v.shape[:-2]
+
+
+def fused_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool,
+                    scale: float) -> Tensor:  # fmt: skip
+    """`softmax(query @ keyᵀ · scale + mask) @ value` in blocks (Dao et al., 2022)."""
+    if query._array.ndim == 4:
+        return _attention(query, key, value, mask, causal=causal, scale=scale)[0]
+    query, key, value = query.unsqueeze(0), key.unsqueeze(0), value.unsqueeze(0)
+    return _attention(query, key, value, mask, causal=causal, scale=scale)[0].squeeze(0)
