@@ -26,11 +26,11 @@ check: $(VENV)/installed-test
 	scripts/check $(python)
 
 $(VENV)/installed: $(sources)
-	scripts/setup "$(PYTHON)" "$(VENV)" "$(ISAS)" "vision,plot,progress"
+	@scripts/setup "$(PYTHON)" "$(VENV)" "$(ISAS)" "vision,plot,progress"
 	@touch $@
 
 $(VENV)/installed-test: $(sources)
-	scripts/setup "$(PYTHON)" "$(VENV)" "$(ISAS)" "dev"
+	@scripts/setup "$(PYTHON)" "$(VENV)" "$(ISAS)" "dev"
 	@touch $@ $(VENV)/installed
 
 clean:

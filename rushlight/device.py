@@ -30,7 +30,7 @@ class device:
             return type
         self = object.__new__(cls)
         if isinstance(type, int) and not isinstance(type, bool):
-            type, index = "cuda", type
+            index, type = type, "cuda"
         if not isinstance(type, str):
             raise TypeError(f"device() expected a string, an int or a device; got {type!r}")
         if index is None:

@@ -238,7 +238,7 @@ class finfo:
                 f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle "
                 f"'{type!r}'"
             )
-        limits = ml_dtypes.finfo(type.to_real().numpy)
+        limits: Any = ml_dtypes.finfo(type.to_real().numpy)  # type: ignore[no-untyped-call]
         self.dtype = type.to_real().name
         self.bits = int(limits.bits)
         self.eps = float(limits.eps)

@@ -118,7 +118,8 @@ def _shown(array: Any) -> Any:
     for axis, size in enumerate(array.shape):
         if size > 2 * edge:
             lead = (slice(None),) * axis
-            array = array[(*lead, [*range(edge), *range(size - edge, size)])]
+            ends = (*lead, [*range(edge), *range(size - edge, size)])
+            array = array[ends]
     return array
 
 

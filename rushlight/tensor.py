@@ -20,6 +20,7 @@ from .device import CPU, device
 from .dtypes import dtype as DType
 from .dtypes import from_numpy_dtype
 from .ops import TensorMethods
+from .ops.common import wrap_dim
 from .ops.create import to_array
 from .printing import tensor_repr
 from .size import Size
@@ -126,13 +127,12 @@ class Tensor(TensorBase, TensorMethods):
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one dim."""
+        shape = self._array.shape
         if dim is None:
-            return Size(self._array.shape)
-        from .ops.common import wrap_dim
-
-        if not self._array.ndim:
+            return Size(shape)
+        if not shape:
             raise IndexError("Dimension specified as 0 but tensor has no dimensions")
-        return self._array.shape[wrap_dim(dim, self._array.ndim)]
+        return shape[wrap_dim(dim, len(shape))]
 
     def dim(self) -> int:
         """The number of dims."""

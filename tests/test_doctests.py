@@ -9,6 +9,7 @@ import pkgutil
 import pytest
 
 import rushlight
+from rushlight.backends import native_available
 
 SKIPPED = ("rushlight.__main__",)
 
@@ -21,6 +22,8 @@ def modules() -> list[str]:
 
 @pytest.mark.parametrize("name", modules())
 def test_examples(name: str) -> None:
+    if name.startswith("rushlight.backends.cpu") and not native_available():
+        pytest.skip("the extension is not built; scripts/build-native builds it")
     module = importlib.import_module(name)
     state = rushlight.get_rng_state()
     try:

@@ -17,8 +17,9 @@ __all__ = [
     "saved_tensors_hooks",
 ]  # fmt: skip
 
-GradientEdge = namedtuple("GradientEdge", ["node", "output_nr", "ownership_token"])
-GradientEdge.__new__.__defaults__ = (None,)
+GradientEdge = namedtuple(
+    "GradientEdge", ["node", "output_nr", "ownership_token"], defaults=(None,)
+)
 GradientEdge.__doc__ = "Where a gradient goes: a node and the number of its output."
 
 

@@ -27,13 +27,13 @@ class NativeRecurrent(Kernels):
         batch_first: bool,
         reverse: bool,
     ) -> tuple[Array, Array, Array | None, Array | None, Array | None]:
-        inputs: Any = tuple([
+        inputs = tuple([
             None if a is None else self.xp.ascontiguousarray(a)
             for a in (x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh)
         ])  # fmt: skip
-        options = (mode, batch_sizes, batch_first, reverse)
-        result = _native.recurrent(*inputs, *options)
-        return super().recurrent(*inputs, *options) if result is NotImplemented else result
+        arguments: Any = (*inputs, mode, batch_sizes, batch_first, reverse)
+        result = _native.recurrent(*arguments)
+        return super().recurrent(*arguments) if result is NotImplemented else result
 
     def recurrent_grad(
         self,
@@ -58,7 +58,7 @@ class NativeRecurrent(Kernels):
     ) -> tuple[Array | None, ...]:
         arrays = (grad_out, grad_h, grad_c, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, out,
                   gates, cells)  # fmt: skip
-        inputs: Any = tuple([None if a is None else self.xp.ascontiguousarray(a) for a in arrays])
-        options = (mode, batch_sizes, batch_first, reverse, needs)
-        result = _native.recurrent_grad(*inputs, *options)
-        return super().recurrent_grad(*inputs, *options) if result is NotImplemented else result
+        inputs = tuple([None if a is None else self.xp.ascontiguousarray(a) for a in arrays])
+        arguments: Any = (*inputs, mode, batch_sizes, batch_first, reverse, needs)
+        result = _native.recurrent_grad(*arguments)
+        return super().recurrent_grad(*arguments) if result is NotImplemented else result

@@ -21,6 +21,10 @@ class NativeViews(Kernels):
         result = _native.as_strided(x, shape, strides)
         return super().as_strided(x, shape, strides) if result is NotImplemented else result
 
+    def concatenate(self, arrays: Sequence[Array], axis: int) -> Array:
+        result = _native.concatenate(arrays, axis)
+        return super().concatenate(arrays, axis) if result is NotImplemented else result
+
     def full(self, shape: Sequence[int], value: Any, dtype: Any) -> Array:
         result = _native.full(shape, value, dtype)
         return super().full(shape, value, dtype) if result is NotImplemented else result

@@ -307,7 +307,7 @@ def fmod(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) ->
 
 
 @primitive(name="Pow")
-def _pow_number(x: Array, *, exponent: Number) -> Array:
+def _pow_number(x: Array, *, exponent: Any) -> Array:
     x, exponent = match(x, exponent)
     if x.dtype.kind in "iu" and exponent < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
@@ -488,7 +488,7 @@ class ArithmeticMethods:
         return number if number is NotImplemented else floor_divide(self, number)
 
     def __rfloordiv__(self: Any, other: Any) -> Any:
-        number = other if isinstance(other, OPERANDS) else _number_of(other)
+        number: Any = other if isinstance(other, OPERANDS) else _number_of(other)
         return number if number is NotImplemented else floor_divide(number, self)
 
     def __mod__(self: Any, other: Any) -> Any:

@@ -71,6 +71,7 @@ def _plain_number(value: Any) -> Any:
     """A NumPy scalar, or an instance of a subclass of int or float, as a plain Python number."""
     if hasattr(value, "item"):
         return value.item()
+    kind: Any
     for kind in (bool, int, float, complex):
         if isinstance(value, kind):
             return kind(value)
@@ -149,7 +150,8 @@ def wrap_dims(dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...] | N
     if dim is None:
         return None
     if isinstance(dim, int):
-        return (wrap_dim(dim, ndim),) if ndim else wrap_dim(dim, 0) * 0 or ()
+        single = wrap_dim(dim, ndim)
+        return (single,) if ndim else ()
     if len(dim) == 0:
         return None
     wrapped = tuple(wrap_dim(int(d), ndim) for d in dim)

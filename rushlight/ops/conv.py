@@ -117,10 +117,10 @@ def _conv_transpose_dx(grad: Tensor, x_shape: Shape, weight: Tensor, stride: Int
                        dilation: Ints, groups: int) -> Tensor:  # fmt: skip
     n = len(x_shape) - 2
     # an output padding larger than the stride makes room for more windows than x had
-    windows = tuple(slice(0, s) for s in x_shape[2:])
+    windows = (..., *[slice(0, s) for s in x_shape[2:]])
     result = _conv(grad, weight.conj(), None, stride=stride, padding=padding, dilation=dilation,
                    groups=groups)  # fmt: skip
-    return result if result._array.shape[-n:] == x_shape[-n:] else result[(..., *windows)]
+    return result if result._array.shape[-n:] == x_shape[-n:] else result[windows]
 
 
 @_conv_transpose.derivative("weight")

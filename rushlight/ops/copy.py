@@ -335,6 +335,8 @@ def zero_(self: Any) -> Any:
 class CopyMethods:
     """Copies and conversions as methods of `Tensor`."""
 
+    _grad_fn: Any  # the field of TensorBase that `detach_` empties
+
     clone = clone
     contiguous = contiguous
     to = to

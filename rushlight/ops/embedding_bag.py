@@ -175,9 +175,9 @@ def _padding_row(padding_idx: int, rows: int) -> int:
 def _bag_max(weight: Tensor, numbers: Array, bags: Array, count: int) -> Tensor:
     """The elementwise maxima; the first of equal ones gets the gradient. Empty bags give zeros."""
     result = weight.new_zeros((count, weight._array.shape[1]))
-    if not numbers.size:
-        return result + weight.sum() * 0 if weight.requires_grad else result
     rows: Tensor = _embedding(weight, wrap(numbers), padding_idx=None)
+    if not numbers.size:
+        return result + rows.sum()  # zeros, of which weight is still a part
     k = kernels(bags)
     places, filled = k.first_maxima(rows._array, bags)
     return result.index_put((wrap(filled),), rows.gather(0, wrap(places)))

@@ -36,17 +36,17 @@ def _attention_grads(grad: Tensor, query: Tensor, key: Tensor, value: Tensor, ma
 
 
 @primitive(name="ScaledDotProductFlashAttentionForCpuBackward")
-def _attention_backward(grad: Array, query: Array, key: Array, value: Array, mask: Array | None,
+def _attention_backward(g: Array, query: Array, key: Array, value: Array, mask: Array | None,
                         out: Array, lse: Array, *, causal: bool,
                         scale: float) -> tuple[Array, Array, Array]:  # fmt: skip
     result: tuple[Array, Array, Array] = kernels(query).attention_grad(
-        grad, query, key, value, mask, causal, scale, out, lse
+        g, query, key, value, mask, causal, scale, out, lse
     )
     return result
 
 
-@_attention_backward.derivative("grad", "query", "key", "value")
-def _attention_double(grads: list[Any], grad: Tensor, query: Tensor, key: Tensor, value: Tensor,
+@_attention_backward.derivative("g", "query", "key", "value")
+def _attention_double(grads: list[Any], g: Tensor, query: Tensor, key: Tensor, value: Tensor,
                       mask: Tensor | None, causal: bool, scale: float) -> Any:  # fmt: skip
     """Second derivatives, through the composed form."""
     from ..autograd import enable_grad
@@ -54,8 +54,8 @@ def _attention_double(grads: list[Any], grad: Tensor, query: Tensor, key: Tensor
     from .attention import composed_attention
 
     with enable_grad():
-        fresh = [t.detach().requires_grad_(True) for t in (grad, query, key, value)]
-        out = composed_attention(*fresh[1:], mask, causal, scale)
+        fresh = [t.detach().requires_grad_(True) for t in (g, query, key, value)]
+        out = composed_attention(fresh[1], fresh[2], fresh[3], mask, causal, scale)
         first = differentiate(out, fresh[1:], fresh[0], create_graph=True)
         total: Any = 0
         for vector, gradient in zip(grads, first):

@@ -21,7 +21,7 @@ from .common import (
     wrap_dim,
     write_out,
 )
-from .shape import _select, _unsqueeze, broadcast_shapes, cat, expand, slice_dim
+from .shape import _select, _unsqueeze, broadcast_shapes, cat, expand, flatten, slice_dim
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -46,12 +46,26 @@ def getitem(input: Tensor, index: Any) -> Tensor:
         return _select(input, dim=0, index=index % size)
     if kind is slice and input._array.ndim:
         return slice_dim(input, 0, _plain(index.start), _plain(index.stop), _plain(index.step) or 1)
+    if isinstance(index, TensorBase) and _is_flat_mask(input, index):
+        input, index = flatten(input, 0, index._array.ndim - 1), index.reshape(-1)
     items = index if kind is tuple else (index,)
     view, advanced = _basic(input, items)
     if not advanced:
         return view if view is not input else _alias(input)
     return _index(view, *[a for a in advanced if a is not None],
                   places=tuple(i for i, a in enumerate(advanced) if a is not None))  # fmt: skip
+
+
+def _is_flat_mask(input: Tensor, index: Any) -> bool:
+    """Whether a mask of several dims can be applied to these dims as one: found and read faster."""
+    x, mask = input._array, index._array
+    ndim: int = mask.ndim
+    return (
+        ndim > 1
+        and mask.dtype.kind == "b"
+        and mask.shape == x.shape[:ndim]
+        and bool(x.flags.c_contiguous)
+    )
 
 
 @primitive(name="Alias", view=True)
@@ -75,26 +89,32 @@ def _basic(input: Tensor, items: tuple[Any, ...]) -> tuple[Any, list[Any]]:
     view: Any = input
     dim = 0
     advanced: list[Any] = []
+    picks = False
     for item in items:
-        if isinstance(item, bool):
-            view = _unsqueeze(view, dim=dim)
-            advanced.append(wrap(kernels(view._array).full((int(item),), 0, dtypes.int64.numpy)))
+        kind = type(item)
+        if kind is int:
+            view = _select_item(view, dim, item)
+        elif kind is slice:
+            view = _slice_item(view, dim, item)
+            advanced.append(None)
             dim += 1
-        elif isinstance(item, int) or (isinstance(item, TensorBase) and _is_scalar_index(item)):
-            view = _select_item(view, dim, int(item))
         elif item is None:
             view = _unsqueeze(view, dim=dim)
             advanced.append(None)
             dim += 1
-        elif isinstance(item, slice):
-            view = _slice_item(view, dim, item)
-            advanced.append(None)
+        elif kind is bool:
+            view = _unsqueeze(view, dim=dim)
+            advanced.append(wrap(kernels(view._array).full((int(item),), 0, dtypes.int64.numpy)))
             dim += 1
+            picks = True
+        elif isinstance(item, int) or (isinstance(item, TensorBase) and _is_scalar_index(item)):
+            view = _select_item(view, dim, int(item))
         else:
             tensors = _index_tensors(view, dim, item)
             advanced.extend(tensors)
             dim += len(tensors)
-    return view, advanced if any(a is not None for a in advanced) else []
+            picks = picks or bool(tensors)
+    return view, advanced if picks else []
 
 
 def _is_scalar_index(item: Any) -> bool:
@@ -122,7 +142,10 @@ def _slice_item(view: Any, dim: int, item: slice) -> Any:
 
 def _expand_ellipsis(input: Tensor, items: tuple[Any, ...]) -> tuple[Any, ...]:
     """`...` as the slices it stands for."""
-    if not any(item is Ellipsis for item in items):
+    for item in items:
+        if item is Ellipsis:
+            break
+    else:
         return items
     used = 0
     for item in items:

@@ -140,7 +140,8 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
     tensor(2.)
     """
     if not isinstance(var, TensorBase):
-        var = input.new_full(input._array.shape, var)
+        filled: Tensor = input.new_full(input._array.shape, var)
+        var = filled
     if var._array.shape != input._array.shape:
         if input._array.shape[:-1] == var._array.shape:
             var = var.unsqueeze(-1)

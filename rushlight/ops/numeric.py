@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING, Any
 
 from .. import dtypes
@@ -159,9 +160,13 @@ def _logcumsumexp_dx(grad: Tensor, x: Tensor, result: Tensor, dim: int) -> Tenso
     if not x._array.ndim:
         return grad
 
+    # nothing but -inf so far: no element has a part in the sum, whatever is subtracted
+    total = result.masked_fill(result == -math.inf, 0.0)
+
     def part(sign: float) -> Tensor:
-        size = (grad * sign).clamp(min=0).log()
-        return (logcumsumexp((size - result).flip(dim), dim).flip(dim) + x).exp()
+        signed = grad * sign
+        size = signed.masked_fill(signed <= 0, 1.0).log().masked_fill(signed <= 0, -math.inf)
+        return (logcumsumexp((size - total).flip(dim), dim).flip(dim) + x).exp()
 
     return part(1.0) - part(-1.0)
 

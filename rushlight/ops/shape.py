@@ -72,6 +72,8 @@ def _named_sizes(op: str, name: str, given: tuple[Any, ...], named: dict[str, An
 
 def _infer(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
     """`shape` with its -1 replaced by what makes `size` elements."""
+    if math.prod(shape) == size and (not shape or min(shape) >= 0):
+        return shape
     if -1 in shape:
         if shape.count(-1) > 1:
             raise RuntimeError("only one dimension can be inferred")
@@ -86,8 +88,6 @@ def _infer(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
         if size % rest == 0:
             i = shape.index(-1)
             return (*shape[:i], size // rest, *shape[i + 1 :])
-    elif math.prod(shape) == size and (not shape or min(shape) >= 0):
-        return shape
     if any(s < -1 for s in shape):
         bad = next(s for s in shape if s < -1)
         raise RuntimeError(f"invalid shape dimension {bad}")
@@ -151,7 +151,8 @@ def reshape(input: Tensor, *shape: Any, **named: Any) -> Tensor:
     tensor([[0, 1],
             [2, 3]])
     """
-    shape = _named_sizes("reshape", "shape", shape, named)
+    if named:
+        shape = _named_sizes("reshape", "shape", shape, named)
     if len(shape) == 0:
         raise TypeError("reshape() missing 1 required positional arguments: \"shape\"")
     array = input._array
@@ -626,7 +627,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 @primitive(name="Cat")
 def _cat(*tensors: Array, dim: int) -> Array:
     first = tensors[0]
-    if len({x.dtype for x in tensors}) > 1:
+    if any([x.dtype != first.dtype for x in tensors]):
         to = common_dtype(*tensors)
         tensors = tuple(cast(x, to) for x in tensors)
     return kernels(first).concatenate(tensors, dim)
@@ -661,20 +662,23 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     tensors = list(tensors)
     if not tensors:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
-    for i, x in enumerate(tensors):
-        if not hasattr(x, "_array"):
-            raise TypeError(f"expected Tensor as element {i} in argument 0, but got "
-                            f"{type(x).__name__}")
-        if x._array.ndim == 0:
-            raise RuntimeError(
-                f"zero-dimensional tensor (at position {i}) cannot be concatenated"
-            )
-    # an empty 1-dim tensor fits anywhere, for old programs' sake
-    solid = [x for x in tensors if x._array.shape != (0,)] or tensors[:1]
-    shape = solid[0]._array.shape
+    try:
+        shapes = [x._array.shape for x in tensors]
+    except AttributeError:
+        i, other = next((i, x) for i, x in enumerate(tensors) if not hasattr(x, "_array"))
+        raise TypeError(f"expected Tensor as element {i} in argument 0, but got "
+                        f"{type(other).__name__}") from None
+    if () in shapes:
+        raise RuntimeError(
+            f"zero-dimensional tensor (at position {shapes.index(())}) cannot be concatenated"
+        )
+    solid = tensors
+    if (0,) in shapes:  # an empty 1-dim tensor fits anywhere, for old programs' sake
+        solid = [x for x in tensors if x._array.shape != (0,)] or tensors[:1]
+        shapes = [x._array.shape for x in solid]
+    shape = shapes[0]
     d = wrap_dim(dim, len(shape))
-    for i, x in enumerate(solid):
-        other = x._array.shape
+    for i, other in enumerate(shapes):
         if other == shape:
             continue
         if len(other) != len(shape):
@@ -686,7 +690,8 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
                 f"Sizes of tensors must match except in dimension {d}. Expected size {shape[bad]} "
                 f"but got size {other[bad]} for tensor number {i} in the list."
             )
-    check_separate(out, *solid)
+    if out is not None:
+        check_separate(out, *solid)
     result = _cat(*solid, dim=d)
     return result if out is None else write_out(out, result, "cat")
 
@@ -825,7 +830,8 @@ def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) ->
 @primitive(name="Split", view=True)
 def _split(x: Array, *, dim: int, bounds: tuple[tuple[int, int], ...]) -> tuple[Array, ...]:
     lead = (slice(None),) * dim
-    return tuple([x[(*lead, slice(a, b))] for a, b in bounds])
+    places = [(*lead, slice(a, b)) for a, b in bounds]
+    return tuple([x[place] for place in places])
 
 
 @_split.derivative("x")
@@ -908,7 +914,8 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
 @primitive(name="Unbind", view=True)
 def _unbind(x: Array, *, dim: int) -> tuple[Array, ...]:
     lead = (slice(None),) * dim
-    return tuple([x[(*lead, i, ...)] for i in range(x.shape[dim])])
+    places = [(*lead, i, ...) for i in range(x.shape[dim])]
+    return tuple([x[place] for place in places])
 
 
 @_unbind.derivative("x")

@@ -1,6 +1,8 @@
 // Python functions of arrays that need no kernel: broadcast_to(x, shape), as_strided(x, shape,
-// strides) and full(shape, value, dtype). NumPy's own take microseconds of Python for each.
+// strides), concatenate(arrays, axis) and full(shape, value, dtype). NumPy's own take microseconds of Python for each.
 #include "bind.h"
+
+#include <string.h>
 
 namespace {
 
@@ -59,6 +61,47 @@ PyObject* py_as_strided(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return view_of(x, ndim, shape, strides);
 }
 
+// concatenate(arrays, axis): contiguous arrays of one dtype. Seen from the axis on, each array is a
+// row of blocks, and the blocks of all arrays take turns in the result.
+PyObject* py_concatenate(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    int64_t axis;
+    if (n != 2 || !(PyList_Check(args[0]) || PyTuple_Check(args[0])) || !as_int64(args[1], &axis))
+        return not_handled();
+    const Py_ssize_t count = PySequence_Fast_GET_SIZE(args[0]);
+    PyArrayObject* first = count > 0 ? as_array(PySequence_Fast_GET_ITEM(args[0], 0)) : nullptr;
+    if (first == nullptr || axis < 0 || axis >= PyArray_NDIM(first) ||
+        PyDataType_REFCHK(PyArray_DESCR(first)))
+        return not_handled();
+    const int ndim = PyArray_NDIM(first);
+    npy_intp shape[NPY_MAXDIMS];
+    for (int i = 0; i < ndim; i++) shape[i] = i == axis ? 0 : PyArray_DIM(first, i);
+    for (Py_ssize_t k = 0; k < count; k++) {
+        PyArrayObject* array = as_array(PySequence_Fast_GET_ITEM(args[0], k));
+        if (array == nullptr || PyArray_DESCR(array) != PyArray_DESCR(first) ||
+            PyArray_NDIM(array) != ndim || !is_contiguous(array))
+            return not_handled();
+        for (int i = 0; i < ndim; i++)
+            if (i != axis && PyArray_DIM(array, i) != shape[i]) return not_handled();
+        shape[axis] += PyArray_DIM(array, int(axis));
+    }
+    int64_t outer = 1, outer_bytes = PyArray_ITEMSIZE(first);
+    for (int i = 0; i < ndim; i++) (i < axis ? outer : outer_bytes) *= shape[i];
+    PyArray_Descr* dtype = PyArray_DESCR(first);
+    Py_INCREF(dtype);
+    PyObject* out = PyArray_NewFromDescr(&PyArray_Type, dtype, ndim, shape, nullptr, nullptr, 0,
+                                         nullptr);
+    if (out == nullptr || outer == 0) return out;
+    char* to = PyArray_BYTES(reinterpret_cast<PyArrayObject*>(out));
+    for (Py_ssize_t k = 0; k < count; k++) {
+        PyArrayObject* array = as_array(PySequence_Fast_GET_ITEM(args[0], k));
+        const int64_t block = PyArray_NBYTES(array) / outer;
+        for (int64_t i = 0; i < outer; i++)
+            memcpy(to + i * outer_bytes, PyArray_BYTES(array) + i * block, size_t(block));
+        to += block;
+    }
+    return out;
+}
+
 template <class T>
 void fill(PyArrayObject* array, T value) {
     T* at = data<T>(array);
@@ -97,6 +140,7 @@ PyObject* py_full(PyObject*, PyObject* const* args, Py_ssize_t n) {
 PyMethodDef view_methods[] = {
     method("broadcast_to", py_broadcast_to, "(x, shape), or NotImplemented."),
     method("as_strided", py_as_strided, "(x, shape, strides), or NotImplemented."),
+    method("concatenate", py_concatenate, "(arrays, axis), or NotImplemented."),
     method("full", py_full, "(shape, value, dtype), or NotImplemented."),
     {nullptr, nullptr, 0, nullptr},
 };

@@ -110,8 +110,8 @@ RL_INLINE int64_t plus(int64_t a, int64_t b) { return int64_t(uint64_t(a) + uint
 template <class T>
 void add(const char* values, const char* indices, char* x, int64_t n, const IndexRun& run) {
     if (run.index_step == 0 && run.x_step == int64_t(sizeof(T))) {
-        x += number_at(indices, run.axis_size) * run.axis_stride;
-        T* RL_RESTRICT row = reinterpret_cast<T*>(x);
+        const int64_t start = number_at(indices, run.axis_size) * run.axis_stride;
+        T* RL_RESTRICT row = reinterpret_cast<T*>(x + start);
         const T* more = reinterpret_cast<const T*>(values);
         if (run.value_step == int64_t(sizeof(T))) {
             for (int64_t i = 0; i < n; i++) row[i] = plus(row[i], more[i]);

@@ -113,15 +113,14 @@ RL_INLINE V vexp(V x) {
 RL_INLINE void split_exponent(f32v x, f32v* mantissa, f32v* exponent) {
     const auto tiny = x < 1.17549435e-38f;
     x = select(tiny, x * 8388608.0f, x);
-    i32v bits = (i32v)x;
-    const i32v shifted = bits - 0x3f3504f3;  // the bits of sqrt(1/2)
+    const i32v shifted = (i32v)((u32v)x - 0x3f3504f3u);  // the bits of sqrt(1/2); wraps below zero
     *exponent = to_float(shifted >> 23) - select(tiny, splat(23.0f), f32v{});
     *mantissa = (f32v)((shifted & 0x007fffff) + 0x3f3504f3);
 }
 RL_INLINE void split_exponent(f64v x, f64v* mantissa, f64v* exponent) {
     const auto tiny = x < 2.2250738585072014e-308;
     x = select(tiny, x * 4503599627370496.0, x);
-    const i64v shifted = (i64v)x - int64_t(0x3fe6a09e667f3bcd);  // the bits of sqrt(1/2)
+    const i64v shifted = (i64v)((u64v)x - uint64_t(0x3fe6a09e667f3bcd));  // sqrt(1/2)'s bits, too
     // An integer becomes a double by way of the low bits of 1.5 * 2^52.
     const f64v magic = splat(6755399441055744.0);
     const f64v e = (f64v)((i64v)magic + (shifted >> 52)) - magic;

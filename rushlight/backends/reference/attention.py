@@ -14,7 +14,7 @@ from .base import Array, KernelBase
 
 
 class AttentionKernels(KernelBase):
-    """``q (N, H, L, E)``, ``k (N, H, S, E)``, ``v (N, H, S, Ev)``; ``mask`` broadcasts to scores."""
+    """``q (N, H, L, E)``, ``k (N, H, S, E)``, ``v (N, H, S, Ev)``; ``mask`` as S, broadcasting."""
 
     def _scores(self, q: Array, k: Array, mask: Array | None, causal: bool, scale: float) -> Array:
         xp = self.xp

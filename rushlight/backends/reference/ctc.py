@@ -68,7 +68,7 @@ class CtcKernels(KernelBase):
 
     def _forward(self, scores: Array, symbols: Array, may_skip: Array) -> Array:
         xp = self.xp
-        time, count, width = scores.shape[0], *symbols.shape
+        time, (count, width) = len(scores), symbols.shape
         alpha = xp.full((time, count, width), -xp.inf)
         if not time:
             return alpha
@@ -87,7 +87,7 @@ class CtcKernels(KernelBase):
     ) -> Array:  # fmt: skip
         """As `_forward`, from each sequence's own end to the beginning."""
         xp = self.xp
-        time, count, width = scores.shape[0], *symbols.shape
+        time, (count, width) = len(scores), symbols.shape
         beta = xp.full((time, count, width), -xp.inf)
         place = xp.arange(width)[None]
         last = 2 * target_lengths[:, None]

@@ -197,7 +197,8 @@ def _pickled_parts(value: Any) -> list[memoryview]:
     buffers: list[pickle.PickleBuffer] = []
     file = BytesIO()
     _BatchPickler(file, protocol=5, buffer_callback=buffers.append).dump(value)
-    return [file.getbuffer(), *(buffer.raw() for buffer in buffers)]
+    # Not getbuffer(): a view would outlive its file when an error leaves both to the collector.
+    return [memoryview(file.getvalue()), *(buffer.raw() for buffer in buffers)]
 
 
 class _BatchPickler(pickle.Pickler):

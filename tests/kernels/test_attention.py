@@ -1,0 +1,184 @@
+"""Attention kernels: native against reference, the reference against definition and differences."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rushlight
+from rushlight.backends import Kernels, native_available
+
+# (batch, heads, L, S, E, Ev): both sides of a vector, of a block of 32 queries and of 512 keys
+SHAPES = [
+    (1, 1, 1, 1, 1, 1),
+    (2, 3, 5, 7, 3, 4),
+    (1, 2, 31, 33, 16, 17),
+    (2, 1, 32, 32, 8, 8),
+    (1, 2, 33, 31, 15, 9),
+    (1, 1, 65, 511, 8, 5),
+    (1, 1, 40, 512, 8, 5),
+    (1, 2, 3, 1030, 4, 8),
+    (1, 1, 530, 530, 8, 8),
+]
+MASKS = ["none", "causal", "bool", "bool row", "float", "float row"]
+
+
+def arrays(shape: Any, dtype: Any = np.float32) -> list[Any]:
+    b, h, length, keys, e, ev = shape
+    rng = np.random.default_rng(length)
+    sizes = [(b, h, length, e), (b, h, keys, e), (b, h, keys, ev), (b, h, length, ev)]
+    return [rng.normal(size=size).astype(dtype) for size in sizes]
+
+
+def mask_of(kind: str, shape: Any, dtype: Any = np.float32) -> Any:
+    _, h, length, keys, _, _ = shape
+    rng = np.random.default_rng(1)
+    if kind == "bool":
+        return rng.random((h, length, keys)) > 0.4  # some rows of the smallest shapes see nothing
+    if kind == "bool row":
+        return rng.random((1, 1, 1, keys)) > 0.4
+    if kind == "float":
+        values = rng.normal(size=(length, keys))
+        return np.where(values < -1.5, -np.inf, values).astype(dtype)
+    return rng.normal(size=(1, h, 1, keys)).astype(dtype) if kind == "float row" else None
+
+
+def compare(native: Kernels, reference: Kernels, shape: Any, kind: str, given: Any) -> None:
+    *inputs, grad = given
+    options = (mask_of(kind, shape), kind == "causal", 0.3)
+    got, want = native.attention(*inputs, *options), reference.attention(*inputs, *options)
+    for a, b in zip(got, want, strict=True):
+        assert a.shape == b.shape and a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
+    slopes = [k.attention_grad(grad, *inputs, *options, *want) for k in (native, reference)]
+    for a, b in zip(*slopes, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", MASKS)
+def test_native(native: Any, reference: Any, shape: Any, kind: str) -> None:
+    compare(native, reference, shape, kind, arrays(shape))
+
+
+@pytest.mark.parametrize("kind", MASKS)
+def test_heads_cut_out_of_rows(native: Any, reference: Any, kind: str) -> None:
+    shape = (2, 3, 34, 34, 5, 5)
+    cut = [np.ascontiguousarray(a.swapaxes(1, 2)).swapaxes(1, 2) for a in arrays(shape)]
+    compare(native, reference, shape, kind, cut)
+    out, _ = native.attention(*cut[:3], None, False, 1.0)
+    assert out.swapaxes(1, 2).flags.c_contiguous, "joining the heads is a view"
+
+
+def test_other_strides(native: Any, reference: Any) -> None:
+    shape = (2, 2, 9, 9, 6, 6)
+    compare(native, reference, shape, "bool", [np.asfortranarray(a) for a in arrays(shape)])
+    backwards = [a[:, ::-1, ::-1, ::-1] for a in arrays(shape)]
+    compare(native, reference, shape, "float", backwards)
+
+
+def test_threads_change_nothing(native: Any, reference: Any) -> None:
+    before = rushlight.get_num_threads()
+    try:
+        rushlight.set_num_threads(2)
+        shape = (4, 4, 96, 96, 32, 32)
+        compare(native, reference, shape, "causal", arrays(shape))
+    finally:
+        rushlight.set_num_threads(before)
+
+
+def test_rows_that_see_nothing_are_zero(native: Any, reference: Any) -> None:
+    shape = (1, 1, 3, 600, 4, 4)
+    *inputs, grad = arrays(shape)
+    for kind in (bool, np.float32):
+        mask = np.ones((3, 600), bool)
+        mask[1] = False
+        mask[2, :550] = False  # nothing in the first block of keys
+        if kind is not bool:
+            mask = np.where(mask, 0, -np.inf).astype(kind)
+        for k in (native, reference):
+            out, lse = k.attention(*inputs, mask, False, 1.0)
+            assert not out[0, 0, 1].any() and np.isposinf(lse[0, 0, 1])
+            assert np.isfinite(out).all() and out[0, 0, 2].any()
+            dq, dk, dv = k.attention_grad(grad, *inputs, mask, False, 1.0, out, lse)
+            assert not dq[0, 0, 1].any()
+            assert all(np.isfinite(d).all() for d in (dq, dk, dv))
+
+
+def test_rising_scores_do_not_overflow(native: Any, reference: Any) -> None:
+    """Each block of keys has larger scores than the one before; only the largest counts."""
+    q = np.full((1, 1, 2, 1), 30.0, np.float32)
+    k = np.arange(1100, dtype=np.float32).reshape(1, 1, -1, 1)
+    for kernels in (native, reference):
+        out, lse = kernels.attention(q, k, k, None, False, 1.0)
+        np.testing.assert_allclose(out, 1099, rtol=1e-6)
+        np.testing.assert_allclose(lse, 30 * 1099, rtol=1e-6)
+        out, _ = kernels.attention(q, k[:, :, ::-1], k, None, False, 1.0)
+        np.testing.assert_allclose(out, 0, atol=1e-6)
+
+
+def test_nan_stays_in_its_row(native: Any, reference: Any) -> None:
+    q, k, v, _ = arrays((1, 2, 40, 40, 4, 4))
+    q[0, 1, 7, 2] = np.nan
+    for kernels in (native, reference):
+        out, _ = kernels.attention(q, k, v, None, True, 0.5)
+        bad = np.isnan(out).all(-1)
+        assert bad[0, 1, 7] and bad.sum() == 1 and np.isnan(out).sum() == 4
+
+
+def test_by_hand(native: Any, reference: Any) -> None:
+    """Equal scores give the mean of what may be seen."""
+    zeros = np.zeros((1, 1, 3, 2), np.float32)
+    v = np.array([[[[3.0], [6.0], [9.0]]]], np.float32)
+    for kernels in (native, reference):
+        assert kernels.attention(zeros, zeros, v, None, False, 1.0)[0].ravel().tolist() == [6] * 3
+        out, lse = kernels.attention(zeros, zeros, v, None, True, 1.0)
+        np.testing.assert_allclose(out.ravel(), [3, 4.5, 6], rtol=1e-6)
+        np.testing.assert_allclose(lse.ravel(), np.log([1, 2, 3]), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", MASKS)
+def test_gradients_by_differences(reference: Any, kind: str) -> None:
+    shape = (2, 2, 4, 5, 3, 2)
+    *inputs, grad = arrays(shape, np.float64)
+    options = (mask_of(kind, shape, np.float64), kind == "causal", 0.7)
+    results = reference.attention(*inputs, *options)
+    found = reference.attention_grad(grad, *inputs, *options, *results)
+    rng = np.random.default_rng(0)
+    for array, gradient in zip(inputs, found, strict=True):
+        direction, original = rng.normal(size=array.shape), array.copy()
+        losses = []
+        for step in (1e-6, -1e-6):
+            array[...] = original + step * direction
+            losses.append((reference.attention(*inputs, *options)[0] * grad).sum())
+        array[...] = original
+        slope = (losses[0] - losses[1]) / 2e-6
+        assert (gradient * direction).sum() == pytest.approx(slope, rel=1e-6, abs=1e-7)
+
+
+def other_isas() -> list[str]:
+    if not native_available():
+        return []
+    from rushlight.backends import _native
+
+    return [isa for isa in _native.usable_isas() if isa != _native.active_isa()]
+
+
+@pytest.mark.skipif("RUSHLIGHT_ISA" in os.environ, reason="runs from the best instruction set")
+@pytest.mark.parametrize("isa", other_isas())
+def test_instruction_set(isa: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", Path(__file__).name],
+        cwd=Path(__file__).parent,
+        env={**os.environ, "RUSHLIGHT_ISA": isa, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
