@@ -20,4 +20,6 @@ def missing_attribute(owner: str, name: str, known: Iterable[str]) -> AttributeE
     """The error for a name that rushlight does not have, with the nearest name that it has."""
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return AttributeError(f"module '{owner}' has no attribute '{name}' (not in rushlight yet){hint}")
+    return AttributeError(
+        f"module '{owner}' has no attribute '{name}' (not in rushlight yet){hint}"
+    )

@@ -25,12 +25,12 @@ class LegacyType:
         if len(args) == 1 and not isinstance(args[0], int):
             data = args[0]
             if isinstance(data, TensorBase):
-                return data.to(self.dtype)  # type: ignore[attr-defined]
+                return data.to(self.dtype)
             return tensor(data, dtype=self.dtype)
         return empty(*(args or (0,)), dtype=self.dtype)
 
     def __instancecheck__(self, value: Any) -> bool:
-        return isinstance(value, TensorBase) and value.dtype is self.dtype  # type: ignore[attr-defined]
+        return isinstance(value, TensorBase) and value.dtype is self.dtype
 
     def __repr__(self) -> str:
         return f"<class 'torch.{self.__name__}'>"

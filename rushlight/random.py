@@ -12,7 +12,7 @@ import numpy as np
 
 from .autograd.variable import wrap
 from .backends import RandomState
-from .device import CPU, device
+from .device import device
 
 __all__ = ["Generator", "default_generator", "manual_seed", "seed", "initial_seed",
            "get_rng_state", "set_rng_state", "fork_rng"]  # fmt: skip
@@ -44,7 +44,9 @@ class Generator:
         """Starts the stream of `seed` (its low 32 bits count); returns this generator."""
         seed = int(seed)
         if not -(1 << 63) <= seed < (1 << 64):
-            raise RuntimeError(f"Overflow when unpacking long: the seed {seed} does not fit in 64 bits")
+            raise RuntimeError(
+                f"Overflow when unpacking long: the seed {seed} does not fit in 64 bits"
+            )
         self._seed = seed & ((1 << 64) - 1)
         self.state.seed(self._seed)
         return self
@@ -76,8 +78,9 @@ class Generator:
         """Restores a state that `get_state` (or PyTorch's) gave."""
         array = new_state._array
         if array.dtype != "uint8":
-            raise TypeError("expected a torch.ByteTensor as generator state, got "
-                            f"{new_state.dtype}")
+            raise TypeError(
+                f"expected a torch.ByteTensor as generator state, got {new_state.dtype}"
+            )
         if array.size not in (_STATE_BYTES, 5048):
             raise RuntimeError(
                 f"Expected either a CPUGeneratorImplStateLegacy of size 5048 or a "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = [
     "aminmax", "cummax", "cummin", "frexp", "kthvalue", "linalg_cholesky_ex", "linalg_eig",
@@ -18,9 +18,10 @@ class _Printed:
     """Prints each field on its own line, as PyTorch's return types do."""
 
     __slots__ = ()
+    _fields: ClassVar[tuple[str, ...]]  # namedtuple's
 
     def __repr__(self) -> str:
-        fields: tuple[str, ...] = getattr(self, "_fields")
+        fields = self._fields
         lines = ",\n".join(f"{name}={value!r}" for name, value in zip(fields, self))  # type: ignore[call-overload]
         return f"torch.return_types.{type(self).__name__}(\n{lines})"
 

@@ -317,8 +317,10 @@ class Tensor(TensorBase, TensorMethods):
     def grad(self, value: Any) -> None:
         if value is not None:
             if not isinstance(value, TensorBase):
-                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of "
-                                f"type {type(value).__name__}")
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got grad of "
+                    f"type {type(value).__name__}"
+                )
             if value._array.shape != self._array.shape:
                 raise RuntimeError(
                     f"attempting to assign a gradient of size '{list(value._array.shape)}' to a "
@@ -326,8 +328,10 @@ class Tensor(TensorBase, TensorMethods):
                     "have the same size"
                 )
             if value._array.dtype != self._array.dtype:
-                raise RuntimeError(f"attempting to assign a gradient with dtype '{value.dtype}' to a "
-                                   f"tensor with dtype '{self.dtype}'; both must have the same dtype")
+                raise RuntimeError(
+                    f"attempting to assign a gradient with dtype '{value.dtype}' to a "
+                    f"tensor with dtype '{self.dtype}'; both must have the same dtype"
+                )
             if value is self:
                 raise RuntimeError("can't assign Variable as its own grad")
         self._grad = value
@@ -390,7 +394,9 @@ class Tensor(TensorBase, TensorMethods):
     def register_post_accumulate_grad_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Calls `hook(tensor)` after `.grad` of this leaf was updated."""
         if self.grad_fn is not None:
-            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+            raise RuntimeError(
+                "post accumulate grad hooks cannot be registered on non-leaf tensors"
+            )
         if self._accumulate_hooks is None:
             self._accumulate_hooks = {}
         return RemovableHandle(self._accumulate_hooks, hook)
@@ -434,8 +440,9 @@ class Tensor(TensorBase, TensorMethods):
                 "instead."
             )
         if self._array.dtype.kind == "V":
-            raise TypeError(f"Got unsupported ScalarType {self.dtype.name}; convert it with "
-                            ".float() first")
+            raise TypeError(
+                f"Got unsupported ScalarType {self.dtype.name}; convert it with .float() first"
+            )
         return self._array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Union
+from typing import Any
 
 __all__ = ["Array", "Number", "Shape"]
 
 Array = Any  # numpy.ndarray or cupy.ndarray
-Number = Union[bool, int, float, complex]
+Number = bool | int | float | complex
 Shape = tuple[int, ...]

@@ -29,12 +29,13 @@ def leaf(torch, *values):
 PROGRAMS = {
     "scalar ops": lambda t: leaf(t, 1.0, 2.0).mul(3).add(1).sub(2).div(4).pow(2).neg().sum(),
     "reflected": lambda t: (2 - leaf(t, 1.0, 2.0)) / 3 + 2 / leaf(t, 1.0, 4.0),
-    "linear": lambda t: t.nn.functional.linear(leaf(t, 1.0, 2.0).view(1, 2), leaf(t, 1.0, 2.0).view(1, 2),
-                                               leaf(t, 0.5)),
+    "linear": lambda t: t.nn.functional.linear(
+        leaf(t, 1.0, 2.0).view(1, 2), leaf(t, 1.0, 2.0).view(1, 2), leaf(t, 0.5)),
     "matmul": lambda t: leaf(t, 1.0, 2.0).view(1, 2) @ leaf(t, 1.0, 2.0).view(2, 1),
     "bmm": lambda t: t.bmm(t.ones(2, 3, 4, requires_grad=True), t.ones(2, 4, 5)),
     "mse": lambda t: t.nn.functional.mse_loss(leaf(t, 1.0, 2.0), t.zeros(2)),
-    "cross entropy": lambda t: t.nn.functional.cross_entropy(leaf(t, 1.0, 2.0).view(1, 2), t.tensor([1])),
+    "cross entropy": lambda t: t.nn.functional.cross_entropy(
+        leaf(t, 1.0, 2.0).view(1, 2), t.tensor([1])),
     "softmax": lambda t: leaf(t, 1.0, 2.0).softmax(0),
     "activations": lambda t: leaf(t, 1.0, -2.0).relu().sigmoid().tanh().exp().log(),
     "indexing": lambda t: leaf(t, 1.0, 2.0, 3.0)[1:][0],
@@ -52,7 +53,8 @@ PROGRAMS = {
     "where": lambda t: t.where(t.tensor([True, False]), leaf(t, 1.0, 2.0), leaf(t, 3.0, 4.0)),
     "conv pool": lambda t: t.nn.functional.max_pool2d(
         t.nn.functional.conv2d(t.ones(1, 1, 4, 4), t.ones(1, 1, 3, 3, requires_grad=True)), 2),
-    "embedding": lambda t: t.nn.functional.embedding(t.tensor([0]), t.ones(2, 2, requires_grad=True)),
+    "embedding": lambda t: t.nn.functional.embedding(
+        t.tensor([0]), t.ones(2, 2, requires_grad=True)),
     "clone to": lambda t: leaf(t, 1.0).clone().to(t.float64),
     "in place": lambda t: leaf(t, 1.0, 2.0).clone().add_(1).mul_(2).relu_(),
 }  # fmt: skip

@@ -25,9 +25,10 @@ def both(make) -> tuple[str, str]:
 @pytest.mark.parametrize("value", VALUES, ids=lambda v: str(v)[:20])
 def test_values(value, dtype: str) -> None:
     def make(torch):
-        return torch.tensor(value, dtype=torch.float64).nan_to_num(0, 9, 9).to(getattr(torch, dtype)) \
-            if dtype not in ("float32", "float64", "float16", "bfloat16", "complex64") \
-            else torch.tensor(value, dtype=getattr(torch, dtype))  # fmt: skip
+        to = getattr(torch, dtype)
+        if dtype in ("float32", "float64", "float16", "bfloat16", "complex64"):
+            return torch.tensor(value, dtype=to)
+        return torch.tensor(value, dtype=torch.float64).nan_to_num(0, 9, 9).to(to)
 
     got, expected = both(make)
     assert got == expected

@@ -69,14 +69,13 @@ def test_states_are_exchanged() -> None:
 
 @pytest.mark.parametrize("layer", ["Linear(30, 20)", "Conv2d(3, 6, 5)", "Embedding(10, 4)",
                                    "LSTM(3, 5, 2)", "GRU(3, 5)", "RNN(3, 5)", "Bilinear(2, 3, 4)",
-                                   "ConvTranspose2d(3, 4, 3)", "MultiheadAttention(8, 2)"])  # fmt: skip
+                                   "ConvTranspose2d(3, 4, 3)",
+                                   "MultiheadAttention(8, 2)"])  # fmt: skip
 def test_default_initialisation(layer: str) -> None:
-    from rushlight import nn
-
     weights = []
-    for torch, module in ((rushlight, nn), (reference, reference.nn)):
+    for torch in (rushlight, reference):
         torch.manual_seed(0)
-        made = eval(f"module.{layer}")  # noqa: S307
+        made = eval(f"nn.{layer}", {"nn": torch.nn})
         weights.append({k: v.detach().numpy() for k, v in made.named_parameters()})
     assert list(weights[0]) == list(weights[1])
     for name in weights[0]:

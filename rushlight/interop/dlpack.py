@@ -44,7 +44,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
 
         resolve_device(device)
     if isinstance(ext_tensor, TensorBase):
-        result = ext_tensor.detach()  # type: ignore[attr-defined]
+        result = ext_tensor.detach()
         return result.clone() if copy else result
     source = _Capsule(ext_tensor) if type(ext_tensor).__name__ == "PyCapsule" else ext_tensor
     if not hasattr(source, "__dlpack__") or not hasattr(source, "__dlpack_device__"):

@@ -57,7 +57,9 @@ def load(data: bytes) -> dict[str, Any]:
     try:
         entries = library.deserialize(bytes(data))
     except library.SafetensorError as error:
-        raise CheckpointError(f"not a sound safetensors file ({len(data)} bytes): {error}") from None
+        raise CheckpointError(
+            f"not a sound safetensors file ({len(data)} bytes): {error}"
+        ) from None
     return {name: _tensor(name, entry) for name, entry in entries}
 
 

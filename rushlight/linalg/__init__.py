@@ -5,13 +5,42 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rushlight.ops.linalg import (
-    LinAlgError, cholesky, cholesky_ex, det, eig, eigh, eigvals, eigvalsh, inv, inv_ex, lu,
-    lu_factor, lu_solve, qr, slogdet, solve, solve_ex, solve_triangular, svd, svdvals,
+    LinAlgError,
+    cholesky,
+    cholesky_ex,
+    det,
+    eig,
+    eigh,
+    eigvals,
+    eigvalsh,
+    inv,
+    inv_ex,
+    lu,
+    lu_factor,
+    lu_solve,
+    qr,
+    slogdet,
+    solve,
+    solve_ex,
+    solve_triangular,
+    svd,
+    svdvals,
 )  # fmt: skip
 from rushlight.ops.matmul import matmul
 from rushlight.ops.matrix import (
-    cond, householder_product, lstsq, matrix_exp, matrix_norm, matrix_power, matrix_rank, multi_dot,
-    norm, pinv, tensorinv, tensorsolve, vecdot,
+    cond,
+    householder_product,
+    lstsq,
+    matrix_exp,
+    matrix_norm,
+    matrix_power,
+    matrix_rank,
+    multi_dot,
+    norm,
+    pinv,
+    tensorinv,
+    tensorsolve,
+    vecdot,
 )  # fmt: skip
 from rushlight.ops.numeric import cross as _cross
 from rushlight.ops.numeric import vander as _vander

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Number
-from .common import check_tensor, in_place
+from .common import check_tensor, in_place, refuse
 from .compare import where
 from .unary import sigmoid, tanh
 
@@ -56,9 +56,10 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """
     check_tensor(input, "relu")
     if inplace:
-        return input.relu_()  # type: ignore[no-any-return]
+        return input.relu_()
     if input._array.dtype.kind == "b":
         raise RuntimeError("Boolean inputs not supported for relu")
+    refuse("relu", input._array, "c")
     return _relu(input)
 
 
@@ -174,6 +175,7 @@ elu_ = in_place(elu)
 
 def _elu(x: Tensor, alpha: float, scale: float, slope: float) -> Tensor:
     """`scale · x` above 0, `scale · alpha · (exp(slope · x) - 1)` below."""
+    refuse("elu", x._array, "biuc")
     negative = (x.clamp(max=0) * slope).expm1() * (alpha * scale)
     return where(x > 0, x * scale if scale != 1 else x, negative)
 
@@ -245,6 +247,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     >>> torch.nn.functional.gelu(torch.tensor([-1., 2.]))
     tensor([-0.1587,  1.9545])
     """
+    refuse("gelu", input._array, "biuc")
     if approximate not in ("none", "tanh"):
         raise RuntimeError("approximate argument must be either none or tanh.")
     return _gelu(input, approximate=approximate)
@@ -283,6 +286,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> torch.nn.functional.silu(torch.tensor([-1., 2.]))
     tensor([-0.2689,  1.7616])
     """
+    refuse("silu", input._array, "biu")
     return _silu_in_place(input) if inplace else _silu(input)
 
 
@@ -307,6 +311,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     >>> torch.nn.functional.softplus(torch.tensor([0., 30.]))
     tensor([ 0.6931, 30.0000])
     """
+    refuse("softplus", input._array, "biuc")
     scaled = input * beta
     soft = scaled.clamp(max=threshold).exp().log1p() / beta
     return where(scaled > threshold, input, soft)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Number
-from .common import NUMBERS, OPERANDS, as_float, check_tensor, in_place, match, write_out
+from .common import NUMBERS, OPERANDS, as_float, check_tensor, in_place, match, refuse, write_out
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -181,6 +181,7 @@ def _div_dy(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
 def _div_rounded(x: Array, y: Array, *, rounding_mode: str) -> Array:
     """Division rounded towards minus infinity (`floor`) or zero (`trunc`); its slope is 0."""
     x, y = match(x, y)
+    refuse("div_" + rounding_mode, x, "bc")
     if rounding_mode == "floor":
         return kernels(x).floor_div(x, y)
     if x.dtype.kind in "fcV":
@@ -250,6 +251,7 @@ def floor_divide(input: Tensor, other: Tensor | Number, *, out: Tensor | None = 
 @primitive(name="Remainder", broadcast=True)
 def _remainder(x: Array, y: Array) -> Array:
     x, y = match(x, y)
+    refuse("remainder", x, "bc")
     return kernels(x if type(y) in NUMBERS else y).remainder(x, y)
 
 
@@ -281,6 +283,7 @@ def remainder(input: Tensor | Number, other: Tensor | Number, *,
 @primitive(name="Fmod", broadcast=True)
 def _fmod(x: Array, y: Array) -> Array:
     x, y = match(x, y)
+    refuse("fmod", x, "bc")
     return kernels(x).fmod(x, y)
 
 
@@ -330,6 +333,7 @@ def _pow_number_dx(grad: Tensor, x: Tensor, exponent: Number) -> Tensor:
 @primitive(name="Pow", suffix="Backward1", broadcast=True)
 def _pow(x: Array, y: Array) -> Array:
     x, y = match(x, y)
+    refuse("pow", y, "b")
     if type(x) in NUMBERS:  # a number, too, is raised in the array's dtype
         x = kernels(y).full((), x, y.dtype)
     return kernels(y).pow(x, y)
@@ -348,7 +352,8 @@ def _pow_dy(grad: Tensor, x: Tensor, y: Tensor, result: Tensor) -> Tensor:
         log_x = result.new_tensor(x).log()
         return grad * _conj(result * log_x) if x != 0 else (grad * result * 0)
     slope = _conj(result * x.log())
-    return grad * slope.masked_fill((x == 0) & (y >= 0), 0)
+    power = y.real if y._array.dtype.kind == "c" else y
+    return grad * slope.masked_fill((x == 0) & (power >= 0), 0)
 
 
 def pow(input: Tensor | Number, exponent: Tensor | Number, *, out: Tensor | None = None) -> Tensor:

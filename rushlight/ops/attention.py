@@ -98,12 +98,12 @@ def _repeat_heads(query: Tensor, x: Tensor) -> Tensor:
             f"[scaled_dot_product_attention] Number of heads in key and value must divide the "
             f"number of heads in query; got {groups} and {heads}"
         )
-    return x if heads == groups else x.repeat_interleave(heads // groups, -3)  # type: ignore[no-any-return]
+    return x if heads == groups else x.repeat_interleave(heads // groups, -3)
 
 
 def _causal_mask(query: Tensor, key: Tensor) -> Tensor:
     size = query._array.shape[-2], key._array.shape[-2]
-    return query.detach().new_ones(size).bool().tril()  # type: ignore[no-any-return]
+    return query.detach().new_ones(size).bool().tril()
 
 
 def _masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:

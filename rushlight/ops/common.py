@@ -25,7 +25,7 @@ else:
 
 __all__ = [
     "OPERANDS", "TensorBase", "as_float", "cast", "check_separate", "check_tensor", "dtype_of",
-    "in_place", "match", "wrap_dim", "wrap_dims", "write_out",
+    "in_place", "match", "refuse", "wrap_dim", "wrap_dims", "write_out",
 ]  # fmt: skip
 
 NUMBERS = frozenset((int, float, bool, complex))
@@ -133,6 +133,14 @@ def check_tensor(value: Any, op: str, argument: str = "input", position: int = 1
             f"{op}(): argument '{argument}' (position {position}) must be Tensor, not "
             f"{type(value).__name__}"
         )
+
+
+def refuse(op: str, x: Any, kinds: str) -> None:
+    """RuntimeError if the dtype of an array is of one of the kinds (`b` bool, `i u` ints, `c` complex)."""
+    if getattr(x, "dtype", None) is not None and x.dtype.kind in kinds:
+        name = type_name(dtype_of(x))
+        raise RuntimeError(f'[{op}] "{op}" not implemented for \'{name}\'; convert the tensor to another '
+                           "dtype first")
 
 
 def wrap_dim(dim: int, ndim: int) -> int:

@@ -7,18 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import Primitive, primitive
 from ..backends import kernels
+from ..dtypes import int64
 from ..types_ import Array, Number
 from .common import (
-    NUMBERS,
-    OPERANDS,
-    TensorBase,
-    as_float,
-    cast,
-    check_tensor,
-    common_dtype,
-    in_place,
-    match,
-    write_out,
+    NUMBERS, OPERANDS, TensorBase, as_float, cast, check_tensor, common_dtype, in_place, match,
+    refuse, write_out,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -40,8 +33,12 @@ __all__ = [
 def _comparison(kernel_name: str) -> Primitive:
     """A primitive that calls the comparison kernel of that name."""
 
+    is_order = kernel_name not in ("eq", "ne")
+
     def forward(x: Array, y: Array) -> Array:
         x, y = _match_exactly(x, y)
+        if is_order:
+            refuse(kernel_name, x, "c")
         return getattr(kernels(x), kernel_name)(x, y)
 
     return Primitive(forward, kernel_name.capitalize())
@@ -190,11 +187,13 @@ def isfinite(input: Tensor) -> Tensor:
 
 def isposinf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Which elements are +inf."""
+    refuse("isposinf", input._array, "c")
     return eq(input, float("inf"), out=out)
 
 
 def isneginf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Which elements are -inf."""
+    refuse("isneginf", input._array, "c")
     return eq(input, float("-inf"), out=out)
 
 
@@ -398,6 +397,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *,
 def _extremum(name: str, kernel_name: str) -> Primitive:
     def forward(x: Array, y: Array) -> Array:
         x, y = match(x, y)
+        refuse(kernel_name, x, "c")
         return getattr(kernels(x), kernel_name)(x, y)
 
     return Primitive(forward, name, broadcast=True)
@@ -481,6 +481,9 @@ def fmin(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 @primitive(name="Clamp", suffix="Backward1")
 def _clamp(x: Array, *, min: Any, max: Any, out: Array = None) -> Array:
+    if x.dtype.kind in "bc":
+        refuse("clamp", x, "c")
+        x = cast(x, int64)  # the bounds are numbers: no result is a bool
     for bound in (min, max):
         if type(bound) is float and x.dtype.kind not in "fcV":
             x = as_float(x)

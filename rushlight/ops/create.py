@@ -209,7 +209,7 @@ def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tens
     tensor([1., 2.])
     """
     if isinstance(data, TensorBase):
-        return data if dtype is None else data.to(dtype)  # type: ignore[attr-defined,no-any-return]
+        return data if dtype is None else data.to(dtype)
     if isinstance(data, np.ndarray) and (dtype is None or data.dtype == dtype.numpy):
         return from_numpy(data)
     return _finish(to_array(data, dtype, copy=False), False, device)
@@ -355,7 +355,7 @@ def full(size: Any, fill_value: Any, *, dtype: DType | None = None, device: Any 
     tensor([7, 7])
     """
     if isinstance(fill_value, TensorBase):
-        fill_value = fill_value.item()  # type: ignore[attr-defined]
+        fill_value = fill_value.item()
     d = number_dtype(fill_value) if dtype is None else dtype
     shape = _sizes((tuple(size) if not isinstance(size, int) else size,))
     if out is not None:
@@ -454,7 +454,7 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: DType | None = 
     """
     if end is None:
         start, end = 0, start
-    start, end, step = (v.item() if isinstance(v, TensorBase) else v for v in (start, end, step))  # type: ignore[attr-defined]
+    start, end, step = (v.item() if isinstance(v, TensorBase) else v for v in (start, end, step))
     if dtype is None and out is not None:
         dtype = out.dtype
     if dtype is None:
@@ -503,7 +503,7 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: DType | None = None, de
         if isinstance(v, TensorBase) and v._array.ndim:
             raise RuntimeError("linspace only supports 0-dimensional start and end tensors, but got "
                                f"one with {v._array.ndim} dimension(s).")
-    start, end = (v.item() if isinstance(v, TensorBase) else v for v in (start, end))  # type: ignore[attr-defined]
+    start, end = (v.item() if isinstance(v, TensorBase) else v for v in (start, end))
     if not hasattr(steps, "__index__"):
         raise TypeError(f"linspace(): argument 'steps' must be int, not {type(steps).__name__}")
     if steps < 0:
@@ -572,7 +572,7 @@ def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
     if out.dtype is not result.dtype:
         raise RuntimeError(f"Expected object of scalar type {result.dtype} but got scalar type "
                            f"{out.dtype} for argument 'out'")
-    return write_out(out, result, "complex")  # type: ignore[no-any-return]
+    return write_out(out, result, "complex")
 
 
 def polar(abs: Tensor, angle: Tensor) -> Tensor:

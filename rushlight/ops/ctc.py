@@ -40,8 +40,9 @@ def _ctc_loss_dx(grad: Tensor, x: Tensor, targets: Tensor, input_lengths: Tensor
 def _ctc_loss_backward(g: Array, x: Array, targets: Array, input_lengths: Array,
                        target_lengths: Array, loss: Array, alpha: Array, *, blank: int,
                        zero_infinity: bool) -> Array:  # fmt: skip
-    return kernels(x).ctc_loss_grad(g, x, targets, input_lengths, target_lengths, loss, alpha, blank,
-                                    zero_infinity)  # fmt: skip
+    return kernels(x).ctc_loss_grad(
+        g, x, targets, input_lengths, target_lengths, loss, alpha, blank, zero_infinity
+    )
 
 
 @_ctc_loss_backward.derivative("g", "x")
@@ -50,7 +51,8 @@ def _ctc_loss_double(grad: Tensor, g: Tensor, x: Tensor) -> Any:
 
 
 def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any,
-             blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> Tensor:  # fmt: skip
+             blank: int = 0, reduction: str = "mean",
+             zero_infinity: bool = False) -> Tensor:  # fmt: skip
     """`-log` of the probability of all alignments of the targets (Graves et al., 2006).
 
     `log_probs (T, N, C)` (or `(T, C)`) are log-softmax scores; `targets (N, S)` padded, or all
@@ -74,27 +76,27 @@ def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_leng
         raise RuntimeError(f"[ctc_loss] log_probs must be float32 or float64, got {x.dtype}")
     for n in inputs.tolist():
         if not 0 <= n <= steps:
-            raise RuntimeError(f"Expected input_lengths to have value at most {steps}, but got value "
-                               f"{n}")
+            raise RuntimeError(f"Expected input_lengths to have value at most {steps}, but got "
+                               f"value {n}")
     padded = wrap(_padded(k, targets._array, lengths, count))
     losses = _ctc_loss(x, padded, wrap(inputs), wrap(lengths), blank=blank,
                        zero_infinity=zero_infinity)[0]  # fmt: skip
     if reduction == "mean":
-        return (losses / wrap(lengths).clamp(min=1).to(losses.dtype)).mean()  # type: ignore[no-any-return]
+        return (losses / wrap(lengths).clamp(min=1).to(losses.dtype)).mean()
     if reduction == "sum":
-        return losses.sum()  # type: ignore[no-any-return]
-    return losses.squeeze(0) if single else losses  # type: ignore[no-any-return]
+        return losses.sum()
+    return losses.squeeze(0) if single else losses
 
 
 def _lengths(values: Any, count: int) -> Array:
     """Lengths given as a tensor, sequence or number, as an int64 array of `count` of them."""
     from .create import to_array
 
-    array = cast(values._array, int64) if isinstance(values, TensorBase) else to_array(values, int64)
-    array = array.reshape(-1)
+    given = isinstance(values, TensorBase)
+    array = (cast(values._array, int64) if given else to_array(values, int64)).reshape(-1)
     if array.shape[0] != count:
-        raise RuntimeError(f"[ctc_loss] input_lengths and target_lengths must have one value for each "
-                           f"of the {count} sequences, got {array.shape[0]}")
+        raise RuntimeError("[ctc_loss] input_lengths and target_lengths must have one value for "
+                           f"each of the {count} sequences, got {array.shape[0]}")
     return array
 
 

@@ -33,7 +33,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     # as in PyTorch, the bound is a constant: where it holds, the norm has no gradient
     left = a / norm(a, 2, dim, keepdim=True).clamp_min(eps)
     right = b / norm(b, 2, dim, keepdim=True).clamp_min(eps)
-    return (left * right).sum(dim)  # type: ignore[no-any-return]
+    return (left * right).sum(dim)
 
 
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,

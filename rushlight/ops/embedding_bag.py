@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..autograd.grad_mode import state
 from ..autograd.primitive import primitive
@@ -52,12 +52,12 @@ def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None,
                   scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False,
                   per_sample_weights: Tensor | None = None, include_last_offset: bool = False,
                   padding_idx: int | None = None) -> Tensor:  # fmt: skip
-    """Sums, means or maxima of the rows of `weight (V, D)` that each bag of numbers names: `(B, D)`.
+    """Sums, means or maxima of the rows of `weight (V, D)` that each bag of numbers names.
 
-    `input (B, N)` holds bags of equal size; a 1-dim `input` is cut at `offsets (B,)`, whose last is
-    the end of the last bag if `include_last_offset`. An empty bag gives zeros. Numbers equal to
-    `padding_idx` count for nothing. `per_sample_weights`, shaped as `input`, scale the rows of
-    `mode="sum"`.
+    The result is `(B, D)`. `input (B, N)` holds bags of equal size; a 1-dim `input` is cut at
+    `offsets (B,)`, whose last is the end of the last bag if `include_last_offset`. An empty bag
+    gives zeros. Numbers equal to `padding_idx` count for nothing. `per_sample_weights`, shaped as
+    `input`, scale the rows of `mode="sum"`.
 
     >>> import rushlight as torch
     >>> table = torch.tensor([[1., 2.], [3., 4.], [5., 6.]])
@@ -94,8 +94,10 @@ def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None,
     return total / wrap(sizes).to(total.dtype).unsqueeze(1)
 
 
-def _check_arguments(input: Tensor, weight: Tensor, offsets: Tensor | None, mode: str,
-                     scale_grad_by_freq: bool, per_sample_weights: Tensor | None) -> None:  # fmt: skip
+def _check_arguments(
+    input: Tensor, weight: Tensor, offsets: Tensor | None, mode: str, scale_grad_by_freq: bool,
+    per_sample_weights: Tensor | None,
+) -> None:  # fmt: skip
     check_tensor(input, "embedding_bag")
     i, w = input._array, weight._array
     if mode not in ("sum", "mean", "max"):

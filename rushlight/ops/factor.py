@@ -83,8 +83,8 @@ def logdet(input: Tensor) -> Tensor:
     """
     sign, log = slogdet(input)
     if input._array.dtype.kind == "c":
-        return sign.log() + log  # type: ignore[no-any-return]
-    return log.masked_fill(sign.detach() == -1, float("nan"))  # type: ignore[no-any-return]
+        return sign.log() + log
+    return log.masked_fill(sign.detach() == -1, float("nan"))
 
 
 def qr(input: Tensor, some: bool = True, *, out: Any = None) -> Any:
@@ -113,7 +113,7 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out: Any =
 
 def triangular_solve(b: Tensor, A: Tensor, upper: bool = True, transpose: bool = False,
                      unitriangular: bool = False, *, out: Any = None) -> Any:  # fmt: skip
-    """`X` with `A X = b` for triangular A (or Aᵀ with `transpose`): `(solution, cloned_coefficient)`."""
+    """`(X, A)` with `A X = b` for triangular A (or Aᵀ with `transpose`)."""
     check_matrices("triangular_solve", A, square=True)
     matrix = A.mT if transpose else A
     is_upper = upper != transpose

@@ -324,7 +324,8 @@ def ihfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = Non
 
 
 def fftfreq(n: int, d: float = 1.0, *, out: Tensor | None = None, dtype: DType | None = None,
-            layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:  # fmt: skip
+            layout: Any = None, device: Any = None,
+            requires_grad: bool = False) -> Tensor:  # fmt: skip
     """The frequencies of an `fft` of `n` points at distance `d`, negative ones last.
 
     >>> import rushlight as torch
@@ -339,7 +340,8 @@ def fftfreq(n: int, d: float = 1.0, *, out: Tensor | None = None, dtype: DType |
 
 
 def rfftfreq(n: int, d: float = 1.0, *, out: Tensor | None = None, dtype: DType | None = None,
-             layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:  # fmt: skip
+             layout: Any = None, device: Any = None,
+             requires_grad: bool = False) -> Tensor:  # fmt: skip
     """The frequencies of an `rfft` of `n` points at distance `d`."""
     return _frequencies(arange(n // 2 + 1, device=device), n, d, dtype, out, requires_grad)
 
@@ -358,13 +360,13 @@ def fftshift(input: Tensor, dim: Any = None) -> Tensor:
     tensor([-0.5000, -0.2500,  0.0000,  0.2500])
     """
     dims = _shift_dims(input, dim)
-    return input.roll([input._array.shape[d] // 2 for d in dims], dims)  # type: ignore[no-any-return]
+    return input.roll([input._array.shape[d] // 2 for d in dims], dims)
 
 
 def ifftshift(input: Tensor, dim: Any = None) -> Tensor:
     """The inverse of `fftshift`."""
     dims = _shift_dims(input, dim)
-    return input.roll([(input._array.shape[d] + 1) // 2 for d in dims], dims)  # type: ignore[no-any-return]
+    return input.roll([(input._array.shape[d] + 1) // 2 for d in dims], dims)
 
 
 def _shift_dims(input: Tensor, dim: Any) -> list[int]:

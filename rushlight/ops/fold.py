@@ -20,7 +20,8 @@ def _positive(**arguments: tuple[int, ...]) -> None:
     for name, values in arguments.items():
         low = 0 if name == "padding" else 1
         if any(v < low for v in values):
-            raise RuntimeError(f"{name} should be {'not negative' if not low else 'greater than zero'}"
+            raise RuntimeError(f"{name} should be "
+                               f"{'not negative' if not low else 'greater than zero'}"
                                f", but got {name}_height: {values[0]} {name}_width: {values[-1]}")
 
 
@@ -104,11 +105,14 @@ def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, p
             f"Expected size of input's dimension 1 to be divisible by the product of kernel_size, "
             f"but got input.size(1)={flat} and kernel_size={kernel}."
         )
-    rows, columns = (_windows(s, k, d, p, t) for s, k, d, p, t in zip(size, kernel, gap, pads, step))
+    rows, columns = (
+        _windows(s, k, d, p, t) for s, k, d, p, t in zip(size, kernel, gap, pads, step)
+    )
     if length != rows * columns:
         raise RuntimeError(
             f"Given output_size={size}, kernel_size={kernel}, dilation={gap}, padding={pads}, "
-            f"stride={step}, expected size of input's dimension 2 to match the calculated number of "
+            f"stride={step}, expected size of input's dimension 2 to match the calculated number "
+            "of "
             f"sliding blocks {rows} * {columns} = {rows * columns}, but got input.size(2)={length}."
         )
     parts = x.reshape(n, flat // area, *kernel, rows, columns)
@@ -136,7 +140,7 @@ def _overlap_add(parts: Tensor, size: Any, gap: Any, pads: Any, step: Any) -> Te
             band, shape=(n, c, height, width), dim=2, start=top,
             stop=top + (rows - 1) * step[0] + 1, step=step[0],
         )  # fmt: skip
-    return total[:, :, pads[0] : pads[0] + size[0], pads[1] : pads[1] + size[1]]  # type: ignore[no-any-return]
+    return total[:, :, pads[0] : pads[0] + size[0], pads[1] : pads[1] + size[1]]
 
 
 # ---- channels and space --------------------------------------------------------------------
@@ -152,8 +156,8 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """
     r, shape = upscale_factor, input._array.shape
     if len(shape) < 3:
-        raise RuntimeError("pixel_shuffle expects input to have at least 3 dimensions, but got input "
-                           f"with {len(shape)} dimension(s)")
+        raise RuntimeError("pixel_shuffle expects input to have at least 3 dimensions, but got "
+                           f"input with {len(shape)} dimension(s)")
     if r <= 0:
         raise RuntimeError(f"pixel_shuffle expects a positive upscale_factor, but got {r}")
     *lead, channels, height, width = shape
@@ -164,10 +168,10 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
         )
     n = len(lead)
     if r == 1:
-        return input.clone()  # type: ignore[no-any-return]
+        return input.clone()
     x = input.reshape(*lead, channels // (r * r), r, r, height, width)
     x = x.permute(*range(n + 1), n + 3, n + 1, n + 4, n + 2)
-    return x.reshape(*lead, channels // (r * r), height * r, width * r)  # type: ignore[no-any-return]
+    return x.reshape(*lead, channels // (r * r), height * r, width * r)
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
@@ -192,7 +196,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     n = len(lead)
     x = input.reshape(*lead, channels, height // r, r, width // r, r)
     x = x.permute(*range(n + 1), n + 2, n + 4, n + 1, n + 3)
-    return x.reshape(*lead, channels * r * r, height // r, width // r)  # type: ignore[no-any-return]
+    return x.reshape(*lead, channels * r * r, height // r, width // r)
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
@@ -207,10 +211,10 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
         raise RuntimeError("channel_shuffle expects input with > 2 dims, but got input with sizes "
                            f"{list(shape)}")
     if groups <= 0 or shape[1] % groups:
-        raise RuntimeError(f"Number of channels must be divisible by groups. Got {shape[1]} channels "
-                           f"and {groups} groups.")
+        raise RuntimeError(f"Number of channels must be divisible by groups. Got {shape[1]} "
+                           f"channels and {groups} groups.")
     x = input.reshape(shape[0], groups, shape[1] // groups, *shape[2:])
-    return x.transpose(1, 2).reshape(shape)  # type: ignore[no-any-return]
+    return x.transpose(1, 2).reshape(shape)
 
 
 native_channel_shuffle = channel_shuffle

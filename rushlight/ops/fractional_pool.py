@@ -30,7 +30,7 @@ def _output_size(op: str, input: Tensor, n: int, output_size: Any, output_ratio:
 def _starts(samples: Tensor, size: int, count: int, kernel: int) -> Tensor:
     """The first position of each of `count` windows: `(N, C, count)`, the last at the very end."""
     if count == 1:
-        return samples.new_full((*samples._array.shape, 1), size - kernel).long()  # type: ignore[no-any-return]
+        return samples.new_full((*samples._array.shape, 1), size - kernel).long()
     step = (size - kernel) / (count - 1)
     offset = (samples * step).trunc()  # rounded towards zero, as C converts to integers
     line = (samples.unsqueeze(-1) + arange(count).to(samples.dtype)) * step
@@ -69,7 +69,7 @@ def _pool(op: str, n: int, input: Tensor, kernel_size: Any, output_size: Any, ou
     indices = windows.gather(-1, best.indices.unsqueeze(-1)).squeeze(-1)
     results = tuple(t.reshape(batch, channels, *count) for t in (best.values, indices))
     single = x is not input
-    return tuple(t.squeeze(0) if single else t for t in results)  # type: ignore[return-value]
+    return tuple(t.squeeze(0) if single else t for t in results)
 
 
 def fractional_max_pool2d_with_indices(

@@ -43,19 +43,22 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
     if n not in (2, 3):
         raise NotImplementedError(f"affine_grid only supports 4D and 5D sizes, got {list(size)}")
     if theta._array.ndim != 3 or theta._array.shape[1:] != (n, n + 1):
-        raise ValueError(f"Expected a batch of {n}D affine matrices of shape Nx{n}x{n + 1} for size "
-                         f"{list(size)}. Got {list(theta._array.shape)}.")
+        raise ValueError(f"Expected a batch of {n}D affine matrices of shape Nx{n}x{n + 1} for "
+                         f"size {list(size)}. Got {list(theta._array.shape)}.")
     if min(size) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {list(size)}")
     spatial = [int(s) for s in size[2:]]
     axes = []
     for i, count in enumerate(spatial):
-        line = linspace(-1, 1, count, dtype=theta.dtype) if count > 1 else zeros(1, dtype=theta.dtype)
-        line = line if align_corners or count <= 1 else line * ((count - 1) / count)
+        if count > 1:
+            line = linspace(-1, 1, count, dtype=theta.dtype)
+            line = line if align_corners else line * ((count - 1) / count)
+        else:
+            line = zeros(1, dtype=theta.dtype)
         axes.append(line.reshape([-1 if j == i else 1 for j in range(n)]).expand(spatial))
     base = stack([*reversed(axes), ones(spatial, dtype=theta.dtype)], -1).reshape(1, -1, n + 1)
     points = base.expand(size[0], -1, -1) @ theta.transpose(1, 2)
-    return points.reshape(size[0], *spatial, n)  # type: ignore[no-any-return]
+    return points.reshape(size[0], *spatial, n)
 
 
 def grid_sample(input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros",
@@ -95,31 +98,31 @@ def grid_sample(input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mod
             weight = weight * (place - first if step else first + 1 - place)
         values = _read(input, [first + step for first, step in zip(low, corner)])
         result = result + values * weight.unsqueeze(1)
-    return result  # type: ignore[no-any-return]
+    return result
 
 
 def _check(input: Tensor, grid: Tensor, mode: str, padding_mode: str) -> None:
     if mode not in ("bilinear", "nearest", "bicubic"):
-        raise ValueError("nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or "
-                         f"'bicubic', but got: '{mode}'")
+        raise ValueError("nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' "
+                         f"or 'bicubic', but got: '{mode}'")
     if padding_mode not in ("zeros", "border", "reflection"):
-        raise ValueError("nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', "
-                         f"or 'reflection', but got: '{padding_mode}'")
+        raise ValueError("nn.functional.grid_sample(): expected padding_mode to be 'zeros', "
+                         f"'border', or 'reflection', but got: '{padding_mode}'")
     x, g = input._array, grid._array
     if x.dtype != g.dtype:
         raise RuntimeError(f"grid_sampler(): expected input and grid to have same dtype, but input "
                            f"has {input.dtype} and grid has {grid.dtype}")
     if x.ndim not in (4, 5) or x.ndim != g.ndim:
         raise RuntimeError("grid_sampler(): expected 4D or 5D input and grid with same number of "
-                           f"dimensions, but got input with sizes {list(x.shape)} and grid with sizes "
-                           f"{list(g.shape)}")
+                           f"dimensions, but got input with sizes {list(x.shape)} and grid with "
+                           f"sizes {list(g.shape)}")
     if x.shape[0] != g.shape[0] or g.shape[-1] != x.ndim - 2:
         raise RuntimeError(f"grid_sampler(): expected grid of batch size {x.shape[0]} with "
                            f"{x.ndim - 2} coordinates in its last dimension, but got sizes "
                            f"{list(g.shape)}")
     if 0 in x.shape[2:]:
-        raise RuntimeError("grid_sampler(): expected input to have non-empty spatial dimensions, but "
-                           f"input has sizes {list(x.shape)}")
+        raise RuntimeError("grid_sampler(): expected input to have non-empty spatial dimensions, "
+                           f"but input has sizes {list(x.shape)}")
     if mode == "bicubic" and x.ndim == 5:
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
 
@@ -139,7 +142,7 @@ def _pad(place: Tensor, size: int, mode: str, align_corners: bool) -> Tensor:
         low, high = (0, 2 * (size - 1)) if align_corners else (-1, 2 * size - 1)
         place = _reflected(place, low / 2, (high - low) / 2)
     outside = (place <= 0) | (place >= size - 1)
-    return where(outside, place.detach().clamp(0, size - 1), place)  # type: ignore[no-any-return]
+    return where(outside, place.detach().clamp(0, size - 1), place)
 
 
 def _reflected(place: Tensor, start: float, span: float) -> Tensor:
@@ -149,7 +152,7 @@ def _reflected(place: Tensor, start: float, span: float) -> Tensor:
     distance = (place - start).abs()
     turns = (distance.detach() / span).floor()
     rest = distance - turns * span
-    return where(turns % 2 == 0, rest, span - rest) + start  # type: ignore[no-any-return]
+    return where(turns % 2 == 0, rest, span - rest) + start
 
 
 def _read(input: Tensor, places: list[Any]) -> Tensor:
@@ -163,7 +166,7 @@ def _read(input: Tensor, places: list[Any]) -> Tensor:
     n, channels = input._array.shape[:2]
     index = flat.reshape(n, 1, -1).expand(n, channels, -1)
     values = input.reshape(n, channels, -1).gather(2, index).reshape(n, channels, *flat.shape[1:])
-    return values.masked_fill(~inside.unsqueeze(1), 0)  # type: ignore[no-any-return]
+    return values.masked_fill(~inside.unsqueeze(1), 0)
 
 
 def _bicubic(input: Tensor, raw: list[Any], padding_mode: str, align_corners: bool) -> Tensor:
@@ -177,7 +180,7 @@ def _bicubic(input: Tensor, raw: list[Any], padding_mode: str, align_corners: bo
                   for first, s, size in zip(low, steps, sizes)]  # fmt: skip
         weight = weights[0][steps[0]] * weights[1][steps[1]]
         result = result + _read(input, [p.round() for p in places]) * weight.unsqueeze(1)
-    return result  # type: ignore[no-any-return]
+    return result
 
 
 def _cubic_weights(t: Any) -> list[Any]:

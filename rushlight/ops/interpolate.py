@@ -81,7 +81,7 @@ def interpolate(input: Tensor, size: Any = None, scale_factor: Any = None, mode:
     along += "-antialias" if antialias else ""
     if input._array.dtype == "uint8" and not mode.startswith("nearest"):
         mixed = _resized(input.float(), sizes, factors, along, bool(align_corners))
-        return mixed.round().clamp(0, 255).to(input.dtype)  # type: ignore[no-any-return]
+        return mixed.round().clamp(0, 255).to(input.dtype)
     return _resized(input, sizes, factors, along, bool(align_corners))
 
 
@@ -98,14 +98,15 @@ def _check_mode(input: Tensor, mode: str, align_corners: bool | None, antialias:
             f"{mode})"
         )
     if antialias and not (mode in ("bilinear", "bicubic") and ndim == 4):
-        raise ValueError("Anti-alias option is restricted to bilinear and bicubic modes and requires "
-                         "a 4-D tensor as input")
+        raise ValueError("Anti-alias option is restricted to bilinear and bicubic modes and "
+                         "requires a 4-D tensor as input")
     if mode in _MODES and _MODES[mode][0] != ndim - 2 or not 3 <= ndim <= 5:
         wanted = f"{_MODES[mode][0] + 2}D" if mode in _MODES else "3D, 4D or 5D"
         raise NotImplementedError(f"Got {ndim}D input, but {mode} mode needs {wanted} input")
     if input._array.dtype.kind not in "fV" and input._array.dtype != "uint8":
-        raise NotImplementedError(f'[interpolate] not implemented for {input.dtype}; convert it with '
-                                  ".float()")
+        raise NotImplementedError(
+            f"[interpolate] not implemented for {input.dtype}; convert it with .float()"
+        )
 
 
 def _target(spatial: Shape, size: Any, scale_factor: Any,
@@ -132,7 +133,8 @@ def _target(spatial: Shape, size: Any, scale_factor: Any,
     factors = [float(f) for f in scale_factor] if several else [float(scale_factor)] * n
     if len(factors) != n:
         raise ValueError(
-            f"Input and scale_factor must have the same number of spatial dimensions, but got input "
+            "Input and scale_factor must have the same number of spatial dimensions, but got "
+            "input "
             f"with spatial dimensions of {list(spatial)} and scale_factor of shape {scale_factor}."
         )
     sizes = tuple(math.floor(s * f) for s, f in zip(spatial, factors))
@@ -160,7 +162,8 @@ def _resized(x: Tensor, sizes: Shape, factors: list[float | None], mode: str,
 def upsample(input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
              align_corners: bool | None = None) -> Tensor:  # fmt: skip
     """The older name of `interpolate`; warns."""
-    warnings.warn("`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.",
+    warnings.warn("`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` "
+                  "instead.",
                   stacklevel=2)  # fmt: skip
     return interpolate(input, size, scale_factor, mode, align_corners)
 

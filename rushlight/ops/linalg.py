@@ -1,7 +1,8 @@
 """Linear algebra: factorisations and solvers, differentiable (`torch.linalg`).
 
 The derivatives are written with Gᴴ the conjugate transpose of a gradient. Where one needs several
-factors, it factors its input again: the tape keeps no output that a caller may still change. Sources: Giles, "An
+factors, it factors its input again: the tape keeps no output that a caller may still change.
+Sources: Giles, "An
 extended collection of matrix derivative results" (2008); Walter and Lehmann, "Algorithmic
 differentiation of linear algebra functions" (2010); Townsend, "Differentiating the singular value
 decomposition" (2016).
@@ -123,12 +124,12 @@ def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Te
             [1., 2.]])
     """
     check_matrices("linalg.cholesky", A, square=True)
-    return _out(_cholesky(A, upper=upper), out, "linalg.cholesky")  # type: ignore[no-any-return]
+    return _out(_cholesky(A, upper=upper), out, "linalg.cholesky")
 
 
 def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False,
                 out: Any = None) -> Any:  # fmt: skip
-    """`cholesky` with `info`, 0 or the order of the minor that is not positive-definite: `(L, info)`.
+    """`(L, info)`: `cholesky`, and 0 or the order of the minor that is not positive-definite.
 
     Without `check_errors` a failure leaves NaN in L.
     """
@@ -162,8 +163,8 @@ def _inv(x: Array) -> Array:
         return k.inverse(x)
     except k.linalg_error:
         raise LinAlgError(
-            f"linalg.inv: The diagonal element {_zero_pivot(x)} is zero, the inversion could not be "
-            "completed because the input matrix is singular."
+            f"linalg.inv: The diagonal element {_zero_pivot(x)} is zero, the inversion could not "
+            "be completed because the input matrix is singular."
         ) from None
 
 
@@ -190,7 +191,7 @@ def inv(A: Tensor, *, out: Tensor | None = None) -> Tensor:
             [0.0000, 0.2500]])
     """
     check_matrices("linalg.inv", A, square=True)
-    return _out(_inv(A), out, "linalg.inv")  # type: ignore[no-any-return]
+    return _out(_inv(A), out, "linalg.inv")
 
 
 def inv_ex(A: Tensor, *, check_errors: bool = False, out: Any = None) -> Any:
@@ -241,16 +242,17 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None)
     a, b = A._array, B._array
     is_vector = b.ndim == 1 or (a.ndim - 1 == b.ndim and a.shape[:-1] == b.shape)
     if is_vector and not left:
-        raise RuntimeError("linalg.solve: Vector broadcasting of the left hand side is not supported "
-                           "for left=False. In this case linalg.solve is equivalent to B / A.squeeze"
-                           "(-1)")
+        raise RuntimeError("linalg.solve: Vector broadcasting of the left hand side is not "
+                           "supported "
+                           "for left=False. In this case linalg.solve is equivalent to B / "
+                           "A.squeeze(-1)")
     rhs = _column(B) if is_vector else B
     check_fit("linalg.solve", A, rhs, left)
     if left:
         result = _solve(A, rhs)
     else:
         result = _turned(_solve(_turned(A), _turned(rhs)))
-    return _out(result.squeeze(-1) if is_vector else result, out, "linalg.solve")  # type: ignore[no-any-return]
+    return _out(result.squeeze(-1) if is_vector else result, out, "linalg.solve")
 
 
 def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False,
@@ -272,7 +274,7 @@ def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = Fa
 def _turned(x: Tensor) -> Tensor:
     """The transpose of each matrix, not conjugated."""
     n = x._array.ndim
-    return _permute(x, dims=(*range(n - 2), n - 1, n - 2))  # type: ignore[no-any-return]
+    return _permute(x, dims=(*range(n - 2), n - 1, n - 2))
 
 
 def _same(op: str, a: Tensor, b: Tensor) -> None:
@@ -337,7 +339,7 @@ def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True,
     else:
         result = _turned(_solve_triangular(_turned(A), _turned(B), upper=not upper,
                                            unitriangular=unitriangular))  # fmt: skip
-    return _out(result, out, "linalg.solve_triangular")  # type: ignore[no-any-return]
+    return _out(result, out, "linalg.solve_triangular")
 
 
 # ---- determinants --------------------------------------------------------------------------
@@ -372,7 +374,7 @@ def det(A: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor(5.)
     """
     check_matrices("linalg.det", A, square=True)
-    return _out(_det(A), out, "linalg.det")  # type: ignore[no-any-return]
+    return _out(_det(A), out, "linalg.det")
 
 
 @primitive(name="LinalgSlogdet")
@@ -534,7 +536,7 @@ def _svd_backward(gu: Any, gs: Any, gvh: Any, u: Tensor, s: Tensor, vh: Tensor) 
     if gvh is not None and columns > count:
         scaled = gvh / column
         result = result + u @ (scaled - (scaled @ adjoint(vh)) @ vh)
-    return result  # type: ignore[no-any-return]
+    return result
 
 
 def _eye_like(x: Tensor) -> Tensor:
@@ -543,7 +545,8 @@ def _eye_like(x: Tensor) -> Tensor:
     return eye(x._array.shape[-1], dtype=x.dtype)
 
 
-def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None, out: Any = None) -> Any:
+def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None,
+        out: Any = None) -> Any:  # fmt: skip
     """`A = U diag(S) Vh` with orthonormal U and Vh and S ≥ 0 in descending order: `(U, S, Vh)`.
 
     Gradients through U and Vh are infinite where singular values are equal (or zero).
@@ -565,7 +568,7 @@ def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) 
     tensor([4., 3.])
     """
     check_matrices("linalg.svdvals", A)
-    return _out(_svd(A, full_matrices=False)[1], out, "linalg.svdvals")  # type: ignore[no-any-return]
+    return _out(_svd(A, full_matrices=False)[1], out, "linalg.svdvals")
 
 
 # ---- eigenvalues ---------------------------------------------------------------------------
@@ -618,7 +621,7 @@ def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor
     """The eigenvalues of a Hermitian matrix, ascending."""
     check_matrices("linalg.eigvalsh", A, square=True)
     result = _eigh(A, lower=_is_lower("linalg.eigvalsh", UPLO))[0]
-    return _out(result, out, "linalg.eigvalsh")  # type: ignore[no-any-return]
+    return _out(result, out, "linalg.eigvalsh")
 
 
 @primitive(name="LinalgEig")
@@ -658,7 +661,7 @@ def eig(A: Tensor, *, out: Any = None) -> Any:
 def eigvals(A: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The eigenvalues of a square matrix, always complex."""
     check_matrices("linalg.eigvals", A, square=True)
-    return _out(_eig(A)[0], out, "linalg.eigvals")  # type: ignore[no-any-return]
+    return _out(_eig(A)[0], out, "linalg.eigvals")
 
 
 # ---- LU ------------------------------------------------------------------------------------
@@ -720,11 +723,11 @@ def _rows_in_order(A: Tensor, pivots: Array) -> Tensor:
     from ..autograd.variable import wrap
 
     order = wrap(_order(pivots, A._array.shape[-2]))
-    return A.gather(-2, order.unsqueeze(-1).expand(A._array.shape))  # type: ignore[no-any-return]
+    return A.gather(-2, order.unsqueeze(-1).expand(A._array.shape))
 
 
 def lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
-    """`A = P L U` with a permutation P, unit lower triangular L and upper triangular U: `(P, L, U)`."""
+    """`(P, L, U)` with `A = P L U`: a permutation, a unit lower and an upper triangular matrix."""
     from ..autograd.variable import wrap
     from .create import eye
 
@@ -747,18 +750,19 @@ def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoin
     _same("linalg.lu_solve", LU, B)
     if not left:  # X A = B is Aᴴ Xᴴ = Bᴴ
         turned = lu_solve(LU, pivots, B.mH, adjoint=not adjoint)
-        return _out(turned.mH, out, "linalg.lu_solve")  # type: ignore[no-any-return]
+        return _out(turned.mH, out, "linalg.lu_solve")
     from ..autograd.variable import wrap
 
     batch = broadcast_shapes(LU._array.shape[:-2], B._array.shape[:-2])
-    exchanges = kernels(LU._array).broadcast_to(pivots._array - 1, (*batch, pivots._array.shape[-1]))
+    steps = pivots._array.shape[-1]
+    exchanges = kernels(LU._array).broadcast_to(pivots._array - 1, (*batch, steps))
     rhs = B.expand(*batch, *B._array.shape[-2:])
     if not adjoint:
         half = solve_triangular(LU, _rows_in_order(rhs, exchanges), upper=False, unitriangular=True)
-        return _out(solve_triangular(LU, half, upper=True), out, "linalg.lu_solve")  # type: ignore[no-any-return]
+        return _out(solve_triangular(LU, half, upper=True), out, "linalg.lu_solve")
     half = solve_triangular(LU.mH, rhs, upper=False)
     whole = solve_triangular(LU.mH, half, upper=True, unitriangular=True)
     k = kernels(LU._array)
     back = wrap(k.xp.argsort(_order(exchanges, LU._array.shape[-1]), -1))
     result = whole.gather(-2, back.unsqueeze(-1).expand(whole._array.shape))
-    return _out(result, out, "linalg.lu_solve")  # type: ignore[no-any-return]
+    return _out(result, out, "linalg.lu_solve")

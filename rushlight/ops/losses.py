@@ -30,8 +30,8 @@ __all__ = [
 def reduced(loss: Tensor, reduction: str) -> Tensor:
     """The losses themselves (`"none"`), their mean or their sum."""
     if reduction == "mean":
-        return loss.mean()  # type: ignore[no-any-return]
-    return loss.sum() if reduction == "sum" else loss  # type: ignore[no-any-return]
+        return loss.mean()
+    return loss.sum() if reduction == "sum" else loss
 
 
 def _weighted(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
@@ -152,8 +152,8 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
     if bool((var < 0).any()):
         raise ValueError("var has negative entry/entries")
     floor = var.detach().clamp(min=eps) - var.detach()  # the clamp is not differentiated
-    var = var + floor
-    loss = 0.5 * (var.log() + (input - target) ** 2 / var)
+    variance: Tensor = var + floor
+    loss = 0.5 * (variance.log() + (input - target) ** 2 / variance)
     if full:
         loss = loss + 0.5 * math.log(2 * math.pi)
     return reduced(loss, reduction)
@@ -231,7 +231,7 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tens
 def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None,
            reduce: bool | None = None, reduction: str = "mean",
            log_target: bool = False) -> Tensor:  # fmt: skip
-    """The Kullback-Leibler divergence `target · (log(target) - input)` of log-probabilities `input`.
+    """The Kullback-Leibler divergence `target · (log(target) - input)` of log-probabilities.
 
     `reduction="batchmean"` divides the sum by the batch size, which is the divergence's definition;
     `"mean"` divides by the number of elements.
@@ -244,7 +244,8 @@ def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None,
     if reduction == "mean" and size_average is None and reduce is None:
         warnings.warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support size."
-            "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
+            "'batchmean' divides only by the batch size, and aligns with the KL div math "
+            "definition."
             "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
             stacklevel=2,
         )
@@ -352,8 +353,8 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
     single = input._array.ndim < 2
     x = input.reshape(1, -1) if single else input
     if target._array.size != x._array.shape[0]:
-        raise RuntimeError("inconsistent target size: target tensor should be 1-D with size equal to "
-                           f"the batch. Expected target size [{x._array.shape[0]}], but got "
+        raise RuntimeError("inconsistent target size: target tensor should be 1-D with size equal "
+                           f"to the batch. Expected target size [{x._array.shape[0]}], but got "
                            f"{list(target._array.shape)}")
     y = target.reshape(-1, 1)
     count = x._array.shape[1]
@@ -366,7 +367,8 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
 
 
 def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: bool | None = None,
-                           reduce: bool | None = None, reduction: str = "mean") -> Tensor:  # fmt: skip
+                           reduce: bool | None = None,
+                           reduction: str = "mean") -> Tensor:  # fmt: skip
     """`Σ max(0, 1 - (x_y - x_j)) / C` over labels y and classes j that are no label.
 
     `target` has the input's shape; its class numbers end at the first -1.

@@ -1,4 +1,4 @@
-"""Functions of matrices composed of the factorisations: norms, powers, pseudo-inverses, least squares."""
+"""Functions of matrices made of factorisations: norms, powers, pseudo-inverses, least squares."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def matrix_norm(A: Tensor, ord: float | str = "fro", dim: Any = (-2, -1), keepdi
     """
     A = A if dtype is None else A.to(dtype)
     if A._array.ndim < 2:
-        raise RuntimeError("linalg.matrix_norm: The input tensor A must have at least 2 dimensions.")
+        raise RuntimeError("linalg.matrix_norm: The input tensor A must have at least 2 "
+                           "dimensions.")
     if A._array.dtype.kind not in "fVc":
         raise RuntimeError("linalg.matrix_norm: Expected a floating point or complex tensor as "
                            f"input. Got {type_name(dtype_of(A._array))}")
@@ -61,7 +62,7 @@ def matrix_norm(A: Tensor, ord: float | str = "fro", dim: Any = (-2, -1), keepdi
         result = _sum_norm(A, float(ord), rows, columns, keepdim)
     else:
         raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
-    return _out(result, out, "linalg.matrix_norm")  # type: ignore[no-any-return]
+    return _out(result, out, "linalg.matrix_norm")
 
 
 def _spectral_norm(A: Tensor, ord: Any, rows: int, columns: int, keepdim: bool) -> Tensor:
@@ -73,19 +74,19 @@ def _spectral_norm(A: Tensor, ord: Any, rows: int, columns: int, keepdim: bool) 
     if keepdim:
         for d in sorted((rows, columns)):
             result = result.unsqueeze(d)
-    return result  # type: ignore[no-any-return]
+    return result
 
 
 def _sum_norm(A: Tensor, ord: float, rows: int, columns: int, keepdim: bool) -> Tensor:
     summed, compared = (rows, columns) if abs(ord) == 1 else (columns, rows)
     sums = A.abs().sum(summed, keepdim=True)
     result = sums.amax(compared, keepdim=True) if ord > 0 else sums.amin(compared, keepdim=True)
-    return result if keepdim else result.squeeze((rows, columns))  # type: ignore[no-any-return]
+    return result if keepdim else result.squeeze((rows, columns))
 
 
 def norm(A: Tensor, ord: float | str | None = None, dim: Any = None, keepdim: bool = False, *,
          dtype: DType | None = None, out: Tensor | None = None) -> Tensor:  # fmt: skip
-    """The vector norm over one dim (or, with neither `ord` nor `dim`, all), the matrix norm over two.
+    """The vector norm over one dim (all without `ord` and `dim`), the matrix norm over two.
 
     >>> import rushlight as torch
     >>> torch.linalg.norm(torch.tensor([3., 4.]))
@@ -101,8 +102,8 @@ def norm(A: Tensor, ord: float | str | None = None, dim: Any = None, keepdim: bo
         raise RuntimeError(f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got "
                            f"{list(dim)}")
     if dim is None and ord is not None and A._array.ndim not in (1, 2):
-        raise RuntimeError("linalg.norm: If dim is not specified but ord is, the input must be 1D or "
-                           f"2D. Got {A._array.ndim}D.")
+        raise RuntimeError("linalg.norm: If dim is not specified but ord is, the input must be 1D "
+                           f"or 2D. Got {A._array.ndim}D.")
     as_matrix = isinstance(ord, str) or (
         ord is not None and (len(dim) == 2 if dim is not None else A._array.ndim == 2)
     )
@@ -110,8 +111,8 @@ def norm(A: Tensor, ord: float | str | None = None, dim: Any = None, keepdim: bo
         assert ord is not None
         result = matrix_norm(A, ord, (0, 1) if dim is None else dim, keepdim)
     else:
-        result = vector_norm(A, 2.0 if ord is None else float(ord), dim, keepdim)  # type: ignore[arg-type]
-    return _out(result, out, "linalg.norm")  # type: ignore[no-any-return]
+        result = vector_norm(A, 2.0 if ord is None else float(ord), dim, keepdim)
+    return _out(result, out, "linalg.norm")
 
 
 def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
@@ -120,11 +121,11 @@ def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
     if p is None or p in (2, -2):
         values = svdvals(A)
         big, small = values[..., 0], values[..., -1]
-        return _out(small / big if p == -2 else big / small, out, "linalg.cond")  # type: ignore[no-any-return]
+        return _out(small / big if p == -2 else big / small, out, "linalg.cond")
     from .linalg import inv_ex
 
     result = matrix_norm(A, p) * matrix_norm(inv_ex(A).inverse, p)
-    return _out(result, out, "linalg.cond")  # type: ignore[no-any-return]
+    return _out(result, out, "linalg.cond")
 
 
 # ---- rank, pseudo-inverse, least squares ---------------------------------------------------
@@ -146,7 +147,7 @@ def _is_positive(value: Any) -> bool:
 
 
 def _maximum(x: Tensor, y: Any) -> Tensor:
-    return x.maximum(y.to(x.dtype)) if hasattr(y, "_array") else x.clamp(min=y)  # type: ignore[no-any-return]
+    return x.maximum(y.to(x.dtype)) if hasattr(y, "_array") else x.clamp(min=y)
 
 
 def matrix_rank(A: Tensor, tol: Any = None, hermitian: bool = False, *, atol: Any = None,
@@ -163,9 +164,9 @@ def matrix_rank(A: Tensor, tol: Any = None, hermitian: bool = False, *, atol: An
     A = A.detach()
     values = eigh(A).eigenvalues.abs() if hermitian else svdvals(A)
     if not values._array.shape[-1]:
-        return A.new_zeros(A._array.shape[:-2]).long()  # type: ignore[no-any-return]
+        return A.new_zeros(A._array.shape[:-2]).long()
     bound = _threshold(values.amax(-1), A, atol, rtol)
-    return _out((values > bound.unsqueeze(-1)).sum(-1), out, "linalg.matrix_rank")  # type: ignore[no-any-return]
+    return _out((values > bound.unsqueeze(-1)).sum(-1), out, "linalg.matrix_rank")
 
 
 def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = None,
@@ -181,11 +182,11 @@ def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = N
         rtol = rcond
     if not A._array.size:
         shape = A._array.shape
-        return A.reshape(*shape[:-2], shape[-1], shape[-2])  # type: ignore[no-any-return]
+        return A.reshape(*shape[:-2], shape[-1], shape[-2])
     known = A.detach()
     top = (eigh(known).eigenvalues.abs() if hermitian else svdvals(known)).amax(-1)
     result = _pinv(A, _threshold(top, A, atol, rtol), hermitian=hermitian)
-    return _out(result, out, "linalg.pinv")  # type: ignore[no-any-return]
+    return _out(result, out, "linalg.pinv")
 
 
 @primitive(name="LinalgPinv")
@@ -256,8 +257,8 @@ def matrix_power(A: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
     from .create import eye
 
     if A._array.ndim < 2 or A._array.shape[-1] != A._array.shape[-2]:
-        raise RuntimeError("linalg.matrix_power: A must be batches of square matrices, but they are "
-                           f"{list(A._array.shape)}")
+        raise RuntimeError("linalg.matrix_power: A must be batches of square matrices, but they "
+                           f"are {list(A._array.shape)}")
     base = inv(A) if n < 0 else A
     power, result = abs(n), None
     while power:
@@ -269,7 +270,7 @@ def matrix_power(A: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
         result = eye(A._array.shape[-1], dtype=A.dtype).expand(A._array.shape).clone()
     elif result is A:
         result = A.clone()
-    return _out(result, out, "linalg.matrix_power")  # type: ignore[no-any-return]
+    return _out(result, out, "linalg.matrix_power")
 
 
 def matrix_exp(A: Tensor) -> Tensor:
@@ -318,10 +319,10 @@ def multi_dot(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor
                 f"multi_dot(): tensors {i - 1} and {i} with shapes "
                 f"{list(parts[i - 1]._array.shape)} and {list(x._array.shape)} cannot be multiplied"
             )
-    result = _chain(parts, _best_splits([p._array.shape[0] for p in parts] +
-                                        [parts[-1]._array.shape[1]]), 0, len(parts) - 1)  # fmt: skip
+    sizes = [p._array.shape[0] for p in parts] + [parts[-1]._array.shape[1]]
+    result = _chain(parts, _best_splits(sizes), 0, len(parts) - 1)
     result = result.squeeze(0) if first else result
-    return _out(result.squeeze(-1) if last else result, out, "linalg.multi_dot")  # type: ignore[no-any-return]
+    return _out(result.squeeze(-1) if last else result, out, "linalg.multi_dot")
 
 
 def _best_splits(sizes: list[int]) -> dict[tuple[int, int], int]:
@@ -353,11 +354,11 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) ->
     >>> torch.linalg.vecdot(torch.tensor([1., 2.]), torch.tensor([3., 4.]))
     tensor(11.)
     """
-    return _out((x.conj() * y).sum(dim), out, "linalg.vecdot")  # type: ignore[no-any-return]
+    return _out((x.conj() * y).sum(dim), out, "linalg.vecdot")
 
 
 def householder_product(A: Tensor, tau: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The first columns of the product of the reflections `I - τ v vᴴ`, v below the diagonal of A."""
+    """The first columns of the product of reflections `I - τ v vᴴ`, v below the diagonal of A."""
     from .create import eye
 
     rows, columns = A._array.shape[-2:]
@@ -369,7 +370,7 @@ def householder_product(A: Tensor, tau: Tensor, *, out: Tensor | None = None) ->
     for i in reversed(range(tau._array.shape[-1])):
         v = unit[..., i : i + 1]
         result = result - tau[..., i, None, None] * (v @ (adjoint(v) @ result))
-    return _out(result, out, "linalg.householder_product")  # type: ignore[no-any-return]
+    return _out(result, out, "linalg.householder_product")
 
 
 # ---- tensors as matrices -------------------------------------------------------------------
@@ -385,7 +386,7 @@ def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
         raise RuntimeError("Expected self to satisfy the requirement prod(self.shape[ind:]) == "
                            f"prod(self.shape[:ind]), but got {math.prod(right)} != {size}")
     result = inv(A.reshape(size, size)).reshape(*right, *left)
-    return _out(result, out, "linalg.tensorinv")  # type: ignore[no-any-return]
+    return _out(result, out, "linalg.tensorinv")
 
 
 def tensorsolve(A: Tensor, B: Tensor, dims: Any = None, *, out: Tensor | None = None) -> Tensor:
@@ -399,4 +400,4 @@ def tensorsolve(A: Tensor, B: Tensor, dims: Any = None, *, out: Tensor | None = 
         raise RuntimeError("Expected self to satisfy the requirement prod(self.shape[other.ndim:]) "
                            "== prod(self.shape[:other.ndim])")
     result = solve(A.reshape(size, size), B.reshape(size)).reshape(shape)
-    return _out(result, out, "linalg.tensorsolve")  # type: ignore[no-any-return]
+    return _out(result, out, "linalg.tensorsolve")

@@ -59,7 +59,7 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = 
     tensor(10.5000)
     """
     areas, d = _trapezoids("trapezoid", y, x, dx, dim)
-    return areas.sum(d)  # type: ignore[no-any-return]
+    return areas.sum(d)
 
 
 trapz = trapezoid
@@ -74,7 +74,7 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None,
     tensor([ 3.0000, 10.5000])
     """
     areas, d = _trapezoids("cumulative_trapezoid", y, x, dx, dim)
-    return areas.cumsum(d)  # type: ignore[no-any-return]
+    return areas.cumsum(d)
 
 
 def _trapezoids(op: str, y: Tensor, x: Tensor | None, dx: Any, dim: int) -> tuple[Any, int]:
@@ -114,8 +114,8 @@ def gradient(input: Tensor, *, spacing: Any = 1, dim: Any = None,
     dims = [wrap_dim(d, ndim) for d in dims]
     each = spacing if isinstance(spacing, (list, tuple)) else [spacing] * len(dims)
     if len(each) != len(dims):
-        raise RuntimeError(f"torch.gradient expected spacing to be unspecified, a scalar, or a list "
-                           f"with one entry per dim ({len(dims)}), but got {len(each)}")
+        raise RuntimeError("torch.gradient expected spacing to be unspecified, a scalar, or a "
+                           f"list with one entry per dim ({len(dims)}), but got {len(each)}")
     for d in dims:
         if input._array.shape[d] < edge_order + 1:
             raise RuntimeError("torch.gradient expected each dimension size to be at least "
@@ -179,7 +179,8 @@ def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tenso
     tensor([1000.0000, 1000.6932])
     """
     if input._array.dtype.kind not in "fV":
-        raise RuntimeError(f"[logcumsumexp] not implemented for {input.dtype}; convert with .float()")
+        raise RuntimeError(f"[logcumsumexp] not implemented for {input.dtype}; convert with "
+                           ".float()")
     result = _logcumsumexp(input, dim=wrap_dim(dim, input._array.ndim))
     return result if out is None else write_out(out, result, "logcumsumexp")
 
@@ -197,7 +198,7 @@ def trace(input: Tensor) -> Tensor:
     if input._array.ndim != 2:
         raise RuntimeError("trace: expected a matrix, but got tensor with dim "
                            f"{input._array.ndim}")
-    return diagonal(input).sum()  # type: ignore[no-any-return]
+    return diagonal(input).sum()
 
 
 def cross(input: Tensor, other: Tensor, dim: int | None = None, *,
@@ -266,7 +267,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     powers = range(count) if increasing else range(count - 1, -1, -1)
     dtype = x.dtype if x._array.dtype.kind in "fVc" else dtypes.int64
     if not count:
-        return x.new_empty((x._array.shape[0], 0), dtype=dtype)  # type: ignore[no-any-return]
+        return x.new_empty((x._array.shape[0], 0), dtype=dtype)
     values = x.to(dtype)
     return stack([values.pow(i) for i in powers], 1)
 
@@ -286,8 +287,8 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None,
             [-1.,  1.]])
     """
     if input._array.ndim > 2:
-        raise RuntimeError(f"cov(): expected input to have two or fewer dimensions but got an input "
-                           f"with {input._array.ndim} dimensions")
+        raise RuntimeError("cov(): expected input to have two or fewer dimensions but got an "
+                           f"input with {input._array.ndim} dimensions")
     if input._array.dtype.kind == "b":
         raise RuntimeError("cov(): bool dtype is not supported for input")
     x = input if input._array.ndim == 2 else input.reshape(1, -1)
@@ -343,17 +344,17 @@ def _split_along(op: str, input: Tensor, sections: Any, dim: int, least: int) ->
 def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
     """Equal parts, or parts between indices, along dim 1 (dim 0 of a vector); views."""
     dim = 0 if input._array.ndim == 1 else 1
-    return _split_along("hsplit", input, indices_or_sections, dim, 1)  # type: ignore[no-any-return]
+    return _split_along("hsplit", input, indices_or_sections, dim, 1)
 
 
 def vsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
     """Equal parts, or parts between indices, along dim 0; views."""
-    return _split_along("vsplit", input, indices_or_sections, 0, 2)  # type: ignore[no-any-return]
+    return _split_along("vsplit", input, indices_or_sections, 0, 2)
 
 
 def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
     """Equal parts, or parts between indices, along dim 2; views."""
-    return _split_along("dsplit", input, indices_or_sections, 2, 3)  # type: ignore[no-any-return]
+    return _split_along("dsplit", input, indices_or_sections, 2, 3)
 
 
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
@@ -390,7 +391,7 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     rows = list(choose(range(input._array.shape[0]), r))
     if not rows or not r:
-        return input.new_empty((0,) if not r else (0, r))  # type: ignore[no-any-return]
+        return input.new_empty((0,) if not r else (0, r))
     picked = input.new_tensor(rows, dtype=dtypes.int64)
     return input[picked]
 
@@ -403,7 +404,7 @@ def fill(input: Tensor, value: Any) -> Tensor:
     tensor([3., 3.])
     """
     check_tensor(input, "fill")
-    return input.clone().fill_(value)  # type: ignore[no-any-return]
+    return input.clone().fill_(value)
 
 
 class NumericMethods:

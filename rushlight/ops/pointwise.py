@@ -9,7 +9,7 @@ from .. import dtypes, return_types
 from ..autograd.primitive import Primitive, primitive
 from ..backends import kernels
 from ..types_ import Array, Number
-from .arithmetic import _as_tensor
+from .arithmetic import _as_tensor, add
 from .common import (
     TensorBase,
     as_float,
@@ -17,6 +17,7 @@ from .common import (
     dtype_of,
     in_place,
     match,
+    refuse,
     type_name,
     write_out,
 )
@@ -44,8 +45,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     tensor([ 6., 16.])
     """
     _check_factor("addcmul", value, input, tensor1, tensor2)
-    product = tensor1 * tensor2
-    result = input + (product if value == 1 else product * value)
+    result = add(input, tensor1 * tensor2, alpha=value)
     return result if out is None else write_out(out, result, "addcmul")
 
 
@@ -57,15 +57,31 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     >>> torch.addcdiv(torch.zeros(2), torch.tensor([1., 2.]), torch.tensor([2., 4.]))
     tensor([0.5000, 0.5000])
     """
+    _check_quotient(tensor1, tensor2)
+    _check_factor("addcdiv", value, input, tensor1, tensor2)
+    result = add(input, tensor1 / tensor2, alpha=value)
+    return result if out is None else write_out(out, result, "addcdiv")
+
+
+def _addcmul_(self: Any, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Any:
+    """In-place version of :func:`addcmul`: the product is added straight into the tensor."""
+    _check_factor("addcmul", value, self, tensor1, tensor2)
+    return self.add_(tensor1 * tensor2, alpha=value)
+
+
+def _addcdiv_(self: Any, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Any:
+    """In-place version of :func:`addcdiv`: the quotient is added straight into the tensor."""
+    _check_quotient(tensor1, tensor2)
+    _check_factor("addcdiv", value, self, tensor1, tensor2)
+    return self.add_(tensor1 / tensor2, alpha=value)
+
+
+def _check_quotient(tensor1: Tensor, tensor2: Tensor) -> None:
     if tensor1._array.dtype.kind in "biu" and tensor2._array.dtype.kind in "biu":
         raise RuntimeError(
             "Integer division with addcdiv is no longer supported, and in a future release addcdiv "
             "will perform a true division of tensor1 and tensor2; convert one of them with .float()"
         )
-    _check_factor("addcdiv", value, input, tensor1, tensor2)
-    quotient = tensor1 / tensor2
-    result = input + (quotient if value == 1 else quotient * value)
-    return result if out is None else write_out(out, result, "addcdiv")
 
 
 def _check_factor(op: str, value: Number, *tensors: Tensor) -> None:
@@ -106,6 +122,7 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | float, *,
 @primitive(name="Atan2", broadcast=True)
 def _atan2(x: Array, y: Array) -> Array:
     x, y = match(x, y)
+    refuse("atan2", x, "c")
     x, y = as_float(x), as_float(y)
     return kernels(x).float_function("arctan2", x, y)
 
@@ -167,9 +184,7 @@ def hypot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 def _fractional(op: str, *tensors: Tensor) -> None:
     for x in tensors:
-        if x._array.dtype.kind not in "fVc":
-            raise RuntimeError(f'"{op}_cpu" not implemented for \'{type_name(dtype_of(x._array))}\'; '
-                               "convert it with .float()")
+        refuse(op, x._array, "biu")
 
 
 # ---- logarithms of sums --------------------------------------------------------------------
@@ -197,7 +212,7 @@ def logaddexp2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Te
 def _log_add(op: Primitive, x: Tensor, y: Tensor) -> Tensor:
     if x._array.dtype.kind == "c" or y._array.dtype.kind == "c":
         raise NotImplementedError("[logaddexp] complex tensors are not in rushlight yet")
-    return op(x, y)  # type: ignore[no-any-return]
+    return op(x, y)
 
 
 def _log_sum(name: str, function: str, base: float) -> Primitive:
@@ -240,6 +255,8 @@ def times_log(x: Any, y: Any, shift: float) -> Tensor:
         raise TypeError("xlogy(): at least one of 'input' and 'other' must be a Tensor")
     x = x if isinstance(x, TensorBase) else _as_tensor(x)
     y = y if isinstance(y, TensorBase) else _as_tensor(y)
+    for v in (x, y):
+        refuse("xlogy", v._array, "c")
     ignored = (x == 0) & (y == y)
     if y._array.dtype.kind not in "fVc":
         kind = x.dtype if x._array.dtype.kind in "fVc" else dtypes.get_default_dtype()
@@ -321,7 +338,7 @@ def float_power(input: Tensor | Number, exponent: Tensor | Number, *,
     kinds = [v._array.dtype.kind if isinstance(v, TensorBase) else "c" if isinstance(v, complex)
              else "f" for v in (input, exponent)]  # fmt: skip
     kind = dtypes.complex128 if "c" in kinds else dtypes.float64
-    base, power = (v.to(kind) if isinstance(v, TensorBase) else v for v in (input, exponent))  # type: ignore[attr-defined]
+    base, power = (v.to(kind) if isinstance(v, TensorBase) else v for v in (input, exponent))
     from .arithmetic import pow
 
     result = pow(base, power)
@@ -416,8 +433,8 @@ class PointwiseMethods:
     frexp = frexp
     gcd = gcd
     lcm = lcm
-    addcmul_ = in_place(addcmul)
-    addcdiv_ = in_place(addcdiv)
+    addcmul_ = _addcmul_
+    addcdiv_ = _addcdiv_
     lerp_ = in_place(lerp)
     atan2_ = arctan2_ = in_place(atan2)
     hypot_ = in_place(hypot)

@@ -13,14 +13,7 @@ from ..dtypes import dtype as DType
 from ..dtypes import int64
 from ..types_ import Array, Shape
 from .common import (
-    as_float,
-    cast,
-    check_tensor,
-    dtype_of,
-    in_place,
-    type_name,
-    wrap_dim,
-    wrap_dims,
+    as_float, cast, check_tensor, dtype_of, in_place, refuse, type_name, wrap_dim, wrap_dims,
     write_out,
 )  # fmt: skip
 from .shape import _expand
@@ -222,6 +215,7 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *,
 
 def _extremum_all(name: str, kernel_name: str) -> Primitive:
     def forward(x: Array) -> Array:
+        refuse(name.lower(), x, "c")
         if x.size == 0:
             raise RuntimeError(
                 f"{name.lower()}(): Expected reduction dim to be specified for input.numel() == 0. "
@@ -251,6 +245,7 @@ def _is_extremum(x: Tensor, extremum: Tensor) -> Tensor:
 def _extremum_dim(name: str, kernel_name: str) -> Primitive:
     def forward(x: Array, *, dim: int, keepdim: bool) -> tuple[Array, Array]:
         k = kernels(x)
+        refuse(name.lower(), x, "c")
         if x.ndim == 0:
             return x.copy(), k.full((), 0, int64.numpy)
         if x.shape[dim] == 0:
@@ -335,6 +330,7 @@ def _binary(name: str, x: Any, dim: Any, other: Any, out: Any) -> Any:
 
 def _amax_amin(name: str, kernel_name: str) -> Primitive:
     def forward(x: Array, *, dims: tuple[int, ...] | None, keepdim: bool) -> Array:
+        refuse(name.lower(), x, "c")
         return getattr(kernels(x), kernel_name)(x, dims, keepdim)
 
     return Primitive(forward, name)
@@ -397,6 +393,7 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False,
 def _index_of(name: str) -> Primitive:
     def forward(x: Array, *, dim: int | None, keepdim: bool) -> Array:
         k = kernels(x)
+        refuse(name, x, "bc")
         if x.ndim == 0:
             return k.full((), 0, int64.numpy)
         size = x.size if dim is None else x.shape[dim]
@@ -642,7 +639,7 @@ def norm(input: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim
 
         pair = (0, 1) if dim is None else dim
         return matrix_norm(input, "nuc", pair, keepdim, dtype=dtype, out=out)
-    order = 2.0 if p in ("fro", None) else float(p)  # type: ignore[arg-type]
+    order = 2.0 if p in ("fro", None) else float(p)
     return vector_norm(input, order, dim, keepdim, dtype=dtype, out=out)
 
 

@@ -123,7 +123,7 @@ def _reduced(x: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str,
         if x._array.dtype.kind in "fVc":
             return total / count
         return total.div(count, rounding_mode="floor")
-    return _scatter_product(start, index, src, dim=dim, reduce=reduce)  # type: ignore[no-any-return]
+    return _scatter_product(start, index, src, dim=dim, reduce=reduce)
 
 
 def _neutral(x: Tensor, reduce: str) -> Any:

@@ -58,7 +58,10 @@ def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
         if isinstance(first, (tuple, list)):
             return tuple(map(int, first))
         return (int(first),)
-    return tuple(map(int, shape))
+    for size in shape:
+        if type(size) is not int:
+            return tuple(map(int, shape))
+    return shape
 
 
 def _named_sizes(op: str, name: str, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -95,15 +98,32 @@ def _infer(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
 
 
 def _viewable(array: Array, shape: tuple[int, ...]) -> bool:
-    """Whether `array` can take `shape` without moving elements."""
-    if array.flags.c_contiguous:
+    """Whether `array` can take `shape` without moving elements: no new dim may cross a gap."""
+    if array.flags.c_contiguous or not array.size:
         return True
-    view = array.view()
-    try:
-        view.shape = shape
-    except AttributeError:
-        return False
+    sizes = [size for size in reversed(shape) if size != 1]
+    for stretch in _even_stretches(array):
+        covered = 1
+        while covered < stretch and sizes:
+            covered *= sizes.pop()
+        if covered != stretch:
+            return False
     return True
+
+
+def _even_stretches(array: Array) -> list[int]:
+    """How many elements each group of neighbouring dims holds that one stride runs through."""
+    stretches: list[int] = []
+    expected = None  # the stride that would continue the last stretch, from the innermost dim on
+    for size, stride in zip(reversed(array.shape), reversed(array.strides)):
+        if size == 1:
+            continue
+        if stride == expected:
+            stretches[-1] *= size
+        else:
+            stretches.append(size)
+        expected = size * stride
+    return stretches[::-1]
 
 
 def view(input: Tensor, *shape: Any) -> Tensor:
@@ -626,11 +646,13 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 
 @primitive(name="Cat")
 def _cat(*tensors: Array, dim: int) -> Array:
-    first = tensors[0]
-    if any([x.dtype != first.dtype for x in tensors]):
-        to = common_dtype(*tensors)
-        tensors = tuple(cast(x, to) for x in tensors)
-    return kernels(first).concatenate(tensors, dim)
+    dtype = tensors[0].dtype
+    for x in tensors:
+        if x.dtype is not dtype and x.dtype != dtype:
+            to = common_dtype(*tensors)
+            tensors = tuple(cast(x, to) for x in tensors)
+            break
+    return kernels(tensors[0]).concatenate(tensors, dim)
 
 
 @_cat.derivative("tensors")

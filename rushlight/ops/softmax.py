@@ -141,7 +141,7 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
         return soft
     index = soft.detach().argmax(dim, keepdim=True)
     one_hot = soft.new_zeros(soft._array.shape).scatter(dim, index, 1.0)
-    return one_hot - soft.detach() + soft  # type: ignore[no-any-return]
+    return one_hot - soft.detach() + soft
 
 
 class SoftmaxMethods:

@@ -9,7 +9,7 @@ from ..autograd.primitive import primitive
 from ..autograd.variable import wrap
 from ..backends import kernels
 from ..types_ import Array, Shape
-from .common import TensorBase, cast, wrap_dim, write_out
+from .common import TensorBase, cast, refuse, wrap_dim, write_out
 from .reduce import scatter_along
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __all__ = [
 
 @primitive(name="Sort", nondifferentiable=(1,))
 def _sort(x: Array, *, dim: int, descending: bool) -> tuple[Array, Array]:
+    refuse("sort", x, "c")
     if x.ndim == 0:
         return x.copy(), kernels(x).zeros((), kernels(x).xp.dtype("int64"))
     result: tuple[Array, Array] = kernels(x).sort(x, dim, descending)
@@ -50,16 +51,17 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
 
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
     """The indices that sort `input` along `dim`."""
-    return sort(input, dim, descending).indices  # type: ignore[no-any-return]
+    return sort(input, dim, descending).indices
 
 
 def msort(input: Tensor) -> Tensor:
     """`input` sorted along its first dim."""
-    return sort(input, 0).values  # type: ignore[no-any-return]
+    return sort(input, 0).values
 
 
 @primitive(name="Topk", nondifferentiable=(1,))
 def _topk(x: Array, *, k: int, dim: int, largest: bool) -> tuple[Array, Array]:
+    refuse("topk", x, "bc")
     if x.ndim == 0:
         return x.copy(), kernels(x).zeros((), kernels(x).xp.dtype("int64"))
     result: tuple[Array, Array] = kernels(x).topk(x, k, dim, largest)
@@ -89,6 +91,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
 
 @primitive(name="Kthvalue", nondifferentiable=(1,))
 def _kth(x: Array, *, k: int, dim: int, keepdim: bool) -> tuple[Array, Array]:
+    refuse("kthvalue", x, "bc")
     if x.ndim == 0:
         return x.copy(), kernels(x).zeros((), kernels(x).xp.dtype("int64"))
     values, indices = kernels(x).sort(x, dim, False)
@@ -129,6 +132,7 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> A
 
 @primitive(name="Median", nondifferentiable=(1,))
 def _median_dim(x: Array, *, dim: int, keepdim: bool, ignore_nan: bool) -> tuple[Array, Array]:
+    refuse("median", x, "bc")
     k = kernels(x)
     if x.ndim == 0:
         return x.copy(), k.zeros((), k.xp.dtype("int64"))
@@ -168,6 +172,7 @@ def _median(input: Any, dim: int | None, keepdim: bool, ignore_nan: bool) -> Any
 @primitive(name="Mode", nondifferentiable=(1,))
 def _mode(x: Array, *, dim: int, keepdim: bool) -> tuple[Array, Array]:
     """The longest run in sorted order; the smallest value wins a tie, its last index is given."""
+    refuse("mode", x, "c")
     k = kernels(x)
     if x.ndim == 0:
         return x.copy(), k.zeros((), k.xp.dtype("int64"))
@@ -208,6 +213,7 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
 
 @primitive(name="Cummax", nondifferentiable=(1,))
 def _cumulative_extremum(x: Array, *, dim: int, largest: bool) -> tuple[Array, Array]:
+    refuse("cummax" if largest else "cummin", x, "c")
     k = kernels(x)
     xp = k.xp
     if x.ndim == 0:
@@ -286,6 +292,7 @@ def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False,
     >>> torch.unique(torch.tensor([3, 1, 3]))
     tensor([1, 3])
     """
+    refuse("unique", input._array, "c")
     k = kernels(input._array)
     if dim is None:
         values, inverse, counts = k.unique(input._array)
@@ -379,6 +386,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """Counts of the elements in `bins` equal bins between `min` and `max` (or the data's limits)."""
     x = input._array
+    refuse("histc", x, "biuc")
     xp = kernels(x).xp
     low, high = float(min), float(max)
     if low == high and x.size:

@@ -53,7 +53,7 @@ def polygamma(n: int, input: Tensor, *, out: Tensor | None = None) -> Tensor:
     if n < 0:
         raise RuntimeError("polygamma(n, x) does not support negative n.")
     result = digamma(input) if n == 0 else _polygamma(input, n=n)
-    return _out(result, out, "polygamma")  # type: ignore[no-any-return]
+    return _out(result, out, "polygamma")
 
 
 def mvlgamma(input: Tensor, p: int, *, out: Tensor | None = None) -> Tensor:
@@ -70,7 +70,7 @@ def mvlgamma(input: Tensor, p: int, *, out: Tensor | None = None) -> Tensor:
     x = input if input._array.dtype.kind in "fV" else input.to(_default())
     x = x.unsqueeze(-1) - x.new_tensor([i / 2 for i in range(p)])
     result = lgamma(x).sum(-1) + p * (p - 1) / 4 * math.log(math.pi)
-    return _out(result, out, "mvlgamma")  # type: ignore[no-any-return]
+    return _out(result, out, "mvlgamma")
 
 
 def _default() -> Any:
@@ -107,7 +107,7 @@ def zeta(input: Tensor | Number, other: Tensor | Number, *, out: Tensor | None =
     tensor([1.6449])
     """
     x, y = (v if isinstance(v, TensorBase) else _as_tensor(v) for v in (input, other))
-    return _out(_zeta(x, y), out, "special_zeta")  # type: ignore[no-any-return]
+    return _out(_zeta(x, y), out, "special_zeta")
 
 
 @primitive(name="Igamma", broadcast=True)
@@ -146,12 +146,12 @@ def gammainc(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tens
     >>> torch.special.gammainc(torch.tensor([4.]), torch.tensor([3., 4.]))
     tensor([0.3528, 0.5665])
     """
-    return _out(_gammainc(input, other), out, "gammainc")  # type: ignore[no-any-return]
+    return _out(_gammainc(input, other), out, "gammainc")
 
 
 def gammaincc(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The regularised upper incomplete gamma function, `1 - gammainc`."""
-    return _out(_gammaincc(input, other), out, "gammaincc")  # type: ignore[no-any-return]
+    return _out(_gammaincc(input, other), out, "gammaincc")
 
 
 igamma, igammac = gammainc, gammaincc
@@ -210,22 +210,22 @@ def i0(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.special.i0(torch.tensor([0., 1.]))
     tensor([1.0000, 1.2661])
     """
-    return _out(_i0(input), out, "i0")  # type: ignore[no-any-return]
+    return _out(_i0(input), out, "i0")
 
 
 def i0e(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """`exp(-|x|) · i0(x)`."""
-    return _out(_i0e(input), out, "special_i0e")  # type: ignore[no-any-return]
+    return _out(_i0e(input), out, "special_i0e")
 
 
 def i1(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The modified Bessel function of the first kind, order 1."""
-    return _out(_i1(input), out, "special_i1")  # type: ignore[no-any-return]
+    return _out(_i1(input), out, "special_i1")
 
 
 def i1e(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """`exp(-|x|) · i1(x)`."""
-    return _out(_i1e(input), out, "special_i1e")  # type: ignore[no-any-return]
+    return _out(_i1e(input), out, "special_i1e")
 
 
 # ---- normal distribution -------------------------------------------------------------------
@@ -280,22 +280,22 @@ def ndtr(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.special.ndtr(torch.tensor([-1., 0., 1.]))
     tensor([0.1587, 0.5000, 0.8413])
     """
-    return _out(_ndtr(input), out, "special_ndtr")  # type: ignore[no-any-return]
+    return _out(_ndtr(input), out, "special_ndtr")
 
 
 def log_ndtr(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """`log(ndtr(input))`, exact far below 0."""
-    return _out(_log_ndtr(input), out, "special_log_ndtr")  # type: ignore[no-any-return]
+    return _out(_log_ndtr(input), out, "special_log_ndtr")
 
 
 def ndtri(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The inverse of `ndtr`."""
-    return _out(_ndtri(input), out, "special_ndtri")  # type: ignore[no-any-return]
+    return _out(_ndtri(input), out, "special_ndtri")
 
 
 def erfcx(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """`exp(x²) · erfc(x)`."""
-    return _out(_erfcx(input), out, "special_erfcx")  # type: ignore[no-any-return]
+    return _out(_erfcx(input), out, "special_erfcx")
 
 
 # ---- information ---------------------------------------------------------------------------
@@ -312,13 +312,13 @@ def entr(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     safe = x.masked_fill(x <= 0, 1)
     result = where(x < 0, -math.inf, 0 - x.masked_fill(x <= 0, 0) * safe.log())
     result = where(x == x, result, x)
-    return _out(result, out, "special_entr")  # type: ignore[no-any-return]
+    return _out(result, out, "special_entr")
 
 
 def xlog1py(input: Tensor | Number, other: Tensor | Number, *,
             out: Tensor | None = None) -> Tensor:  # fmt: skip
     """`input · log1p(other)`; 0 where `input` is 0 and `other` not NaN."""
-    return _out(times_log(input, other, 1.0), out, "special_xlog1py")  # type: ignore[no-any-return]
+    return _out(times_log(input, other, 1.0), out, "special_xlog1py")
 
 
 class SpecialMethods:

@@ -9,7 +9,7 @@ from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..dtypes import int64
 from ..types_ import Array
-from .common import as_float, cast, check_tensor, in_place, write_out
+from .common import as_float, cast, check_tensor, in_place, refuse, write_out
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -66,6 +66,7 @@ def positive(input: Tensor) -> Tensor:
 
 @primitive(name="Abs")
 def _abs(x: Array) -> Array:
+    refuse("abs", x, "b")
     return kernels(x).abs(x)
 
 
@@ -90,6 +91,7 @@ absolute = abs
 
 @primitive(name="Sign")
 def _sign(x: Array) -> Array:
+    refuse("sign", x, "c")
     return kernels(x).sign(x)
 
 
@@ -136,6 +138,7 @@ def signbit(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 @primitive(name="Signbit")
 def _signbit(x: Array) -> Array:
+    refuse("signbit", x, "c")
     return kernels(x).signbit(x)
 
 
@@ -168,21 +171,25 @@ def angle(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 @primitive(name="Floor")
 def _floor(x: Array) -> Array:
+    refuse("floor", x, "bc")
     return x.copy() if x.dtype.kind in "iu" else kernels(x).floor(x)
 
 
 @primitive(name="Ceil")
 def _ceil(x: Array) -> Array:
+    refuse("ceil", x, "bc")
     return x.copy() if x.dtype.kind in "iu" else kernels(x).ceil(x)
 
 
 @primitive(name="Trunc")
 def _trunc(x: Array) -> Array:
+    refuse("trunc", x, "bc")
     return x.copy() if x.dtype.kind in "iu" else kernels(x).trunc(x)
 
 
 @primitive(name="Round")
 def _round(x: Array, *, decimals: int = 0) -> Array:
+    refuse("round", x, "bc")
     return x.copy() if x.dtype.kind in "iu" and decimals == 0 else kernels(x).round(x, decimals)
 
 
@@ -243,6 +250,7 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
 
 @primitive(name="Frac")
 def _frac(x: Array) -> Array:
+    refuse("frac", x, "biuc")
     return kernels(x).frac(x)
 
 
@@ -731,6 +739,7 @@ def atanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 @primitive(name="Erf")
 def _erf(x: Array) -> Array:
+    refuse("erf", x, "c")
     return kernels(x).erf(as_float(x))
 
 
@@ -752,6 +761,7 @@ def erf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 @primitive(name="Erfc")
 def _erfc(x: Array) -> Array:
+    refuse("erfc", x, "c")
     return kernels(x).erfc(as_float(x))
 
 
@@ -773,6 +783,7 @@ def erfc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 @primitive(name="Erfinv")
 def _erfinv(x: Array) -> Array:
+    refuse("erfinv", x, "c")
     return kernels(x).erfinv(as_float(x))
 
 
@@ -794,6 +805,7 @@ def erfinv(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 @primitive(name="Lgamma")
 def _lgamma(x: Array) -> Array:
+    refuse("lgamma", x, "c")
     return kernels(x).lgamma(as_float(x))
 
 
@@ -815,6 +827,7 @@ def lgamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 @primitive(name="Digamma")
 def _digamma(x: Array) -> Array:
+    refuse("digamma", x, "c")
     return kernels(x).digamma(as_float(x))
 
 
@@ -927,6 +940,7 @@ def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None)
     >>> torch.logit(torch.tensor([0.5, 0.7311]))
     tensor([0.0000, 1.0002])
     """
+    refuse("logit", input._array, "c")
     p = input if eps is None else input.clamp(eps, 1 - eps)
     result = (p / (1 - p)).log()
     return result if out is None else write_out(out, result, "logit")
@@ -952,6 +966,7 @@ def deg2rad(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.deg2rad(torch.tensor([180.]))
     tensor([3.1416])
     """
+    refuse("deg2rad", input._array, "c")
     result = input * (math.pi / 180)
     return result if out is None else write_out(out, result, "deg2rad")
 
@@ -963,6 +978,7 @@ def rad2deg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.rad2deg(torch.tensor([3.1416]))
     tensor([180.0004])
     """
+    refuse("rad2deg", input._array, "c")
     result = input * (180 / math.pi)
     return result if out is None else write_out(out, result, "rad2deg")
 

@@ -9,11 +9,35 @@ from rushlight.ops.reduce import logsumexp
 from rushlight.ops.softmax import log_softmax as _log_softmax
 from rushlight.ops.softmax import softmax as _softmax
 from rushlight.ops.special import (
-    entr, erfcx, gammainc, gammaincc, i0, i0e, i1, i1e, log_ndtr, multigammaln, ndtr, ndtri,
-    polygamma, xlog1py, zeta,
+    entr,
+    erfcx,
+    gammainc,
+    gammaincc,
+    i0,
+    i0e,
+    i1,
+    i1e,
+    log_ndtr,
+    multigammaln,
+    ndtr,
+    ndtri,
+    polygamma,
+    xlog1py,
+    zeta,
 )  # fmt: skip
 from rushlight.ops.unary import (
-    digamma, erf, erfc, erfinv, exp2, expm1, lgamma, log1p, logit, round, sigmoid, sinc,
+    digamma,
+    erf,
+    erfc,
+    erfinv,
+    exp2,
+    expm1,
+    lgamma,
+    log1p,
+    logit,
+    round,
+    sigmoid,
+    sinc,
 )  # fmt: skip
 
 if TYPE_CHECKING:

@@ -91,7 +91,11 @@ def test_index_add(native: Kernels, reference: Kernels, threads: int, shape: Any
     for axis, count in ((a, n) for a in range(len(shape)) for n in (0, 1, 50)):
         index = (slice(None),) * axis + (random_numbers((count,), shape[axis]),)
         source = random_array((*shape[:axis], count, *shape[axis + 1 :]), dtype, 2)
-        for values in (source, np.ones((), dtype), np.broadcast_to(np.ones(1, dtype), source.shape)):
+        for values in (
+            source,
+            np.ones((), dtype),
+            np.broadcast_to(np.ones(1, dtype), source.shape),
+        ):
             got, want = random_array(shape, dtype), random_array(shape, dtype)
             native.index_add(got, index, values)
             reference.index_add(want, index, values)

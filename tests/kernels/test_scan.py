@@ -11,8 +11,8 @@ from rushlight import get_num_threads, set_num_threads
 from rushlight.backends import Kernels, _native
 
 DTYPES = [np.float32, np.float64, np.int64]
-SHAPES = [(1,), (9,), (1, 5), (5, 1), (3, 40), (4, 40), (5, 40), (8, 300), (3, 20, 257), (2, 9, 600),
-          (0, 3), (3, 0)]  # fmt: skip
+SHAPES = [(1,), (9,), (1, 5), (5, 1), (3, 40), (4, 40), (5, 40), (8, 300), (3, 20, 257),
+          (2, 9, 600), (0, 3), (3, 0)]  # fmt: skip
 
 
 def layouts(x: Any) -> list[Any]:
@@ -63,7 +63,15 @@ def test_logsumexp(native: Kernels, reference: Kernels, shape: Any, dtype: Any) 
 
 def test_logsumexp_of_special_rows(native: Kernels, reference: Kernels) -> None:
     inf, nan = np.inf, np.nan
-    rows = [[1, inf], [-inf, -inf], [-inf, 3], [nan, inf], [1e30, 1e30], [-1e30, -1e30], [inf, -inf]]
+    rows = [
+        [1, inf],
+        [-inf, -inf],
+        [-inf, 3],
+        [nan, inf],
+        [1e30, 1e30],
+        [-1e30, -1e30],
+        [inf, -inf],
+    ]
     for dtype in (np.float32, np.float64):
         x = np.array(rows, dtype)
         for width in (2, 40):

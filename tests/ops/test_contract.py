@@ -1,7 +1,7 @@
 """One contract for every operation, a table of cases: op, inputs, expected value.
 
-Of each case the forward pass, non-contiguous inputs, `out=`, the in-place method, and first and second
-derivatives (against finite differences) are tested.
+Of each case the forward pass, non-contiguous inputs, `out=`, the in-place method, and first and
+second derivatives (against finite differences) are tested.
 """
 
 from __future__ import annotations
@@ -209,7 +209,8 @@ def _windows(x: np.ndarray, k: int) -> np.ndarray:
 
 MATRICES = [
     Case("matmul", torch.matmul, (x23, spread(3, 4)), np.matmul, out=True),
-    Case("batched matmul", torch.matmul, (spread(2, 1, 2, 3), spread(3, 3, 2)), np.matmul, out=True),
+    Case("batched matmul", torch.matmul, (spread(2, 1, 2, 3), spread(3, 3, 2)), np.matmul,
+         out=True),
     Case("addmm", lambda b, x, y: torch.addmm(b, x, y, beta=0.5, alpha=2),
          (spread(4), x23, spread(3, 4)), lambda b, x, y: 0.5 * b + 2 * x @ y),
     Case("einsum", lambda a, b: torch.einsum("ij,ij->j", a, b), (x23, y23),
@@ -256,8 +257,9 @@ NETWORKS = [
         x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-5)),
     Case("mse_loss", F.mse_loss, (x23, y23), lambda a, b: ((a - b) ** 2).mean()),
     Case("l1_loss", F.l1_loss, (x23, y23), lambda a, b: np.abs(a - b).mean(), second=False),
-    Case("huber_loss", lambda a, b: F.huber_loss(a, b, delta=0.5), (x23, y23), lambda a, b: np.where(
-        np.abs(a - b) <= 0.5, 0.5 * (a - b) ** 2, 0.5 * (np.abs(a - b) - 0.25)).mean(),
+    Case("huber_loss", lambda a, b: F.huber_loss(a, b, delta=0.5), (x23, y23),
+         lambda a, b: np.where(
+             np.abs(a - b) <= 0.5, 0.5 * (a - b) ** 2, 0.5 * (np.abs(a - b) - 0.25)).mean(),
          second=False),
     Case("bce", F.binary_cross_entropy, (q23, q23[::-1].copy()), lambda p, y: -(
         y * np.log(p) + (1 - y) * np.log(1 - p)).mean()),

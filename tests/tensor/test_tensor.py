@@ -18,7 +18,8 @@ import rushlight as torch
     [
         (1, torch.int64), (1.0, torch.float32), (True, torch.bool), (1j, torch.complex64),
         ([1, 2.5], torch.float32), ([True, 2], torch.int64), ([[1], [2]], torch.int64),
-        ([], torch.float32), (np.float64(1), torch.float64), (np.arange(3, dtype=np.int32), torch.int32),
+        ([], torch.float32), (np.float64(1), torch.float64),
+        (np.arange(3, dtype=np.int32), torch.int32),
         ([np.float64(1), np.float64(2)], torch.float64),
     ],
 )  # fmt: skip
@@ -97,7 +98,8 @@ def test_integers_divide_to_floats_and_wrap_around() -> None:
 def test_views_share_memory_and_copies_do_not() -> None:
     x = torch.arange(12).reshape(3, 4)
     views = [x[1], x[:, 1:3], x.t(), x.view(2, 6), x.unsqueeze(0), x.detach(), x.expand(2, 3, 4),
-             x.diagonal(), x.narrow(1, 1, 2), x.split(2)[0], x.unbind()[2], x.as_strided((2,), (5,))]  # fmt: skip
+             x.diagonal(), x.narrow(1, 1, 2), x.split(2)[0], x.unbind()[2],
+             x.as_strided((2,), (5,))]  # fmt: skip
     for view in views:
         assert view.untyped_storage() == x.untyped_storage()
     for other in [x.clone(), x.t().contiguous(), x[torch.tensor([0])], x.flip(0), x.repeat(1, 2)]:
@@ -135,7 +137,11 @@ def test_setitem_with_everything() -> None:
 def test_indexing_forms() -> None:
     x = torch.arange(24).reshape(2, 3, 4)
     assert x[1, 2, 3] == 23 and x[..., -1].shape == (2, 3) and x[None].shape == (1, 2, 3, 4)
-    assert x[:, [0, 2]].shape == (2, 2, 4) and x[:, torch.tensor([True, False, True])].shape == (2, 2, 4)
+    assert x[:, [0, 2]].shape == (2, 2, 4) and x[:, torch.tensor([True, False, True])].shape == (
+        2,
+        2,
+        4,
+    )
     assert x[x > 20].tolist() == [21, 22, 23] and x[[0, 1], [1, 2], [2, 3]].tolist() == [6, 23]
     assert x[True].shape == (1, 2, 3, 4) and x[1:0].shape == (0, 3, 4)
     with pytest.raises(IndexError, match="too many indices"):

@@ -163,34 +163,6 @@ PyObject* py_embedding(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     return reinterpret_cast<PyObject*>(out);
 }
 
-// embedding_grad(grad, indices, num_weights, padding_idx)
-PyObject* py_embedding_grad(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
-    PyArrayObject* grad = nargs == 4 ? as_array(args[0]) : nullptr;
-    PyArrayObject* indices = nargs == 4 ? contiguous_of(args[1], NPY_INT64) : nullptr;
-    int64_t rows, skip;
-    if (grad == nullptr || indices == nullptr || !is_behaved(grad) || !is_contiguous(grad) ||
-        PyArray_NDIM(grad) != PyArray_NDIM(indices) + 1 || !as_int64(args[2], &rows) ||
-        !as_int64(args[3], &skip) || rows < 0)
-        return not_handled();
-    const int type = PyArray_TYPE(grad);
-    if (type != NPY_FLOAT && type != NPY_DOUBLE) return not_handled();
-    const int64_t width = PyArray_DIM(grad, PyArray_NDIM(grad) - 1), count = PyArray_SIZE(indices);
-    for (int64_t i = 0; i < count; i++)
-        if (data<int64_t>(indices)[i] < 0 || data<int64_t>(indices)[i] >= rows) return not_handled();
-    const npy_intp shape[] = {npy_intp(rows), npy_intp(width)};
-    PyArrayObject* out =
-        reinterpret_cast<PyArrayObject*>(PyArray_ZEROS(2, const_cast<npy_intp*>(shape), type, 0));
-    if (out == nullptr) return nullptr;
-    ReleaseGil unlocked(PyArray_SIZE(grad) >= kReleaseGilElements);
-    if (type == NPY_FLOAT)
-        image_kernels().add_rows_f32(data<float>(out), data<float>(grad), data<int64_t>(indices),
-                                     count, width, skip);
-    else
-        image_kernels().add_rows_f64(data<double>(out), data<double>(grad), data<int64_t>(indices),
-                                     count, width, skip);
-    return reinterpret_cast<PyObject*>(out);
-}
-
 }  // namespace
 
 PyMethodDef image_methods[] = {
@@ -199,7 +171,5 @@ PyMethodDef image_methods[] = {
     method("stack", py_stack, "(arrays), or NotImplemented."),
     method("copy", py_copy, "(x), or NotImplemented."),
     method("embedding", py_embedding, "(weight, indices), or NotImplemented."),
-    method("embedding_grad", py_embedding_grad,
-           "(grad, indices, num_weights, padding_idx), or NotImplemented."),
     {nullptr, nullptr, 0, nullptr},
 };

@@ -178,7 +178,8 @@ PyObject* py_take(PyObject*, PyObject* const* args, Py_ssize_t n) {
     int64_t axis;
     if (x == nullptr || numbers == nullptr || !as_int64(args[2], &axis)) return not_handled();
     const int64_t item = PyArray_ITEMSIZE(x);
-    if (PyDataType_REFCHK(PyArray_DESCR(x)) || (item & (item - 1)) != 0 || item == 0 || item > 16)
+    if (PyDataType_REFCHK(PyArray_DESCR(x)) || (item & (item - 1)) != 0 || item == 0 || item > 16 ||
+        !is_behaved(x))
         return not_handled();
     IndexedWalk indexed;
     if (!(along ? indexed.along(x, numbers, axis) : indexed.slices(x, numbers, axis)) ||

@@ -67,17 +67,6 @@ bool take_rows(char* out, const char* table, int64_t rows, int64_t row_bytes,
 }
 
 template <class T>
-void add_rows(T* table, const T* grad, const int64_t* indices, int64_t count, int64_t width,
-              int64_t skip) {
-    for (int64_t i = 0; i < count; i++) {
-        if (indices[i] == skip) continue;
-        T* RL_RESTRICT row = table + indices[i] * width;
-        const T* from = grad + i * width;
-        for (int64_t j = 0; j < width; j++) row[j] += from[j];
-    }
-}
-
-template <class T>
 void transpose_items(char* out, const char* x, int64_t rows, int64_t columns, int64_t out_row,
                      int64_t x_column) {
     for (int64_t r0 = 0; r0 < rows; r0 += kTile) {
@@ -113,7 +102,7 @@ void transpose(char* out, const char* x, int64_t rows, int64_t columns, int64_t 
 }  // namespace
 
 extern const ImageKernels image_kernels = {
-    to_float, normalize, gather, take_rows, add_rows<float>, add_rows<double>, transpose,
+    to_float, normalize, gather, take_rows, transpose,
 };
 
 }  // namespace RL_ISA

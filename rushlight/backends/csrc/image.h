@@ -18,11 +18,6 @@ struct ImageKernels {
     // rows of a table by number; false if a number names no row
     bool (*take_rows)(char* out, const char* table, int64_t rows, int64_t row_bytes,
                       const int64_t* indices, int64_t count);
-    // table[indices[i]] += grad[i]; row `skip` stays zero
-    void (*add_rows_f32)(float* table, const float* grad, const int64_t* indices, int64_t count,
-                         int64_t width, int64_t skip);
-    void (*add_rows_f64)(double* table, const double* grad, const int64_t* indices, int64_t count,
-                         int64_t width, int64_t skip);
     // out[r][c] = x[c][r] for elements of 1, 2, 4, 8 or 16 bytes (strides in bytes)
     void (*transpose)(char* out, const char* x, int64_t rows, int64_t columns, int64_t out_row,
                       int64_t x_column, int64_t item);

@@ -204,9 +204,7 @@ class ArrayKernels(KernelBase):
 
     def unique_rows(self, x: Array) -> tuple[Array, Array, Array]:
         """Distinct rows (along axis 0), inverse indices, counts."""
-        values, inverse, counts = self.xp.unique(
-            x, axis=0, return_inverse=True, return_counts=True
-        )
+        values, inverse, counts = self.xp.unique(x, axis=0, return_inverse=True, return_counts=True)
         return values, inverse.reshape(-1).astype(self.xp.int64), counts.astype(self.xp.int64)
 
     def bincount(self, x: Array, weights: Array | None, minlength: int) -> Array:

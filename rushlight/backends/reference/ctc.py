@@ -12,15 +12,16 @@ __all__ = ["CtcKernels"]
 class CtcKernels(KernelBase):
     """The loss of all ways to align a label sequence, and its gradient, by dynamic programming.
 
-    The labels are read with a blank before, between and after them: `2 S + 1` symbols. `alpha[t, s]`
-    is the logarithm of the probability of all beginnings that are at symbol s at time t.
+    The labels are read with a blank before, between and after them: `2 S + 1` symbols.
+    `alpha[t, s]` is the logarithm of the probability of all beginnings that are at symbol s at
+    time t.
     """
 
     def ctc_loss(
         self, log_probs: Array, targets: Array, input_lengths: Array, target_lengths: Array,
         blank: int,
     ) -> tuple[Array, Array]:  # fmt: skip
-        """`(loss (N,), alpha (T, N, 2 S + 1))` of `log_probs (T, N, C)`, padded `targets (N, S)`."""
+        """`(loss (N,), alpha (T, N, 2 S + 1))` of `log_probs (T, N, C)`, `targets (N, S)`."""
         symbols, may_skip = self._symbols(targets, blank)
         alpha = self._forward(log_probs.astype("float64"), symbols, may_skip)
         ends = self._at_ends(alpha, input_lengths, target_lengths)
@@ -30,7 +31,7 @@ class CtcKernels(KernelBase):
         self, grad: Array, log_probs: Array, targets: Array, input_lengths: Array,
         target_lengths: Array, loss: Array, alpha: Array, blank: int, zero_infinity: bool,
     ) -> Array:  # fmt: skip
-        """The gradient by `log_probs`, for normalised log-probabilities: `p - (posterior of class)`.
+        """The gradient by `log_probs`, if these are normalised: `p - (posterior of class)`.
 
         This is the gradient by the scores before a log-softmax, which that softmax passes on
         unchanged.

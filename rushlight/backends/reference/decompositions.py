@@ -6,8 +6,6 @@ All take stacks of matrices in the last two axes. What cannot be factored raises
 
 from __future__ import annotations
 
-from typing import Any
-
 from .base import Array, KernelBase
 
 __all__ = ["DecompositionKernels"]
@@ -88,11 +86,17 @@ class DecompositionKernels(KernelBase):
         xp = self.xp
         rows, columns = a.shape[-2:]
         steps = min(rows, columns)
+        if a.dtype.kind == "c":  # LAPACK compares complex pivots by |re| + |im|
+
+            def size(x: Array) -> Array:
+                return xp.abs(x.real) + xp.abs(x.imag)
+        else:
+            size = xp.abs
         packed = a.copy("C").reshape(self._stack_size(a), rows, columns)
         pivots = xp.zeros((packed.shape[0], steps), xp.int64)
         with self.quiet():
             for i in range(steps):
-                best = xp.abs(packed[:, i:, i]).argmax(1) + i if pivot else xp.full(
+                best = size(packed[:, i:, i]).argmax(1) + i if pivot else xp.full(
                     packed.shape[0], i)  # fmt: skip
                 pivots[:, i] = best
                 each = xp.arange(packed.shape[0])

@@ -61,7 +61,9 @@ class GammaKernels(SpecialKernels):
     def _both_in_float64(self, function: Any, x: Array, y: Array) -> Array:
         wide = self.xp.float64
         with self.quiet():
-            return self.finish(function(self.widen(x).astype(wide), self.widen(y).astype(wide)), x.dtype)
+            return self.finish(
+                function(self.widen(x).astype(wide), self.widen(y).astype(wide)), x.dtype
+            )
 
     # ------------------------------------------------------------------ incomplete gamma
     def gammainc(self, a: Array, x: Array) -> Array:
@@ -87,7 +89,7 @@ class GammaKernels(SpecialKernels):
         return tuple(
             self._incomplete_edges(a, x, xp.where(inside, v, math.nan), at_zero)
             for v, at_zero in ((p, 0.0), (q, 1.0))
-        )  # type: ignore[return-value]
+        )
 
     def _incomplete_edges(self, a: Array, x: Array, value: Array, at_zero: float) -> Array:
         xp = self.xp

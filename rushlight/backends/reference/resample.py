@@ -1,4 +1,4 @@
-"""Reference kernels that resample an axis: which elements to mix, with what weights, and the mixing."""
+"""Reference kernels that resample an axis: which elements are mixed, with what weights, and how."""
 
 from __future__ import annotations
 
