@@ -62,7 +62,11 @@ from .ops.random import *
 from .ops.recurrent import *
 from .ops.reduce import *
 from .ops.scatter import *
+from .ops.parts import *
+from .ops.rearrange import *
+from .ops.rounding import *
 from .ops.shape import *
+from .ops.trigonometry import *
 from .ops.softmax import log_softmax, softmax
 from .ops.sort import *
 from .ops.special import i0, igamma, igammac, mvlgamma, polygamma

@@ -45,8 +45,8 @@ from rushlight.ops.matrix import (
 from rushlight.ops.numeric import cross as _cross
 from rushlight.ops.numeric import vander as _vander
 from rushlight.ops.reduce import vector_norm
-from rushlight.ops.shape import diagonal as _diagonal
-from rushlight.ops.shape import stack
+from rushlight.ops.rearrange import diagonal as _diagonal
+from rushlight.ops.parts import stack
 
 if TYPE_CHECKING:
     from rushlight.tensor import Tensor

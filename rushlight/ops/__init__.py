@@ -11,22 +11,27 @@ from .factor import FactorMethods
 from .index import IndexMethods
 from .matmul import MatmulMethods
 from .numeric import NumericMethods
+from .parts import PartsMethods
 from .pointwise import PointwiseMethods
 from .random import RandomMethods
+from .rearrange import RearrangeMethods
 from .reduce import ReduceMethods
+from .rounding import RoundingMethods
 from .scatter import ScatterMethods
 from .shape import ShapeMethods
 from .softmax import SoftmaxMethods
 from .sort import SortMethods
 from .special import SpecialMethods
+from .trigonometry import TrigonometryMethods
 from .unary import UnaryMethods
 
 __all__ = ["TensorMethods"]
 
 
 class TensorMethods(
-    ActivationMethods, ArithmeticMethods, CompareMethods, CopyMethods, CreateMethods, FactorMethods,
-    IndexMethods, MatmulMethods, NumericMethods, PointwiseMethods, RandomMethods, ReduceMethods, ScatterMethods,
-    ShapeMethods, SoftmaxMethods, SortMethods, SpecialMethods, UnaryMethods,
+    ActivationMethods, ArithmeticMethods, CompareMethods, CopyMethods, CreateMethods,
+    FactorMethods, IndexMethods, MatmulMethods, NumericMethods, PartsMethods, PointwiseMethods,
+    RandomMethods, RearrangeMethods, ReduceMethods, RoundingMethods, ScatterMethods,
+    ShapeMethods, SoftmaxMethods, SortMethods, SpecialMethods, TrigonometryMethods, UnaryMethods,
 ):  # fmt: skip
     """All operations that are methods of `Tensor`."""

@@ -10,8 +10,17 @@ from ..backends import kernels
 from ..dtypes import int64
 from ..types_ import Array, Number
 from .common import (
-    NUMBERS, OPERANDS, TensorBase, as_float, cast, check_tensor, common_dtype, in_place, match,
-    refuse, write_out,
+    NUMBERS,
+    OPERANDS,
+    TensorBase,
+    as_float,
+    cast,
+    check_tensor,
+    common_dtype,
+    in_place,
+    match,
+    refuse,
+    write_out,
 )  # fmt: skip
 
 if TYPE_CHECKING:

@@ -67,7 +67,7 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
 
 def _window_view(x: Tensor, kernel: Any, gap: Any, step: Any, rows: int, columns: int) -> Tensor:
     """The windows stacked from slices, whose gradients are plain sums."""
-    from .shape import stack
+    from .parts import stack
 
     parts = []
     for i in range(kernel[0]):
@@ -122,7 +122,7 @@ def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, p
 
 def _overlap_add(parts: Tensor, size: Any, gap: Any, pads: Any, step: Any) -> Tensor:
     """Every place of the kernel written at its stride into the padded image, then the pad cut."""
-    from .shape import _slice_backward
+    from .parts import _slice_backward
 
     n, c, kh, kw, rows, columns = parts._array.shape
     height, width = size[0] + 2 * pads[0], size[1] + 2 * pads[1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .compare import where
 from .create import linspace, ones, zeros
-from .shape import stack
+from .parts import stack
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

@@ -21,7 +21,8 @@ from .common import (
     wrap_dim,
     write_out,
 )
-from .shape import _select, _unsqueeze, broadcast_shapes, cat, expand, flatten, slice_dim
+from .parts import _select, cat, slice_dim
+from .shape import _unsqueeze, broadcast_shapes, expand, flatten
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -380,7 +381,7 @@ def _as_int64(index: Tensor) -> Tensor:
 
 def _check_same_rank(op: str, what: str, x: Array, i: Array, dim: int) -> None:
     if max(x.ndim, 1) != max(i.ndim, 1) and i.size:
-        raise RuntimeError(f"Index tensor must have the same number of dimensions as input tensor")
+        raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
     for d in range(min(x.ndim, i.ndim)):
         if d != dim and i.shape[d] > x.shape[d]:
             raise RuntimeError(

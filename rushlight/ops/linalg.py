@@ -18,7 +18,8 @@ from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Shape
 from .common import check_tensor, dtype_of, type_name, write_out
-from .shape import _permute, broadcast_shapes, diag_embed, diagonal
+from .rearrange import diag_embed, diagonal
+from .shape import _permute, broadcast_shapes
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -436,7 +437,7 @@ def _qr_dx(grads: list[Any], x: Tensor, mode: str) -> Tensor:
         gq = through_q if gq is None else gq + through_q
     first = _tall_qr_grad(gq, gr1, q, r[..., :rows])
     second = x[..., rows:] * 0 if gr2 is None else q @ gr2
-    from .shape import cat
+    from .parts import cat
 
     return cat([first, second], -1)
 
@@ -687,7 +688,7 @@ def lu_factor(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
     """L (below the diagonal) and U in one matrix, and the row exchanges from 1: `(LU, pivots)`."""
     from ..autograd.variable import wrap
     from .common import cast
-    from .shape import cat
+    from .parts import cat
 
     check_matrices("linalg.lu_factor", A)
     k = kernels(A._array)

@@ -19,7 +19,7 @@ from ..backends import kernels
 from ..dtypes import dtype as DType
 from ..types_ import Array
 from .common import TensorBase, check_tensor
-from .create import _finish, _host, resolve_device
+from .create import _finish, _host
 from .shape import _sizes
 
 if TYPE_CHECKING:

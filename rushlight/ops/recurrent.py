@@ -15,9 +15,10 @@ from ..backends import kernels
 from ..types_ import Array
 from .common import check_tensor
 from .create import zeros
+from .parts import cat, stack
 from .random import dropout as drop
 from .recurrent_steps import CellWeights, run_steps
-from .shape import cat, stack, unsqueeze
+from .shape import unsqueeze
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

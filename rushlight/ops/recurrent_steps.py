@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .activation import relu
 from .matmul import linear
-from .shape import cat, chunk, split, stack, transpose, unbind
+from .parts import cat, chunk, split, stack, unbind
+from .shape import transpose
 from .unary import sigmoid, tanh
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import return_types
@@ -13,7 +12,15 @@ from ..dtypes import dtype as DType
 from ..dtypes import int64
 from ..types_ import Array, Shape
 from .common import (
-    as_float, cast, check_tensor, dtype_of, in_place, refuse, type_name, wrap_dim, wrap_dims,
+    as_float,
+    cast,
+    check_tensor,
+    dtype_of,
+    in_place,
+    refuse,
+    type_name,
+    wrap_dim,
+    wrap_dims,
     write_out,
 )  # fmt: skip
 from .shape import _expand
@@ -191,7 +198,7 @@ def _products_of_others(x: Tensor, dim: int) -> Tensor:
 
 
 def _cat(parts: list[Tensor], dim: int) -> Tensor:
-    from .shape import cat
+    from .parts import cat
 
     return cat(parts, dim)
 

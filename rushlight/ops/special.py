@@ -12,7 +12,7 @@ from .arithmetic import _as_tensor
 from .common import TensorBase, as_float, cast, common_dtype, in_place, write_out
 from .compare import where
 from .pointwise import times_log
-from .unary import digamma, lgamma
+from .trigonometry import digamma, lgamma
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

@@ -25,20 +25,9 @@ from rushlight.ops.special import (
     xlog1py,
     zeta,
 )  # fmt: skip
-from rushlight.ops.unary import (
-    digamma,
-    erf,
-    erfc,
-    erfinv,
-    exp2,
-    expm1,
-    lgamma,
-    log1p,
-    logit,
-    round,
-    sigmoid,
-    sinc,
-)  # fmt: skip
+from rushlight.ops.trigonometry import digamma, erf, erfc, erfinv, lgamma
+from rushlight.ops.unary import exp2, expm1, log1p, logit, sigmoid, sinc
+from rushlight.ops.rounding import round
 
 if TYPE_CHECKING:
     from rushlight.dtypes import dtype as DType

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy
 import pytest
 
@@ -14,7 +16,14 @@ def reference() -> Kernels:
 
 
 @pytest.fixture(scope="session")
-def native() -> Kernels:
+def extension() -> ModuleType:
     if not native_available():
         pytest.skip("the extension is not built; scripts/build-native builds it")
+    from rushlight.backends import _native
+
+    return _native
+
+
+@pytest.fixture(scope="session")
+def native(extension: ModuleType) -> Kernels:
     return kernels(numpy.ones(1))

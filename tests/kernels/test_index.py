@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rushlight import get_num_threads, set_num_threads
-from rushlight.backends import Kernels, _native
+from rushlight.backends import Kernels
 
 DTYPES = [np.float32, np.float64, np.int64]
 SHAPES = [(1,), (7,), (70000,), (5, 9), (1, 300), (300, 1), (400, 200), (3, 4, 5), (6, 1, 7)]
@@ -184,9 +184,9 @@ def test_first_maxima_by_hand(reference: Kernels) -> None:
     assert places.tolist() == [[1, 0], [3, 3]] and bags.tolist() == [0, 2]
 
 
-def test_the_native_paths_are_taken() -> None:
+def test_the_native_paths_are_taken(extension: Any) -> None:
     x, numbers = np.zeros((3, 4), np.float32), np.zeros((3, 4), np.int64)
-    assert _native.take_along_axis(x, numbers, 1) is not NotImplemented
-    assert _native.add_along_axis(x.T, numbers.T, x.T.copy(), 1) is None
-    assert _native.put_along_axis(x, numbers, np.ones((), "f"), 0) is None
-    assert _native.add_slices(x, numbers[0], np.ones((), "f"), 0) is None
+    assert extension.take_along_axis(x, numbers, 1) is not NotImplemented
+    assert extension.add_along_axis(x.T, numbers.T, x.T.copy(), 1) is None
+    assert extension.put_along_axis(x, numbers, np.ones((), "f"), 0) is None
+    assert extension.add_slices(x, numbers[0], np.ones((), "f"), 0) is None

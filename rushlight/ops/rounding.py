@@ -1,0 +1,309 @@
+"""Sign, size and rounding of each element."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..autograd.primitive import primitive
+from ..backends import kernels
+from ..types_ import Array
+from .common import as_float, check_tensor, in_place, refuse, write_out
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = [
+    "abs", "absolute", "angle", "ceil", "fix", "floor", "frac", "neg", "negative", "positive",
+    "round", "sgn", "sign", "signbit", "trunc", "RoundingMethods",
+]  # fmt: skip
+
+
+# ---- sign and size -------------------------------------------------------------------------
+
+
+@primitive(name="Neg")
+def _neg(x: Array) -> Array:
+    if x.dtype.kind == "b":
+        raise RuntimeError(
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+            "invert a mask, use the `~` or `logical_not()` operator instead."
+        )
+    return kernels(x).neg(x)
+
+
+@_neg.derivative("x")
+def _neg_dx(grad: Tensor) -> Tensor:
+    return -grad
+
+
+def neg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """`-input`.
+
+    >>> import rushlight as torch
+    >>> torch.neg(torch.tensor([1., -2.]))
+    tensor([-1.,  2.])
+    """
+    check_tensor(input, "neg")
+    result = _neg(input)
+    return result if out is None else write_out(out, result, "neg")
+
+
+negative = neg
+
+
+def positive(input: Tensor) -> Tensor:
+    """`input` itself; RuntimeError for a bool tensor."""
+    if input._array.dtype.kind == "b":
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
+
+
+@primitive(name="Abs")
+def _abs(x: Array) -> Array:
+    refuse("abs", x, "b")
+    return kernels(x).abs(x)
+
+
+@_abs.derivative("x")
+def _abs_dx(grad: Tensor, x: Tensor) -> Tensor:
+    return grad * sgn(x)
+
+
+def abs(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """`|input|`; the slope at 0 is 0. Of a complex tensor the (real) modulus.
+
+    >>> import rushlight as torch
+    >>> torch.abs(torch.tensor([-1, 2]))
+    tensor([1, 2])
+    """
+    result = _abs(input)
+    return result if out is None else write_out(out, result, "abs")
+
+
+absolute = abs
+
+
+@primitive(name="Sign")
+def _sign(x: Array) -> Array:
+    refuse("sign", x, "c")
+    return kernels(x).sign(x)
+
+
+@_sign.derivative("x")
+def _sign_dx(grad: Tensor) -> Tensor:
+    return grad * 0
+
+
+def sign(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """-1, 0 or 1 after the sign of each element.
+
+    >>> import rushlight as torch
+    >>> torch.sign(torch.tensor([-2., 0., 3.]))
+    tensor([-1.,  0.,  1.])
+    """
+    result = _sign(input)
+    return result if out is None else write_out(out, result, "sign")
+
+
+def sgn(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """`input / |input|`, and 0 at 0; for real tensors the same as `sign`.
+
+    >>> import rushlight as torch
+    >>> torch.sgn(torch.tensor([-2., 0.]))
+    tensor([-1.,  0.])
+    """
+    if input._array.dtype.kind != "c":
+        return sign(input, out=out)
+    size = abs(input)
+    result = input / size.masked_fill(size == 0, 1)
+    return result if out is None else write_out(out, result, "sgn")
+
+
+def signbit(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Whether each element's sign bit is set (so true for -0.0).
+
+    >>> import rushlight as torch
+    >>> torch.signbit(torch.tensor([-0., 1.]))
+    tensor([ True, False])
+    """
+    result = _signbit(input)
+    return result if out is None else write_out(out, result, "signbit")
+
+
+@primitive(name="Signbit")
+def _signbit(x: Array) -> Array:
+    refuse("signbit", x, "c")
+    return kernels(x).signbit(x)
+
+
+@primitive(name="Angle")
+def _angle(x: Array) -> Array:
+    return kernels(x).angle(as_float(x))
+
+
+@_angle.derivative("x")
+def _angle_dx(grad: Tensor, x: Tensor) -> Tensor:
+    if x._array.dtype.kind != "c":
+        return grad * 0
+    size = abs(x)
+    return (grad / size * 1j) * (x / size.masked_fill(size == 0, 1))
+
+
+def angle(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The angle of each complex number; 0 or π for real ones.
+
+    >>> import rushlight as torch
+    >>> torch.angle(torch.tensor([1., -1.]))
+    tensor([0.0000, 3.1416])
+    """
+    result = _angle(input)
+    return result if out is None else write_out(out, result, "angle")
+
+
+# ---- rounding: flat almost everywhere ------------------------------------------------------
+
+
+@primitive(name="Floor")
+def _floor(x: Array) -> Array:
+    refuse("floor", x, "bc")
+    return x.copy() if x.dtype.kind in "iu" else kernels(x).floor(x)
+
+
+@primitive(name="Ceil")
+def _ceil(x: Array) -> Array:
+    refuse("ceil", x, "bc")
+    return x.copy() if x.dtype.kind in "iu" else kernels(x).ceil(x)
+
+
+@primitive(name="Trunc")
+def _trunc(x: Array) -> Array:
+    refuse("trunc", x, "bc")
+    return x.copy() if x.dtype.kind in "iu" else kernels(x).trunc(x)
+
+
+@primitive(name="Round")
+def _round(x: Array, *, decimals: int = 0) -> Array:
+    refuse("round", x, "bc")
+    return x.copy() if x.dtype.kind in "iu" and decimals == 0 else kernels(x).round(x, decimals)
+
+
+@_floor.derivative("x")
+@_ceil.derivative("x")
+@_trunc.derivative("x")
+@_round.derivative("x")
+def _rounding_dx(grad: Tensor) -> Tensor:
+    return grad * 0
+
+
+def floor(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The largest integer not above each element.
+
+    >>> import rushlight as torch
+    >>> torch.floor(torch.tensor([1.5, -1.5]))
+    tensor([ 1., -2.])
+    """
+    result = _floor(input)
+    return result if out is None else write_out(out, result, "floor")
+
+
+def ceil(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The smallest integer not below each element.
+
+    >>> import rushlight as torch
+    >>> torch.ceil(torch.tensor([1.5, -1.5]))
+    tensor([ 2., -1.])
+    """
+    result = _ceil(input)
+    return result if out is None else write_out(out, result, "ceil")
+
+
+def trunc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Each element without its fraction.
+
+    >>> import rushlight as torch
+    >>> torch.trunc(torch.tensor([1.5, -1.5]))
+    tensor([ 1., -1.])
+    """
+    result = _trunc(input)
+    return result if out is None else write_out(out, result, "trunc")
+
+
+fix = trunc
+
+
+def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
+    """Rounds to `decimals` places, halves to even.
+
+    >>> import rushlight as torch
+    >>> torch.round(torch.tensor([0.5, 1.5, -2.5]))
+    tensor([ 0.,  2., -2.])
+    """
+    result = _round(input, decimals=decimals)
+    return result if out is None else write_out(out, result, "round")
+
+
+@primitive(name="Frac")
+def _frac(x: Array) -> Array:
+    refuse("frac", x, "biuc")
+    return kernels(x).frac(x)
+
+
+@_frac.derivative("x")
+def _frac_dx(grad: Tensor) -> Tensor:
+    return grad
+
+
+def frac(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The fraction of each element, with its sign: `input - trunc(input)`.
+
+    >>> import rushlight as torch
+    >>> torch.frac(torch.tensor([1.5, -1.25]))
+    tensor([ 0.5000, -0.2500])
+    """
+    result = _frac(input)
+    return result if out is None else write_out(out, result, "frac")
+
+
+_abs_ = in_place(abs)
+
+
+class RoundingMethods:
+    """Sign, size and rounding of each element; methods."""
+
+    neg = negative = neg
+    positive = positive
+    abs = absolute = abs
+    sign = sign
+    sgn = sgn
+    signbit = signbit
+    angle = angle
+    floor = floor
+    ceil = ceil
+    trunc = fix = trunc
+    round = round
+    frac = frac
+    neg_ = negative_ = in_place(neg)
+    sign_ = in_place(sign)
+    sgn_ = in_place(sgn)
+    floor_ = in_place(floor)
+    ceil_ = in_place(ceil)
+    trunc_ = fix_ = in_place(trunc)
+    round_ = in_place(round)
+    frac_ = in_place(frac)
+
+    def abs_(self: Any) -> Any:
+        """In-place `abs`; RuntimeError for complex tensors, whose modulus is real."""
+        if self._array.dtype.kind == "c":
+            raise RuntimeError("In-place abs is not supported for complex tensors.")
+        return _abs_(self)
+
+    absolute_ = abs_
+
+    def __neg__(self: Any) -> Any:
+        return _neg(self)
+
+    def __pos__(self: Any) -> Any:
+        return positive(self)
+
+    def __abs__(self: Any) -> Any:
+        return _abs(self)
