@@ -13,24 +13,68 @@ from math import e, inf, nan, pi
 from typing import TYPE_CHECKING, Any
 
 from . import autograd, return_types
-from .torch_version import __version__
 from .autograd import (
-    enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad,
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
     set_grad_enabled,
 )  # fmt: skip
 from .autograd.anomaly import is_anomaly_enabled, set_detect_anomaly
-from .tensor import Tensor  # before the functions: the module's name is that of `tensor()`
 from .device import device
 from .dtypes import (
-    bfloat16, bool_ as bool, can_cast, cdouble, cfloat, complex64, complex128, double, dtype, finfo,
-    float_ as float, float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz, float16, float32,
-    float64, get_default_dtype, half, iinfo, int8, int16, int32, int64, int_ as int, long,
-    promote_types, set_default_dtype, short, uint8, uint16, uint32, uint64,
+    bfloat16,
+    can_cast,
+    cdouble,
+    cfloat,
+    complex64,
+    complex128,
+    double,
+    dtype,
+    finfo,
+    float8_e4m3fn,
+    float8_e4m3fnuz,
+    float8_e5m2,
+    float8_e5m2fnuz,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    half,
+    iinfo,
+    int8,
+    int16,
+    int32,
+    int64,
+    long,
+    promote_types,
+    set_default_dtype,
+    short,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
 )  # fmt: skip
+from .dtypes import (
+    bool_ as bool,
+)
+from .dtypes import (
+    float_ as float,
+)
+from .dtypes import (
+    int_ as int,
+)
 from .errors import AcceleratorError, OutOfMemoryError
 from .formats import (
-    channels_last, channels_last_3d, contiguous_format, layout, memory_format, preserve_format,
-    sparse_coo, strided,
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    layout,
+    memory_format,
+    preserve_format,
+    sparse_coo,
+    strided,
 )  # fmt: skip
 from .ops.activation import celu, prelu, relu, rrelu, selu, threshold
 from .ops.arithmetic import *
@@ -46,42 +90,84 @@ from .ops.fold import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .ops.index import *
 from .ops.linalg import det, lu_solve, slogdet
 from .ops.matmul import (
-    addbmm, addmm, addmv, addr, baddbmm, bilinear, bmm, chain_matmul, dot, einsum, ger, inner,
-    kron, matmul, mm, mv, outer, tensordot, vdot,
+    addbmm,
+    addmm,
+    addmv,
+    addr,
+    baddbmm,
+    bilinear,
+    bmm,
+    chain_matmul,
+    dot,
+    einsum,
+    ger,
+    inner,
+    kron,
+    matmul,
+    mm,
+    mv,
+    outer,
+    tensordot,
+    vdot,
 )  # fmt: skip
 from .ops.matrix import matrix_exp, matrix_power
 from .ops.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from .ops.numeric import *
 from .ops.optimizer import _foreach_add_, _fused_adam_, _fused_adamw_, _fused_sgd_
+from .ops.parts import *
 from .ops.pointwise import *
 from .ops.pool import (
-    adaptive_avg_pool1d, adaptive_max_pool1d, avg_pool1d, max_pool1d, max_pool1d_with_indices,
-    max_pool2d, max_pool3d,
+    adaptive_avg_pool1d,
+    adaptive_max_pool1d,
+    avg_pool1d,
+    max_pool1d,
+    max_pool1d_with_indices,
+    max_pool2d,
+    max_pool3d,
 )  # fmt: skip
 from .ops.random import *
+from .ops.rearrange import *
 from .ops.recurrent import *
 from .ops.reduce import *
-from .ops.scatter import *
-from .ops.parts import *
-from .ops.rearrange import *
 from .ops.rounding import *
+from .ops.scatter import *
 from .ops.shape import *
-from .ops.trigonometry import *
 from .ops.softmax import log_softmax, softmax
 from .ops.sort import *
 from .ops.special import i0, igamma, igammac, mvlgamma, polygamma
+from .ops.trigonometry import *
 from .ops.unary import *
 from .printing import get_printoptions, set_printoptions
+from .queries import (
+    get_default_device,
+    is_complex,
+    is_floating_point,
+    is_nonzero,
+    is_storage,
+    is_tensor,
+    numel,
+    result_type,
+    set_default_tensor_type,
+)  # fmt: skip
 from .random import (
-    Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state,
+    Generator,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
 )  # fmt: skip
 from .size import Size
 from .storage import UntypedStorage
-from .threads import get_num_interop_threads, get_num_threads, set_num_interop_threads, set_num_threads
-from .queries import (
-    is_complex, is_floating_point, is_nonzero, is_storage, is_tensor, numel, result_type,
-    set_default_tensor_type, get_default_device,
-)  # fmt: skip
+from .tensor import Tensor  # before the functions: the module's name is that of `tensor()`
+from .threads import (
+    get_num_interop_threads,
+    get_num_threads,
+    set_num_interop_threads,
+    set_num_threads,
+)
+from .torch_version import __version__
 
 # Subpackages, and names that live in modules which are imported on first use.
 _SUBMODULES = frozenset((

@@ -207,7 +207,7 @@ def _stacked(rows: list[Any], output: Any, x: Any) -> Any:
     if len(rows) > 1:
         from importlib import import_module
 
-        joined = import_module("rushlight.ops.shape").stack(rows)
+        joined = import_module("rushlight.ops.parts").stack(rows)
     return joined.reshape(shape)
 
 

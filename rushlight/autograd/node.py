@@ -10,14 +10,14 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, Optional
+from typing import Any
 
 from .twin import native
 from .variable import TensorBase
 
 __all__ = ["AccumulateGrad", "Edge", "Node", "edge_of"]
 
-Edge = Optional[tuple[Any, int]]
+Edge = tuple[Any, int] | None
 _sequence = itertools.count(1)
 next_sequence_nr = _sequence.__next__
 

@@ -44,9 +44,9 @@ from rushlight.ops.matrix import (
 )  # fmt: skip
 from rushlight.ops.numeric import cross as _cross
 from rushlight.ops.numeric import vander as _vander
-from rushlight.ops.reduce import vector_norm
-from rushlight.ops.rearrange import diagonal as _diagonal
 from rushlight.ops.parts import stack
+from rushlight.ops.rearrange import diagonal as _diagonal
+from rushlight.ops.reduce import vector_norm
 
 if TYPE_CHECKING:
     from rushlight.tensor import Tensor

@@ -363,7 +363,7 @@ def _hardswish(x: Array) -> Array:
 
 @_hardswish.derivative("x")
 def _hardswish_dx(grad: Tensor, x: Tensor) -> Tensor:
-    """0 up to -3 (where the slope is the middle one below -3 only), `x/3 + 1/2` inside, 1 from 3."""
+    """0 below -3, `x/3 + 1/2` from there, 1 from 3 on."""
     inside = where(x < 3, grad * (x / 3 + 0.5), grad)
     return inside.masked_fill(x < -3, 0)
 

@@ -56,9 +56,13 @@ def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1,
     return result if out is None else write_out(out, result, "add")
 
 
+def _is_bool(operand: Any) -> bool:
+    return getattr(getattr(operand, "dtype", None), "kind", None) == "b"
+
+
 @primitive(name="Sub", broadcast=True)
 def _sub(x: Array, y: Array, *, alpha: Number = 1, out: Array = None) -> Array:
-    if getattr(x, "dtype", None) == bool and getattr(y, "dtype", None) == bool:
+    if _is_bool(x) and _is_bool(y):
         raise RuntimeError(
             "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
             "`logical_xor()` operator instead."
@@ -206,8 +210,10 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
     Integers divide to the default floating-point dtype unless rounded.
 
     >>> import rushlight as torch
-    >>> torch.div(torch.tensor([7, -7]), 2), torch.div(torch.tensor([7, -7]), 2, rounding_mode="floor")
-    (tensor([ 3.5000, -3.5000]), tensor([ 3, -4]))
+    >>> torch.div(torch.tensor([7, -7]), 2)
+    tensor([ 3.5000, -3.5000])
+    >>> torch.div(torch.tensor([7, -7]), 2, rounding_mode="floor")
+    tensor([ 3, -4])
     """
     input, other = _operands("div", input, other)
     if rounding_mode is None:

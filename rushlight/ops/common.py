@@ -18,7 +18,7 @@ from ..dtypes import Category, dtype, from_numpy_dtype, number_dtype, promote_ty
 from ..types_ import Array
 
 if TYPE_CHECKING:
-    # Every tensor is a Tensor; at run time operations ask for its base class, which lies below them.
+    # Every tensor is a Tensor; at run time operations ask for its base class, which lies below.
     from ..tensor import Tensor as TensorBase
 else:
     from ..autograd.variable import TensorBase
@@ -136,11 +136,13 @@ def check_tensor(value: Any, op: str, argument: str = "input", position: int = 1
 
 
 def refuse(op: str, x: Any, kinds: str) -> None:
-    """RuntimeError if the dtype of an array is of one of the kinds (`b` bool, `i u` ints, `c` complex)."""
+    """RuntimeError if an array is of one of the kinds (`b` bool, `i u` ints, `c` complex)."""
     if getattr(x, "dtype", None) is not None and x.dtype.kind in kinds:
         name = type_name(dtype_of(x))
-        raise RuntimeError(f'[{op}] "{op}" not implemented for \'{name}\'; convert the tensor to another '
-                           "dtype first")
+        raise RuntimeError(
+            f"[{op}] \"{op}\" not implemented for '{name}'; convert the tensor to another "
+            "dtype first"
+        )
 
 
 def wrap_dim(dim: int, ndim: int) -> int:
@@ -215,8 +217,10 @@ def check_separate(out: Any, *inputs: Any) -> None:
     for x in inputs:
         if out is not None and kernels(out._array).xp.may_share_memory(out._array, x._array):
             raise RuntimeError(
-                "unsupported operation: some elements of the input tensor and the written-to tensor "
-                "refer to a single memory location. Please clone() the tensor before performing the "
+                "unsupported operation: some elements of the input tensor and the "
+                "written-to tensor "
+                "refer to a single memory location. Please clone() the tensor before "
+                "performing the "
                 "operation."
             )
 

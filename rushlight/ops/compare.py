@@ -315,7 +315,8 @@ _left_shift, _right_shift = _bitwise("left_shift"), _bitwise("right_shift")
 @primitive(name="BitwiseNot")
 def _bitwise_not(x: Array) -> Array:
     if x.dtype.kind not in "biu":
-        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
+        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type "
+                        "tensors")
     return kernels(x).bitwise_not(x)
 
 

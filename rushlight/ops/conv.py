@@ -260,7 +260,8 @@ def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: An
            padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Tensor:  # fmt: skip
     """Convolution (cross-correlation) over two dims.
 
-    `out[n, o, y, x] = bias[o] + Σ weight[o, c, i, j] · input[n, c, y·stride + i·dilation - padding, …]`
+    `out[n, o, y, x] = bias[o] + Σ weight[o, c, i, j] · input[n, c, y·s + i·d - p, …]` (stride s,
+    dilation d, padding p),
     with `input (N, C, H, W)`, `weight (O, C/groups, KH, KW)`, `out (N, O, H', W')` and
     `H' = (H + 2·padding - dilation·(KH - 1) - 1) // stride + 1`. `padding` may be `"same"` or
     `"valid"`. RuntimeError if channels or dtypes do not fit.
@@ -322,7 +323,7 @@ def conv_transpose1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, 
 def conv_transpose2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1,
                      padding: Any = 0, output_padding: Any = 0, groups: int = 1,
                      dilation: Any = 1) -> Tensor:  # fmt: skip
-    """The transpose of `conv2d` (its gradient with respect to the input); `weight (C, O/groups, KH, KW)`.
+    """The transpose of `conv2d`, its gradient by the input; `weight (C, O/groups, KH, KW)`.
 
     >>> import rushlight as torch
     >>> torch.nn.functional.conv_transpose2d(torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 2)).shape
@@ -341,7 +342,8 @@ def conv_transpose3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, 
 
 
 def convolution(input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any,
-                dilation: Any, transposed: bool, output_padding: Any, groups: int) -> Tensor:  # fmt: skip
+                dilation: Any, transposed: bool, output_padding: Any,
+                groups: int) -> Tensor:  # fmt: skip
     """The general form of all the above; the number of spatial dims is the weight's."""
     n = weight._array.ndim - 2
     if transposed:

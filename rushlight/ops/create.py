@@ -138,7 +138,8 @@ def _sequence_array(data: Any, dtype: DType | None) -> Any:
             return np.array(flat, to.numpy).reshape(shape)
     except OverflowError:
         raise RuntimeError("Overflow when unpacking long long" if to is dtypes.int64 else
-                           f"value cannot be converted to type {to.name} without overflow") from None
+                           f"value cannot be converted to type {to.name} without "
+                           f"overflow") from None
 
 
 def _dtype_of_numbers(values: list[Any]) -> DType:
@@ -179,7 +180,8 @@ def _flatten_into(data: Any, flat: list[Any], path: tuple[int, ...]) -> tuple[in
     elif isinstance(data, (str, bytes)):
         raise ValueError(f"too many dimensions '{type(data).__name__}'") if path else TypeError(
             f"new(): invalid data type '{type(data).__name__}'")
-    if not isinstance(data, Sequence) and not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
+    listed = hasattr(data, "__len__") and hasattr(data, "__getitem__")
+    if not isinstance(data, Sequence) and not listed:
         if hasattr(data, "__float__") or hasattr(data, "__index__"):
             flat.append(float(data) if hasattr(data, "__float__") else data.__index__())
             return ()
@@ -191,7 +193,7 @@ def _flatten_into(data: Any, flat: list[Any], path: tuple[int, ...]) -> tuple[in
         flat.extend(data)  # the common case, a row of plain numbers
         return (len(data),)
     shapes = [_flatten_into(item, flat, (*path, i)) for i, item in enumerate(data)]
-    for i, shape in enumerate(shapes):
+    for shape in shapes:
         if shape != shapes[0]:
             want = shapes[0][0] if shapes[0] else "a number"
             got = shape[0] if shape else "a number"
@@ -323,7 +325,8 @@ def empty(*size: Any, dtype: DType | None = None, device: Any = None, requires_g
 
 
 def zeros(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False,
-          out: Tensor | None = None, layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
+          out: Tensor | None = None, layout: Any = None,
+          pin_memory: bool = False) -> Tensor:  # fmt: skip
     """A tensor of zeros.
 
     >>> import rushlight as torch
@@ -334,7 +337,8 @@ def zeros(*size: Any, dtype: DType | None = None, device: Any = None, requires_g
 
 
 def ones(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False,
-         out: Tensor | None = None, layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
+         out: Tensor | None = None, layout: Any = None,
+         pin_memory: bool = False) -> Tensor:  # fmt: skip
     """A tensor of ones.
 
     >>> import rushlight as torch
@@ -501,7 +505,8 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: DType | None = None, de
     """
     for v in (start, end):
         if isinstance(v, TensorBase) and v._array.ndim:
-            raise RuntimeError("linspace only supports 0-dimensional start and end tensors, but got "
+            raise RuntimeError("linspace only supports 0-dimensional start and end tensors, "
+                               "but got "
                                f"one with {v._array.ndim} dimension(s).")
     start, end = (v.item() if isinstance(v, TensorBase) else v for v in (start, end))
     if not hasattr(steps, "__index__"):

@@ -100,7 +100,8 @@ def mse_loss(input: Tensor, target: Tensor, size_average: bool | None = None,
         errors = _mse_loss(input, target, reduction="none") * weight
         if reduction == "none":
             return errors
-        return errors.sum() / weight.expand_as(errors).sum() if reduction == "mean" else errors.sum()
+        total = errors.sum()
+        return total / weight.expand_as(errors).sum() if reduction == "mean" else total
     return _mse_loss(input, target, reduction=reduction)
 
 

@@ -119,7 +119,8 @@ def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """
     x, y = input._array, mat2._array
     if x.ndim != 3 or y.ndim != 3:
-        raise RuntimeError(f"[bmm] batch1 and batch2 must be 3D tensors; got {x.ndim}D and {y.ndim}D")
+        raise RuntimeError(f"[bmm] batch1 and batch2 must be 3D tensors; got {x.ndim}D and "
+                           f"{y.ndim}D")
     if x.shape[0] != y.shape[0] or x.shape[2] != y.shape[1]:
         raise RuntimeError(
             f"[bmm] Expected size for first two dimensions of batch2 tensor to be: "
@@ -265,7 +266,8 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     elif n == 1 and m == 2:
         result = mm(input.unsqueeze(0), other).squeeze(0)
     elif n == 0 or m == 0:
-        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {n}D and "
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {n}D "
+                           f"and "
                            f"{m}D")
     else:
         result = _batched(input, other)
@@ -347,8 +349,8 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha:
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`input @ weight.T + bias`: `(…, in)`, `(out, in)`, `(out,)` → `(…, out)`.
 
-    RuntimeError if the last dim of `input` is not `in`. The graph is PyTorch's: `addmm` of the bias,
-    the input and the transposed weight.
+    RuntimeError if the last dim of `input` is not `in`. The graph is PyTorch's: `addmm` of the
+    bias, the input and the transposed weight.
 
     >>> import rushlight as torch
     >>> torch.nn.functional.linear(torch.ones(1, 2), torch.tensor([[1., 2.]]), torch.tensor([3.]))
@@ -406,13 +408,17 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     return reshape(result, (*lead, weight._array.shape[0]))
 
 
-def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+def addmv(
+    input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Number = 1
+) -> Tensor:
     """`beta · input + alpha · (mat @ vec)`."""
     product = mv(mat, vec) * alpha if alpha != 1 else mv(mat, vec)
     return product if beta == 0 else (input * beta if beta != 1 else input) + product
 
 
-def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+def addr(
+    input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Number = 1
+) -> Tensor:
     """`beta · input + alpha · (vec1 ⊗ vec2)`."""
     product = outer(vec1, vec2) * alpha if alpha != 1 else outer(vec1, vec2)
     return product if beta == 0 else (input * beta if beta != 1 else input) + product
@@ -565,7 +571,8 @@ def _parse_einsum(equation: str, operands: Any) -> tuple[list[list[str]], list[s
         output = [f".{i}" for i in range(batch)] + once
     for c in output:
         if c not in sizes:
-            raise RuntimeError(f"einsum(): output subscript {c} does not appear in the equation for "
+            raise RuntimeError(f"einsum(): output subscript {c} does not appear in the "
+                               f"equation for "
                                "any input operand")
     return inputs, output
 

@@ -38,7 +38,8 @@ def _batch_norm_grads(grad: Tensor, x: Tensor, weight: Tensor | None, results: A
 
 @primitive(name="NativeBatchNormBackward")
 def _batch_norm_backward(g: Array, x: Array, weight: Array | None, mean: Array, invstd: Array, *,
-                         training: bool, needs: tuple[bool, ...]) -> tuple[Any, Any, Any]:  # fmt: skip
+                         training: bool, needs: tuple[bool,
+                         ...]) -> tuple[Any, Any, Any]:  # fmt: skip
     result: tuple[Any, Any, Any] = kernels(g).batch_norm_grad(
         g, x, weight, mean, invstd, training, needs
     )
@@ -58,8 +59,8 @@ def _differentiate_backward(grads: list[Any], g: Any, x: Any, weight: Any, mean:
                             shape: list[int], axes: list[int], training: bool) -> Any:  # fmt: skip
     """Vector-Jacobian products of (dx, dweight, dbias) with respect to (g, x, weight).
 
-    With x̂ = (x - mean)·invstd and w the scale: dx = w·invstd·(g - mean(g) - x̂·mean(g·x̂)) in training
-    (statistics depend on x), w·invstd·g otherwise; dweight = Σ g·x̂; dbias = Σ g.
+    With x̂ = (x - mean)·invstd and w the scale: dx = w·invstd·(g - mean(g) - x̂·mean(g·x̂)) in
+    training (statistics depend on x), w·invstd·g otherwise; dweight = Σ g·x̂; dbias = Σ g.
     """
     from ..autograd import enable_grad
     from ..autograd import grad as differentiate
@@ -114,7 +115,8 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
     if x.size == 0 and x.ndim < 2:
         return _scaled(input, weight, bias, [-1])
     if x.ndim < 2:
-        raise RuntimeError(f"[batch_norm] expected an input of at least 2 dims, got {list(x.shape)}")
+        raise RuntimeError(f"[batch_norm] expected an input of at least 2 dims, got "
+                           f"{list(x.shape)}")
     channels = x.shape[1]
     for name, t in (("running_mean", running_mean), ("running_var", running_var),
                     ("weight", weight), ("bias", bias)):  # fmt: skip
@@ -129,7 +131,8 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
         values = x.size // channels if channels else 0
         if values == 1:
             raise ValueError(
-                f"Expected more than 1 value per channel when training, got input size {input.size()}"
+                f"Expected more than 1 value per channel when training, got input size "
+                f"{input.size()}"
             )
     elif running_mean is None or running_var is None:
         raise RuntimeError("[batch_norm] Expected running_mean and running_var to be defined when "
@@ -218,12 +221,14 @@ def _trailing(op: str, input: Any, normalized_shape: Any, weight: Any, bias: Any
     """The trailing dims to normalise over, checked against the input and the parameters."""
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape:
-        raise RuntimeError("Expected normalized_shape to be at least 1-dimensional, i.e., containing "
+        raise RuntimeError("Expected normalized_shape to be at least 1-dimensional, i.e., "
+                           "containing "
                            f"at least one element, but got normalized_shape = {list(shape)}")
     for name, t in (("weight", weight), ("bias", bias)):
         if t is not None and t._array.shape != shape:
             raise RuntimeError(
-                f"[{op}] Expected {name} to be of same shape as normalized_shape, but got {name} of "
+                f"[{op}] Expected {name} to be of same shape as normalized_shape, but "
+                f"got {name} of "
                 f"shape {list(t._array.shape)} and normalized_shape = {list(shape)}"
             )
     if input._array.shape[-len(shape) :] != shape:
@@ -253,7 +258,9 @@ def _group_norm_grads(grad: Tensor, x: Tensor, weight: Tensor | None, results: A
 @primitive(name="NativeGroupNormBackward")
 def _group_norm_backward(g: Array, x: Array, weight: Array | None, mean: Array, rstd: Array, *,
                          groups: int, needs: tuple[bool, ...]) -> tuple[Any, Any, Any]:  # fmt: skip
-    result: tuple[Any, Any, Any] = kernels(g).group_norm_grad(g, x, weight, mean, rstd, groups, needs)
+    result: tuple[Any, Any, Any] = kernels(g).group_norm_grad(
+        g, x, weight, mean, rstd, groups, needs
+    )
     return result
 
 

@@ -53,7 +53,8 @@ def _fused_adam(params: Sequence[Any], grads: Sequence[Any], exp_avgs: Sequence[
 def _fused_adam_(params: Sequence[Any], grads: Sequence[Any], exp_avgs: Sequence[Any],
                  exp_avg_sqs: Sequence[Any], max_exp_avg_sqs: Sequence[Any],
                  state_steps: Sequence[Any], *, lr: float, beta1: float, beta2: float,
-                 weight_decay: float, eps: float, amsgrad: bool, maximize: bool) -> None:  # fmt: skip
+                 weight_decay: float, eps: float, amsgrad: bool,
+                 maximize: bool) -> None:  # fmt: skip
     """One step of Adam for all `params`, in place, with their running means."""
     _fused_adam(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, state_steps, lr, beta1,
                 beta2, weight_decay, eps, amsgrad, maximize, decoupled=False)  # fmt: skip
@@ -62,7 +63,8 @@ def _fused_adam_(params: Sequence[Any], grads: Sequence[Any], exp_avgs: Sequence
 def _fused_adamw_(params: Sequence[Any], grads: Sequence[Any], exp_avgs: Sequence[Any],
                   exp_avg_sqs: Sequence[Any], max_exp_avg_sqs: Sequence[Any],
                   state_steps: Sequence[Any], *, lr: float, beta1: float, beta2: float,
-                  weight_decay: float, eps: float, amsgrad: bool, maximize: bool) -> None:  # fmt: skip
+                  weight_decay: float, eps: float, amsgrad: bool,
+                  maximize: bool) -> None:  # fmt: skip
     """One step of AdamW for all `params`, in place, with their running means."""
     _fused_adam(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, state_steps, lr, beta1,
                 beta2, weight_decay, eps, amsgrad, maximize, decoupled=True)  # fmt: skip
@@ -73,7 +75,8 @@ def _foreach_add_(self: Sequence[Any], other: Any, alpha: float = 1) -> None:
     if isinstance(other, (list, tuple)):
         if len(other) != len(self):
             raise RuntimeError(
-                f"Tensor lists must have the same number of tensors, got {len(self)} and {len(other)}"
+                f"Tensor lists must have the same number of tensors, got {len(self)} "
+                f"and {len(other)}"
             )
         for tensor, term in zip(self, other):
             tensor.add_(term, alpha=alpha)

@@ -56,16 +56,19 @@ def _max_pool_backward_dg(grad: Tensor, indices: Tensor) -> Tensor:
 
 
 def _window(op: str, input: Any, n: int, kernel_size: Any, stride: Any, padding: Any) -> Any:
-    """Checked arguments of a pooling: (input with a batch dim, kernel, stride, padding, batched)."""
+    """Checked arguments: (input with a batch dim, kernel, stride, padding, whether batched)."""
     x = input._array
     if x.ndim not in (n + 1, n + 2) or 0 in x.shape[-n - 1 :] or (x.ndim == n + 1 and not x.size):
-        raise RuntimeError(f"{op}(): Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional "
+        raise RuntimeError(f"{op}(): Expected {n + 1}D or {n + 2}D (batch mode) tensor with "
+                           f"optional "
                            f"0 dim batch size for input, but got:{list(x.shape)}")
     kernel = tuple_of(kernel_size, n)
-    step = kernel if stride is None or (hasattr(stride, "__len__") and not len(stride)) else tuple_of(stride, n)
+    no_stride = stride is None or (hasattr(stride, "__len__") and not len(stride))
+    step = kernel if no_stride else tuple_of(stride, n)
     pads = tuple_of(padding, n)
     if min(kernel) <= 0:
-        raise RuntimeError(f"[{op}] kernel size should be greater than zero, but got {list(kernel)}")
+        raise RuntimeError(f"[{op}] kernel size should be greater than zero, but got "
+                           f"{list(kernel)}")
     if min(step) <= 0:
         raise RuntimeError(f"[{op}] stride should not be zero")
     if min(pads) < 0:
@@ -192,7 +195,8 @@ def _avg_pool_backward_dg(grad: Tensor, kernel_size: Ints, stride: Ints, padding
 
 
 def _avg_pool_nd(op: str, n: int, input: Tensor, kernel_size: Any, stride: Any, padding: Any,
-                 ceil_mode: bool, count_include_pad: bool, divisor: int | None) -> Tensor:  # fmt: skip
+                 ceil_mode: bool, count_include_pad: bool,
+                 divisor: int | None) -> Tensor:  # fmt: skip
     x, kernel, stride, padding, batched = _window(op, input, n, kernel_size, stride, padding)
     if divisor == 0:
         raise RuntimeError("divisor must be not zero")
@@ -270,7 +274,8 @@ def _adaptive(op: str, n: int, input: Any, output_size: Any) -> tuple[Any, Ints,
         if n == 2 and x.ndim < 3 and op.startswith("adaptive_avg"):
             raise ValueError(f"Input dimension should be at least 3, but got {x.ndim}")
         raise RuntimeError(f"{op}(): Expected {n + 1}D or {n + 2}D tensor, but got {list(x.shape)}")
-    sizes = (output_size,) * n if output_size is None or isinstance(output_size, int) else output_size
+    single = output_size is None or isinstance(output_size, int)
+    sizes = (output_size,) * n if single else output_size
     if len(sizes) != n:
         raise RuntimeError(f"{op}(): output_size must have {n} numbers, got {len(sizes)}")
     target = tuple(m if s is None else int(s) for s, m in zip(sizes, x.shape[-n:]))

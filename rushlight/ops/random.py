@@ -112,7 +112,8 @@ def randint(low: Any = 0, high: Any = None, size: Any = None, *, generator: Any 
         low, high = 0, low
     low, high = int(low), int(high)
     if low >= high:
-        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= "
+                           f"to={high}")
     d = dtypes.int64 if dtype is None else dtype
     array = _host.random_integers(_state(generator), _sizes((tuple(size),)), low, high)
     return _stored(_host.cast(array, d.numpy), requires_grad, device, out)
@@ -228,7 +229,8 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *,
                            f"{input.dtype}")
     categories = p._array.shape[-1]
     if not replacement and num_samples > categories:
-        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without "
+                           "replacement")
     if bool(((p < 0) | ~p.isfinite()).any()):
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
     if bool((p.sum(-1) <= 0).any()):
@@ -267,7 +269,8 @@ def poisson(input: Tensor, generator: Any = None) -> Tensor:
     u = wrap(k.random_uniform(_state(generator), rates._array.shape, dtypes.float64.numpy))
     count, term = rates * 0, (-rates).exp()
     total = term
-    limit = int(float(rates.max()) + 12 * math.sqrt(float(rates.max()) + 1) + 40) if rates.numel() else 0
+    top = float(rates.max()) if rates.numel() else 0.0
+    limit = int(top + 12 * math.sqrt(top + 1) + 40)
     for i in range(1, limit):
         above = u > total
         if not bool(above.any()):
@@ -424,7 +427,8 @@ class RandomMethods:
         if kwargs:
             raise TypeError(f"uniform_() got an unexpected keyword argument '{next(iter(kwargs))}'")
         if low > to:
-            raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low} "
+            raise RuntimeError(f"uniform_ expects to return a [from, to) range, but "
+                               f"found from={low} "
                                f"> to={to}")
         k, array = kernels(self._array), self._array
         if array.dtype.kind not in "fcV":
@@ -462,7 +466,9 @@ class RandomMethods:
         k, u = kernels(self._array), _uniforms(self, generator)
         return _fill(self, k.ceil(k.div(k.log(u), math.log1p(-p))), "geometric_")
 
-    def cauchy_(self: Any, median: float = 0.0, sigma: float = 1.0, *, generator: Any = None) -> Any:
+    def cauchy_(
+        self: Any, median: float = 0.0, sigma: float = 1.0, *, generator: Any = None
+    ) -> Any:
         """Fills this tensor with Cauchy numbers."""
         if sigma <= 0:
             raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma}")
@@ -470,7 +476,9 @@ class RandomMethods:
         values = k.add(k.mul(k.tan(k.mul(k.sub(u, 0.5), math.pi)), sigma), median)
         return _fill(self, values, "cauchy_")
 
-    def log_normal_(self: Any, mean: float = 1.0, std: float = 2.0, *, generator: Any = None) -> Any:
+    def log_normal_(
+        self: Any, mean: float = 1.0, std: float = 2.0, *, generator: Any = None
+    ) -> Any:
         """Fills this tensor with exponentials of normal numbers."""
         if std <= 0:
             raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std}")

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 
 __all__ = [
-    "sum", "mean", "prod", "max", "min", "amax", "amin", "aminmax", "argmax", "argmin", "any", "all",
-    "var", "std", "var_mean", "std_mean", "logsumexp", "norm", "vector_norm", "cumsum", "cumprod",
-    "count_nonzero", "nansum", "nanmean", "dist", "ReduceMethods",
+    "sum", "mean", "prod", "max", "min", "amax", "amin", "aminmax", "argmax", "argmin", "any",
+    "all", "var", "std", "var_mean", "std_mean", "logsumexp", "norm", "vector_norm", "cumsum",
+    "cumprod", "count_nonzero", "nansum", "nanmean", "dist", "ReduceMethods",
 ]  # fmt: skip
 
 Dims = Any  # int | Sequence[int] | None
@@ -256,7 +256,9 @@ def _extremum_dim(name: str, kernel_name: str) -> Primitive:
         if x.ndim == 0:
             return x.copy(), k.full((), 0, int64.numpy)
         if x.shape[dim] == 0:
-            raise IndexError(f"{name.lower()}(): Expected reduction dim {dim} to have non-zero size.")
+            raise IndexError(
+                f"{name.lower()}(): Expected reduction dim {dim} to have non-zero size."
+            )
         indices = getattr(k, kernel_name)(x, dim, True)
         values = k.take_along_axis(x, indices, dim)
         if keepdim:
@@ -378,8 +380,10 @@ def _nonempty_dims(op: str, input: Tensor, dim: Dims) -> tuple[int, ...] | None:
     dims = wrap_dims(dim, input._array.ndim)
     if input._array.size == 0:
         if dims is None:
-            raise RuntimeError(f"{op}(): Expected reduction dim to be specified for input.numel() "
-                               "== 0. Specify the reduction dim with the 'dim' argument.")
+            raise RuntimeError(
+                f"{op}(): Expected reduction dim to be specified for input.numel() "
+                "== 0. Specify the reduction dim with the 'dim' argument."
+            )
         for d in dims:
             if input._array.shape[d] == 0:
                 raise IndexError(f"{op}(): Expected reduction dim {d} to have non-zero size.")
@@ -390,8 +394,10 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False,
             out: Any = None) -> Any:  # fmt: skip
     """The smallest and the largest element, `(min, max)`."""
     if dim is None and input._array.size == 0:
-        raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the "
-                           "operation has no identity.")
+        raise RuntimeError(
+            "aminmax(): cannot compute aminmax over an empty dimension as the "
+            "operation has no identity."
+        )
     dims: Any = () if dim is None else dim
     result = return_types.aminmax(amin(input, dims, keepdim), amax(input, dims, keepdim))
     return result if out is None else write_out(out, result, "aminmax", exact=True)
@@ -514,8 +520,9 @@ def _spread(op: Primitive, name: str, input: Any, dim: Any, unbiased: Any, corre
     if correction is None:
         correction = 1 if unbiased is None else int(unbiased)
     if input._array.dtype.kind not in "fcV":
-        raise RuntimeError(f"{name} and its like only support floating point and complex dtypes, "
-                           f"got {input.dtype}")
+        raise RuntimeError(
+            f"{name} and its like only support floating point and complex dtypes, got {input.dtype}"
+        )
     dims = wrap_dims(dim, input._array.ndim)
     return op(input, dims=dims, correction=correction, keepdim=keepdim)
 
@@ -626,8 +633,10 @@ def vector_norm(x: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = Fal
     if dtype is not None:
         x = x.to(dtype)
     if x._array.dtype.kind not in "fcV":
-        raise RuntimeError("linalg.vector_norm: Expected a floating point or complex tensor as "
-                           f"input. Got {type_name(dtype_of(x._array))}")
+        raise RuntimeError(
+            "linalg.vector_norm: Expected a floating point or complex tensor as "
+            f"input. Got {type_name(dtype_of(x._array))}"
+        )
     dims = wrap_dims(dim, x._array.ndim)
     result = _vector_norm(x, p=float(ord), dims=dims, keepdim=keepdim)
     return result if out is None else write_out(out, result, "linalg.vector_norm")

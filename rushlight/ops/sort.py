@@ -104,7 +104,9 @@ def _kth_dx(grad: Tensor, results: Any, x_shape: Shape, dim: int, keepdim: bool)
     return scatter_along(grad, results[1], x_shape, dim, keepdim)
 
 
-def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> Any:
+def kthvalue(
+    input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None
+) -> Any:
     """The `k`-th smallest element along `dim` (counting from 1): `(values, indices)`."""
     d = wrap_dim(dim, input._array.ndim)
     size = input._array.shape[d] if input._array.ndim else 1
@@ -141,9 +143,11 @@ def _median_dim(x: Array, *, dim: int, keepdim: bool, ignore_nan: bool) -> tuple
     if x.dtype.kind in "fV":
         missing = k.sum(k.cast(k.isnan(x), k.xp.dtype("int64")), (dim,), True)
     else:
-        missing = k.zeros([1 if i == dim else n for i, n in enumerate(x.shape)], k.xp.dtype("int64"))
-    middle = (size - 1 - missing) // 2 if ignore_nan else k.where(missing > 0, size - missing,
-                                                                   (size - 1) // 2 + 0 * missing)  # fmt: skip
+        lines = [1 if i == dim else n for i, n in enumerate(x.shape)]
+        missing = k.zeros(lines, k.xp.dtype("int64"))
+    middle = (size - 1 - missing) // 2
+    if not ignore_nan:  # the first NaN, if there is one
+        middle = k.where(missing > 0, size - missing, middle)
     middle = k.clamp(middle, 0, size - 1)
     indices = k.take_along_axis(order, middle, dim)
     values = k.take_along_axis(x, indices, dim)
@@ -384,7 +388,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
 
 
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
-    """Counts of the elements in `bins` equal bins between `min` and `max` (or the data's limits)."""
+    """Counts of the elements in `bins` equal bins from `min` to `max` (or the data's limits)."""
     x = input._array
     refuse("histc", x, "biuc")
     xp = kernels(x).xp

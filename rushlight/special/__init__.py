@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rushlight.ops.pointwise import xlogy
 from rushlight.ops.reduce import logsumexp
+from rushlight.ops.rounding import round
 from rushlight.ops.softmax import log_softmax as _log_softmax
 from rushlight.ops.softmax import softmax as _softmax
 from rushlight.ops.special import (
@@ -27,7 +28,6 @@ from rushlight.ops.special import (
 )  # fmt: skip
 from rushlight.ops.trigonometry import digamma, erf, erfc, erfinv, lgamma
 from rushlight.ops.unary import exp2, expm1, log1p, logit, sigmoid, sinc
-from rushlight.ops.rounding import round
 
 if TYPE_CHECKING:
     from rushlight.dtypes import dtype as DType

@@ -83,7 +83,7 @@ with warnings.catch_warnings(record=True) as caught:
     b.kernels(numpy.ones(2)).add(numpy.ones(2), 1.0)
 print(len([w for w in caught if "compiled kernels" in str(w.message)]), b.native_available())
 """
-    assert run_python(code) == "1 False"
+    assert run_python(code, RUSHLIGHT_PURE="0") == "1 False"
 
 
 needs_native = pytest.mark.skipif(
