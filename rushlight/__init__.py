@@ -76,6 +76,7 @@ from .formats import (
     sparse_coo,
     strided,
 )  # fmt: skip
+from .ops import create as _create
 from .ops.activation import celu, prelu, relu, rrelu, selu, threshold
 from .ops.arithmetic import *
 from .ops.compare import *
@@ -160,7 +161,7 @@ from .random import (
 )  # fmt: skip
 from .size import Size
 from .storage import UntypedStorage
-from .tensor import Tensor  # before the functions: the module's name is that of `tensor()`
+from .tensor import Tensor
 from .threads import (
     get_num_interop_threads,
     get_num_threads,
@@ -168,6 +169,9 @@ from .threads import (
     set_num_threads,
 )
 from .torch_version import __version__
+
+# Importing the submodule `tensor` gave the package its name; it is the function's.
+tensor = _create.tensor
 
 # Subpackages, and names that live in modules which are imported on first use.
 _SUBMODULES = frozenset((
