@@ -36,8 +36,10 @@ class device:
         if index is None:
             type, index = _parse(type)
         elif ":" in type:
-            raise RuntimeError(f"type (string) must not include an index because index was passed "
-                               f"explicitly: {type}")
+            raise RuntimeError(
+                f"type (string) must not include an index because index was passed "
+                f"explicitly: {type}"
+            )
         if type not in _TYPES:
             raise RuntimeError(
                 f"Expected one of {', '.join(_TYPES)} device type at start of device string: {type}"

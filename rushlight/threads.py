@@ -22,8 +22,10 @@ def set_num_threads(num: int) -> None:
     if isinstance(num, bool) or not isinstance(num, int):
         raise TypeError(f"set_num_threads expects an int, but got {type(num).__name__}")
     if num <= 0:
-        raise RuntimeError("Expected a positive number of threads, got "
-                           f"{num}; set_num_threads(1) makes kernels serial")
+        raise RuntimeError(
+            "Expected a positive number of threads, got "
+            f"{num}; set_num_threads(1) makes kernels serial"
+        )
     native = _native()
     if native is not None:
         native.set_num_threads(num)

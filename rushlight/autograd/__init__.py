@@ -64,8 +64,10 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
     """
     roots, wanted = _as_tuple(outputs), _as_tuple(inputs)
     if is_grads_batched:
-        raise NotImplementedError("[grad] is_grads_batched needs vmap, which rushlight does not "
-                                  "have yet; call grad once per gradient")
+        raise NotImplementedError(
+            "[grad] is_grads_batched needs vmap, which rushlight does not "
+            "have yet; call grad once per gradient"
+        )
     for tensor in wanted:
         if not tensor.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad")

@@ -40,12 +40,15 @@ def gradcheck(func: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol:
     True
     """
     if check_forward_ad or check_batched_grad or check_batched_forward_grad:
-        raise NotImplementedError("[gradcheck] forward mode and batched gradients are not in "
-                                  "rushlight yet; leave check_forward_ad and check_batched_grad "
-                                  "False")
+        raise NotImplementedError(
+            "[gradcheck] forward mode and batched gradients are not in "
+            "rushlight yet; leave check_forward_ad and check_batched_grad "
+            "False"
+        )
     if not check_backward_ad:
-        raise ValueError("Expected at least one of check_forward_ad or check_backward_ad to be "
-                         "True")
+        raise ValueError(
+            "Expected at least one of check_forward_ad or check_backward_ad to be True"
+        )
     tensors = (inputs,) if isinstance(inputs, TensorBase) else tuple(inputs)
     checked = _checked_inputs(tensors)
     try:
@@ -83,8 +86,10 @@ def _checked_inputs(tensors: tuple[Any, ...]) -> list[int]:
             )
         checked.append(i)
     if not checked:
-        raise ValueError("gradcheck expects at least one input tensor to require gradient, but "
-                         "none of the them have requires_grad=True.")
+        raise ValueError(
+            "gradcheck expects at least one input tensor to require gradient, but "
+            "none of the them have requires_grad=True."
+        )
     return checked
 
 
@@ -217,8 +222,9 @@ def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = Non
     True
     """
     if check_fwd_over_rev:
-        raise NotImplementedError("[gradgradcheck] forward mode is not in rushlight yet; leave "
-                                  "check_fwd_over_rev False")
+        raise NotImplementedError(
+            "[gradgradcheck] forward mode is not in rushlight yet; leave check_fwd_over_rev False"
+        )
     tensors = (inputs,) if isinstance(inputs, TensorBase) else tuple(inputs)
     wanted = _checked_inputs(tensors)
     with enable_grad():

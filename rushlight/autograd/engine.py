@@ -290,8 +290,10 @@ def _as_many(hook: Any, changed: Any, count: int) -> list[Any]:
     values = list(changed) if isinstance(changed, tuple) else [changed]
     if len(values) != count:
         name = getattr(hook, "__name__", repr(hook))
-        raise RuntimeError(f"hook '{name}' has returned an incorrect number of values (got "
-                           f"{len(values)}, expected {count})")
+        raise RuntimeError(
+            f"hook '{name}' has returned an incorrect number of values (got "
+            f"{len(values)}, expected {count})"
+        )
     return values
 
 

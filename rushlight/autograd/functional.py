@@ -22,8 +22,10 @@ def _tuple_of(op: str, what: str, values: Any) -> tuple[bool, tuple[Any, ...]]:
     result = tuple(values) if isinstance(values, (tuple, list)) else (values,)
     for i, value in enumerate(result):
         if not isinstance(value, TensorBase):
-            raise TypeError(f"The {what} given to {op} must be either a Tensor or a tuple of "
-                            f"Tensors but the value at index {i} has type {type(value)}.")
+            raise TypeError(
+                f"The {what} given to {op} must be either a Tensor or a tuple of "
+                f"Tensors but the value at index {i} has type {type(value)}."
+            )
     return isinstance(values, (tuple, list)), result
 
 
@@ -43,17 +45,21 @@ def _vectors(op: str, v: Any, like: tuple[Any, ...], what: str) -> tuple[Any, ..
     """The vectors of a product, of the shapes of `like`; 1 for a single scalar."""
     if v is None:
         if len(like) != 1 or like[0]._array.size != 1:
-            raise RuntimeError(f"The vector v can only be None if the {what} is a single Tensor "
-                               "with a single element.")
+            raise RuntimeError(
+                f"The vector v can only be None if the {what} is a single Tensor "
+                "with a single element."
+            )
         return (like[0].detach().new_ones(like[0]._array.shape),)
     _, vectors = _tuple_of(op, "v", v)
     if len(vectors) != len(like):
-        raise RuntimeError(f"v is a tuple of invalid length: should be {len(like)} but got "
-                           f"{len(vectors)}.")
+        raise RuntimeError(
+            f"v is a tuple of invalid length: should be {len(like)} but got {len(vectors)}."
+        )
     for i, (a, b) in enumerate(zip(vectors, like)):
         if a._array.shape != b._array.shape:
-            raise RuntimeError(f"Entry {i} in v has invalid size: should be {b.size()} but got "
-                               f"{a.size()}.")
+            raise RuntimeError(
+                f"Entry {i} in v has invalid size: should be {b.size()} but got {a.size()}."
+            )
     return vectors
 
 
@@ -69,8 +75,10 @@ def _gradients(outputs: Any, inputs: Any, vectors: Any, create_graph: bool, stri
     result = []
     for i, (g, x) in enumerate(zip(found, inputs)):
         if g is None and strict:
-            raise RuntimeError(f"The output of the user-provided function is independent of input "
-                               f"{i}. This is not allowed in strict mode ({op}).")
+            raise RuntimeError(
+                f"The output of the user-provided function is independent of input "
+                f"{i}. This is not allowed in strict mode ({op})."
+            )
         result.append(x.detach().new_zeros(x._array.shape) if g is None else g)
     return tuple(result)
 
@@ -151,8 +159,9 @@ def hvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
 def _scalar(op: str, func: Callable[..., Any], points: tuple[Any, ...]) -> Any:
     many, outputs = _evaluate(op, func, points)
     if many or outputs[0]._array.size != 1:
-        raise RuntimeError(f"The function given to {op} should return a single Tensor with a "
-                           "single element")
+        raise RuntimeError(
+            f"The function given to {op} should return a single Tensor with a single element"
+        )
     return outputs[0].reshape(())
 
 
@@ -173,8 +182,9 @@ def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False,
             [0., 4.]])
     """
     if strategy == "forward-mode":
-        raise NotImplementedError("[jacobian] forward mode is not in rushlight yet; use "
-                                  "strategy='reverse-mode'")
+        raise NotImplementedError(
+            "[jacobian] forward mode is not in rushlight yet; use strategy='reverse-mode'"
+        )
     if strategy != "reverse-mode":
         raise ValueError('Expected strategy to be either "forward-mode" or "reverse-mode".')
     several, given = _tuple_of("jacobian", "inputs", inputs)

@@ -64,8 +64,10 @@ class _GradMode:
 
     def __call__(self, function: F) -> F:
         if inspect.isclass(function):
-            raise TypeError(f"{type(self).__name__} decorates functions; decorate the methods of "
-                            f"{function.__name__} instead of the class")
+            raise TypeError(
+                f"{type(self).__name__} decorates functions; decorate the methods of "
+                f"{function.__name__} instead of the class"
+            )
         if inspect.isgeneratorfunction(function):
             return cast(F, _wrap_generator(self, function))
 

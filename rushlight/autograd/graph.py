@@ -32,8 +32,10 @@ def get_gradient_edge(tensor: Any) -> Any:
     'MulBackward0'
     """
     if not tensor.requires_grad:
-        raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not "
-                           "require gradients")
+        raise RuntimeError(
+            "It is not possible to get the gradient edge for a Tensor that does not "
+            "require gradients"
+        )
     node = tensor.grad_fn
     if node is None:
         return GradientEdge(_as_node(tensor), 0)
@@ -145,5 +147,7 @@ class allow_mutation_on_saved_tensors:
     """Not supported: NotImplementedError when made."""
 
     def __init__(self) -> None:
-        raise NotImplementedError("[allow_mutation_on_saved_tensors] is not in rushlight yet; "
-                                  "change a .clone() of the saved tensor instead")
+        raise NotImplementedError(
+            "[allow_mutation_on_saved_tensors] is not in rushlight yet; "
+            "change a .clone() of the saved tensor instead"
+        )

@@ -97,8 +97,9 @@ class Rule:
         if base in op.input_names and kind in _PROPERTIES:
             self.described.append((name, op.input_names.index(base), _PROPERTIES[kind]))
             return
-        raise TypeError(f"derivative rule {self.function.__name__} of {op.name}: no such value "
-                        f"{name!r}")
+        raise TypeError(
+            f"derivative rule {self.function.__name__} of {op.name}: no such value {name!r}"
+        )
 
     def __call__(self, values: dict[str, Any]) -> Any:
         if self.takes_one:
@@ -274,9 +275,7 @@ class Primitive(PrimitiveCall):
         self.variadic = signature.variadic
         self.attributes = frozenset(signature.keywords)
         self.defaults = signature.defaults
-        self.node_type = type(
-            name + suffix, (PrimitiveNode,), {"op": self, "__module__": __name__}
-        )
+        self.node_type = type(name + suffix, (PrimitiveNode,), {"op": self, "__module__": __name__})
         self.__doc__ = forward.__doc__
         self.__name__ = forward.__name__
 

@@ -377,8 +377,9 @@ def pow(input: Tensor | Number, exponent: Tensor | Number, *, out: Tensor | None
     elif isinstance(exponent, OPERANDS):
         result = _pow(input, exponent)
     else:
-        raise TypeError(f"pow(): argument 'exponent' must be Tensor or Number, not "
-                        f"{type(exponent).__name__}")
+        raise TypeError(
+            f"pow(): argument 'exponent' must be Tensor or Number, not {type(exponent).__name__}"
+        )
     return result if out is None else write_out(out, result, "pow")
 
 

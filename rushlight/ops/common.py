@@ -189,8 +189,10 @@ def write_out(out: Any, result: Any, op: str = "", exact: bool = False) -> Any:
         )
     source, wanted = dtype_of(result._array), dtype_of(out._array)
     if exact and source is not wanted:
-        raise RuntimeError(f"{op}(): Expected out tensor to have dtype {_SHORT.get(source.name)}, "
-                           f"but got {_SHORT.get(wanted.name)} instead")
+        raise RuntimeError(
+            f"{op}(): Expected out tensor to have dtype {_SHORT.get(source.name)}, "
+            f"but got {_SHORT.get(wanted.name)} instead"
+        )
     if source is not wanted and not dtypes.can_cast(source, wanted):
         raise RuntimeError(
             f"result type {_type_name(source)} can't be cast to the desired output type "

@@ -73,8 +73,10 @@ def _compare(op: Primitive, name: str, x: Any, y: Any, out: Any) -> Any:
     if not isinstance(y, OPERANDS):
         y = y.item() if getattr(y, "ndim", None) == 0 else y
         if not isinstance(y, OPERANDS):
-            raise TypeError(f"{name}(): argument 'other' (position 2) must be Tensor or Number, "
-                            f"not {type(y).__name__}")
+            raise TypeError(
+                f"{name}(): argument 'other' (position 2) must be Tensor or Number, "
+                f"not {type(y).__name__}"
+            )
     result = op(x, y)
     return result if out is None else write_out(out, result, name)
 
@@ -301,8 +303,10 @@ def _bitwise(kernel_name: str) -> Primitive:
     def forward(x: Array, y: Array) -> Array:
         x, y = match(x, y)
         if x.dtype.kind not in "biu" or type(y) is float:
-            raise RuntimeError(f'"{kernel_name}_cpu" not implemented for floating-point tensors; '
-                               "convert them to integers or bools first")
+            raise RuntimeError(
+                f'"{kernel_name}_cpu" not implemented for floating-point tensors; '
+                "convert them to integers or bools first"
+            )
         return getattr(kernels(x), kernel_name)(x, y)
 
     return Primitive(forward, kernel_name)
@@ -315,8 +319,9 @@ _left_shift, _right_shift = _bitwise("left_shift"), _bitwise("right_shift")
 @primitive(name="BitwiseNot")
 def _bitwise_not(x: Array) -> Array:
     if x.dtype.kind not in "biu":
-        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type "
-                        "tensors")
+        raise TypeError(
+            "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
+        )
     return kernels(x).bitwise_not(x)
 
 
@@ -397,8 +402,10 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *,
     kind = condition._array.dtype
     if kind.kind != "b":
         if kind != "uint8":
-            raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor "
-                               f"with dtype {condition.dtype}")
+            raise RuntimeError(
+                f"where expected condition to be a boolean tensor, but got a tensor "
+                f"with dtype {condition.dtype}"
+            )
         condition = condition.bool()
     result = _where(condition, input, other)
     return result if out is None else write_out(out, result, "where")

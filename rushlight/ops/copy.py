@@ -133,8 +133,9 @@ def _parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, 
         elif isinstance(a, (str, int, Device)):
             device = a
         elif a is not None:
-            raise TypeError(f"to() received an invalid argument: {a!r}; expected a dtype, a device "
-                            "or a tensor")
+            raise TypeError(
+                f"to() received an invalid argument: {a!r}; expected a dtype, a device or a tensor"
+            )
     if "other" in kwargs:
         dtype = from_numpy_dtype(kwargs["other"]._array.dtype)
     unknown = set(kwargs) - {"dtype", "device", "non_blocking", "copy", "memory_format", "other"}
@@ -261,8 +262,9 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
     if not isinstance(src, TensorBase):
         if isinstance(src, (bool, int, float, complex)):
             return fill_(self, src)
-        raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not "
-                        f"{type(src).__name__}")
+        raise TypeError(
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
+        )
     target, source = self._array, src._array
     if src._requires_grad and state.enabled:
         check_in_place(self)
@@ -307,8 +309,10 @@ def fill_(self: Any, value: Any) -> Any:
     """Sets every element to `value` (a number or 0-dim tensor)."""
     if isinstance(value, TensorBase):
         if value._array.ndim:
-            raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with "
-                               f"{value._array.ndim} dimensions.")
+            raise RuntimeError(
+                f"fill_ only supports 0-dimension value tensor but got tensor with "
+                f"{value._array.ndim} dimensions."
+            )
         if value._requires_grad and state.enabled:
             return copy_(self, value)
         value = value._array[()]
@@ -316,8 +320,10 @@ def fill_(self: Any, value: Any) -> Any:
     _check_writable(self, "fill_")
     array = self._array
     if isinstance(value, complex) and array.dtype.kind != "c":
-        raise RuntimeError("value cannot be converted to type "
-                           f"{from_numpy_dtype(array.dtype).name} without overflow")
+        raise RuntimeError(
+            "value cannot be converted to type "
+            f"{from_numpy_dtype(array.dtype).name} without overflow"
+        )
     if isinstance(value, float) and array.dtype.kind in "iu":
         value = int(value)
     array[...] = value

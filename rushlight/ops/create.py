@@ -137,9 +137,11 @@ def _sequence_array(data: Any, dtype: DType | None) -> Any:
         with np.errstate(all="ignore"):
             return np.array(flat, to.numpy).reshape(shape)
     except OverflowError:
-        raise RuntimeError("Overflow when unpacking long long" if to is dtypes.int64 else
-                           f"value cannot be converted to type {to.name} without "
-                           f"overflow") from None
+        raise RuntimeError(
+            "Overflow when unpacking long long"
+            if to is dtypes.int64
+            else f"value cannot be converted to type {to.name} without overflow"
+        ) from None
 
 
 def _dtype_of_numbers(values: list[Any]) -> DType:
@@ -178,8 +180,11 @@ def _flatten_into(data: Any, flat: list[Any], path: tuple[int, ...]) -> tuple[in
         flat.append(data)
         return ()
     elif isinstance(data, (str, bytes)):
-        raise ValueError(f"too many dimensions '{type(data).__name__}'") if path else TypeError(
-            f"new(): invalid data type '{type(data).__name__}'")
+        raise (
+            ValueError(f"too many dimensions '{type(data).__name__}'")
+            if path
+            else TypeError(f"new(): invalid data type '{type(data).__name__}'")
+        )
     listed = hasattr(data, "__len__") and hasattr(data, "__getitem__")
     if not isinstance(data, Sequence) and not listed:
         if hasattr(data, "__float__") or hasattr(data, "__index__"):
@@ -270,16 +275,22 @@ def frombuffer(buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0,
     if length == 0 or count == 0:
         raise ValueError(f"both buffer length ({length}) and count ({count}) must not be 0")
     if not 0 <= offset < length:
-        raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer "
-                         f"length ({length} bytes) minus 1")
+        raise ValueError(
+            f"offset ({offset} bytes) must be non-negative and no greater than buffer "
+            f"length ({length} bytes) minus 1"
+        )
     rest = length - offset
     if count < 0 and rest % dtype.itemsize:
-        raise ValueError(f"buffer length ({rest} bytes) after offset ({offset} bytes) must be a "
-                         f"multiple of element size ({dtype.itemsize})")
+        raise ValueError(
+            f"buffer length ({rest} bytes) after offset ({offset} bytes) must be a "
+            f"multiple of element size ({dtype.itemsize})"
+        )
     if count > 0 and count * dtype.itemsize > rest:
-        raise ValueError(f"requested buffer length ({count} * {dtype.itemsize} bytes) after offset "
-                         f"({offset} bytes) must not be greater than actual buffer length "
-                         f"({length} bytes)")
+        raise ValueError(
+            f"requested buffer length ({count} * {dtype.itemsize} bytes) after offset "
+            f"({offset} bytes) must not be greater than actual buffer length "
+            f"({length} bytes)"
+        )
     return _finish(np.frombuffer(buffer, dtype.numpy, count, offset), requires_grad)
 
 
@@ -295,8 +306,10 @@ def _new(kernel: Any, size: Any, dtype: DType | None, device: Any, requires_grad
          out: Any) -> Any:  # fmt: skip
     shape = _sizes(size) if size else ()
     if shape and min(shape) < 0:
-        raise RuntimeError(f"Trying to create tensor with negative dimension "
-                           f"{next(s for s in shape if s < 0)}: {list(shape)}")
+        raise RuntimeError(
+            f"Trying to create tensor with negative dimension "
+            f"{next(s for s in shape if s < 0)}: {list(shape)}"
+        )
     d = dtypes._default_dtype if dtype is None else dtype
     if out is not None:
         from .common import write_out
@@ -505,9 +518,11 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: DType | None = None, de
     """
     for v in (start, end):
         if isinstance(v, TensorBase) and v._array.ndim:
-            raise RuntimeError("linspace only supports 0-dimensional start and end tensors, "
-                               "but got "
-                               f"one with {v._array.ndim} dimension(s).")
+            raise RuntimeError(
+                "linspace only supports 0-dimensional start and end tensors, "
+                "but got "
+                f"one with {v._array.ndim} dimension(s)."
+            )
     start, end = (v.item() if isinstance(v, TensorBase) else v for v in (start, end))
     if not hasattr(steps, "__index__"):
         raise TypeError(f"linspace(): argument 'steps' must be int, not {type(steps).__name__}")
@@ -564,19 +579,25 @@ def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([1.+2.j])
     """
     if real._array.dtype != imag._array.dtype:
-        raise RuntimeError("Expected object of scalar type "
-                           f"{real.dtype} but got scalar type {imag.dtype} for second argument")
+        raise RuntimeError(
+            "Expected object of scalar type "
+            f"{real.dtype} but got scalar type {imag.dtype} for second argument"
+        )
     if real._array.dtype.kind != "f":
-        raise RuntimeError("Expected both inputs to be Half, Float or Double tensors but got "
-                           f"{real.dtype} and {imag.dtype}")
+        raise RuntimeError(
+            "Expected both inputs to be Half, Float or Double tensors but got "
+            f"{real.dtype} and {imag.dtype}"
+        )
     result = real + imag * 1j
     if out is None:
         return result
     from .common import write_out
 
     if out.dtype is not result.dtype:
-        raise RuntimeError(f"Expected object of scalar type {result.dtype} but got scalar type "
-                           f"{out.dtype} for argument 'out'")
+        raise RuntimeError(
+            f"Expected object of scalar type {result.dtype} but got scalar type "
+            f"{out.dtype} for argument 'out'"
+        )
     return write_out(out, result, "complex")
 
 

@@ -76,8 +76,9 @@ def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_leng
         raise RuntimeError(f"[ctc_loss] log_probs must be float32 or float64, got {x.dtype}")
     for n in inputs.tolist():
         if not 0 <= n <= steps:
-            raise RuntimeError(f"Expected input_lengths to have value at most {steps}, but got "
-                               f"value {n}")
+            raise RuntimeError(
+                f"Expected input_lengths to have value at most {steps}, but got value {n}"
+            )
     padded = wrap(_padded(k, targets._array, lengths, count))
     losses = _ctc_loss(x, padded, wrap(inputs), wrap(lengths), blank=blank,
                        zero_infinity=zero_infinity)[0]  # fmt: skip
@@ -95,8 +96,10 @@ def _lengths(values: Any, count: int) -> Array:
     given = isinstance(values, TensorBase)
     array = (cast(values._array, int64) if given else to_array(values, int64)).reshape(-1)
     if array.shape[0] != count:
-        raise RuntimeError("[ctc_loss] input_lengths and target_lengths must have one value for "
-                           f"each of the {count} sequences, got {array.shape[0]}")
+        raise RuntimeError(
+            "[ctc_loss] input_lengths and target_lengths must have one value for "
+            f"each of the {count} sequences, got {array.shape[0]}"
+        )
     return array
 
 
@@ -106,12 +109,16 @@ def _padded(k: Any, targets: Array, lengths: Array, count: int) -> Array:
     width = int(lengths.max()) if count else 0
     if targets.ndim == 2:
         if targets.shape[0] != count or targets.shape[1] < width:
-            raise RuntimeError(f"Expected tensor to have size at least {width} at dimension 1, but "
-                               f"got size {list(targets.shape)} for argument #2 'targets'")
+            raise RuntimeError(
+                f"Expected tensor to have size at least {width} at dimension 1, but "
+                f"got size {list(targets.shape)} for argument #2 'targets'"
+            )
         return k.copy(targets[:, :width])
     if int(lengths.sum()) > targets.shape[0]:
-        raise RuntimeError(f"[ctc_loss] target_lengths sum to {int(lengths.sum())}, but there are "
-                           f"{targets.shape[0]} targets")
+        raise RuntimeError(
+            f"[ctc_loss] target_lengths sum to {int(lengths.sum())}, but there are "
+            f"{targets.shape[0]} targets"
+        )
     result = k.zeros((count, width), targets.dtype)
     start = 0
     for row, n in enumerate(lengths.tolist()):

@@ -22,8 +22,9 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     """
     for x in (x1, x2):
         if x._array.dtype.kind not in "fVc":
-            raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is "
-                               f"{x.dtype}")
+            raise RuntimeError(
+                f"expected common dtype to be floating point, yet common dtype is {x.dtype}"
+            )
     a, b = broadcast_tensors(x1, x2)
     if a._array.dtype != b._array.dtype:
         from ..dtypes import promote_types
@@ -63,8 +64,9 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0,
         which, bad = ("X1", a) if a.ndim < 2 else ("X2", b)
         raise RuntimeError(f"cdist only supports at least 2D tensors, {which} got: {bad.ndim}D")
     if a.shape[-1] != b.shape[-1]:
-        raise RuntimeError(f"X1 and X2 must have the same number of columns. X1: {a.shape[-1]} X2: "
-                           f"{b.shape[-1]}")
+        raise RuntimeError(
+            f"X1 and X2 must have the same number of columns. X1: {a.shape[-1]} X2: {b.shape[-1]}"
+        )
     for name, x in (("X1", a), ("X2", b)):
         if x.dtype.kind not in "fV":
             raise RuntimeError(f"cdist only supports floating-point dtypes, {name} got: {x.dtype}")
@@ -84,7 +86,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     tensor([5.0000, 1.0000, 4.2426])
     """
     if input._array.ndim != 2:
-        raise RuntimeError("pdist only supports 2D tensors, got: " f"{input._array.ndim}D")
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {input._array.ndim}D")
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
     from .create import triu_indices

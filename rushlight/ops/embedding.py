@@ -79,8 +79,10 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None,
     if max_norm is not None:
         _renormalise(weight, i, max_norm, norm_type)
     if sparse and weight.requires_grad and state.enabled:
-        raise NotImplementedError("[embedding] sparse gradients are not in rushlight yet; leave "
-                                  "sparse=False (the gradient is then dense)")
+        raise NotImplementedError(
+            "[embedding] sparse gradients are not in rushlight yet; leave "
+            "sparse=False (the gradient is then dense)"
+        )
     return _embedding(weight, input, padding_idx=padding_idx, by_frequency=scale_grad_by_freq)
 
 

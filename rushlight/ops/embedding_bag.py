@@ -68,8 +68,10 @@ def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None,
     """
     _check_arguments(input, weight, offsets, mode, scale_grad_by_freq, per_sample_weights)
     if sparse and weight.requires_grad and state.enabled:
-        raise NotImplementedError("[embedding_bag] sparse gradients are not in rushlight yet; "
-                                  "leave sparse=False (the gradient is then dense)")
+        raise NotImplementedError(
+            "[embedding_bag] sparse gradients are not in rushlight yet; "
+            "leave sparse=False (the gradient is then dense)"
+        )
     starts, ends = _bounds(input._array, offsets, include_last_offset)
     k = kernels(starts)
     numbers = cast(input._array, int64).reshape(-1)[: int(ends[-1]) if ends.size else 0]
@@ -107,11 +109,15 @@ def _check_arguments(
     if i.ndim not in (1, 2):
         raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {i.ndim}")
     if i.ndim == 2 and offsets is not None:
-        raise ValueError("if input is 2D, then offsets has to be None: the rows of input are the "
-                         f"bags; got offsets of shape {list(offsets._array.shape)}")
+        raise ValueError(
+            "if input is 2D, then offsets has to be None: the rows of input are the "
+            f"bags; got offsets of shape {list(offsets._array.shape)}"
+        )
     if i.ndim == 1 and (offsets is None or offsets._array.ndim != 1):
-        raise ValueError("offsets has to be a 1D Tensor but got "
-                         f"{None if offsets is None else list(offsets._array.shape)}")
+        raise ValueError(
+            "offsets has to be a 1D Tensor but got "
+            f"{None if offsets is None else list(offsets._array.shape)}"
+        )
     for name, array in (("indices", i), ("offsets", None if offsets is None else offsets._array)):
         if array is not None and array.dtype not in ("int64", "int32"):
             raise RuntimeError(
@@ -124,15 +130,21 @@ def _check_arguments(
         return
     p = per_sample_weights._array
     if mode != "sum":
-        raise NotImplementedError("embedding_bag: per_sample_weights was not None. "
-                                  "per_sample_weights is only supported for mode='sum' (got "
-                                  f"mode='{mode}')")
+        raise NotImplementedError(
+            "embedding_bag: per_sample_weights was not None. "
+            "per_sample_weights is only supported for mode='sum' (got "
+            f"mode='{mode}')"
+        )
     if p.shape != i.shape:
-        raise ValueError(f"embedding_bag: If per_sample_weights ({list(p.shape)}) is not None, "
-                         f"then it must have the same shape as the input ({list(i.shape)})")
+        raise ValueError(
+            f"embedding_bag: If per_sample_weights ({list(p.shape)}) is not None, "
+            f"then it must have the same shape as the input ({list(i.shape)})"
+        )
     if p.dtype != w.dtype:
-        raise RuntimeError("[embedding_bag] expected weight and per_sample_weights of one type; "
-                           f"got {dtype_of(w)} and {dtype_of(p)}")
+        raise RuntimeError(
+            "[embedding_bag] expected weight and per_sample_weights of one type; "
+            f"got {dtype_of(w)} and {dtype_of(p)}"
+        )
 
 
 def _bounds(input: Array, offsets: Tensor | None, include_last: bool) -> tuple[Array, Array]:
@@ -145,14 +157,19 @@ def _bounds(input: Array, offsets: Tensor | None, include_last: bool) -> tuple[A
     cuts = cast(offsets._array, int64)
     total = k.full((1,), input.shape[0], int64.numpy)
     if cuts.size and int(cuts[0]) != 0:
-        raise RuntimeError("offsets[0] has to be 0, i.e., the first bag has to start at position "
-                           f"0. However, got {int(cuts[0])}")
+        raise RuntimeError(
+            "offsets[0] has to be 0, i.e., the first bag has to start at position "
+            f"0. However, got {int(cuts[0])}"
+        )
     if cuts.size and int(cuts[-1]) > input.shape[0]:
-        raise RuntimeError(f"offsets[-1] can not be greater than input's length {input.shape[0]} "
-                           f"but got offsets[-1] of {int(cuts[-1])}")
+        raise RuntimeError(
+            f"offsets[-1] can not be greater than input's length {input.shape[0]} "
+            f"but got offsets[-1] of {int(cuts[-1])}"
+        )
     if bool((cuts[1:] < cuts[:-1]).any()):
-        raise RuntimeError("[embedding_bag] expected offsets in ascending order; got "
-                           f"{cuts.tolist()[:8]}")
+        raise RuntimeError(
+            f"[embedding_bag] expected offsets in ascending order; got {cuts.tolist()[:8]}"
+        )
     if include_last:
         if not cuts.size:
             raise RuntimeError("include_last_offset: number of offsets should be at least 1")
@@ -163,14 +180,18 @@ def _bounds(input: Array, offsets: Tensor | None, include_last: bool) -> tuple[A
 def _check_numbers(numbers: Array, rows: int) -> None:
     if not kernels(numbers).within(numbers, 0, rows):
         place = int(((numbers < 0) | (numbers >= rows)).argmax())
-        raise RuntimeError(f"Index {place} of input takes value {int(numbers[place])} which is "
-                           f"not in the valid range [0, {rows})")
+        raise RuntimeError(
+            f"Index {place} of input takes value {int(numbers[place])} which is "
+            f"not in the valid range [0, {rows})"
+        )
 
 
 def _padding_row(padding_idx: int, rows: int) -> int:
     if not -rows <= padding_idx < rows:
-        raise RuntimeError("padding_idx must be within the number of embeddings, "
-                           f"{-rows} through {rows - 1}, but got {padding_idx}")
+        raise RuntimeError(
+            "padding_idx must be within the number of embeddings, "
+            f"{-rows} through {rows - 1}, but got {padding_idx}"
+        )
     return padding_idx % rows
 
 

@@ -121,8 +121,9 @@ def _lengths(op: str, x: Tensor, s: Any, dim: Any) -> tuple[Dims, list[int]]:
     if dim is None:
         count = ndim if s is None else len(s)
         if count > ndim:
-            raise RuntimeError(f"Got shape with {count} values but input tensor only has {ndim} "
-                               "dimensions.")
+            raise RuntimeError(
+                f"Got shape with {count} values but input tensor only has {ndim} dimensions."
+            )
         dims = tuple(range(ndim - count, ndim))
     else:
         given = (dim,) if isinstance(dim, int) else dim

@@ -20,9 +20,11 @@ def _positive(**arguments: tuple[int, ...]) -> None:
     for name, values in arguments.items():
         low = 0 if name == "padding" else 1
         if any(v < low for v in values):
-            raise RuntimeError(f"{name} should be "
-                               f"{'not negative' if not low else 'greater than zero'}"
-                               f", but got {name}_height: {values[0]} {name}_width: {values[-1]}")
+            raise RuntimeError(
+                f"{name} should be "
+                f"{'not negative' if not low else 'greater than zero'}"
+                f", but got {name}_height: {values[0]} {name}_width: {values[-1]}"
+            )
 
 
 def _windows(size: int, kernel: int, dilation: int, padding: int, stride: int) -> int:
@@ -42,8 +44,10 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
     _positive(kernel_size=kernel, dilation=gap, padding=pads, stride=step)
     shape = input._array.shape
     if len(shape) not in (3, 4) or 0 in shape[-3:]:
-        raise RuntimeError("Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and "
-                           f"other non-zero dimensions for input, but got: {list(shape)}")
+        raise RuntimeError(
+            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and "
+            f"other non-zero dimensions for input, but got: {list(shape)}"
+        )
     x = input if len(shape) == 4 else input.unsqueeze(0)
     n, c, height, width = x._array.shape
     rows, columns = (_windows(s, k, d, p, t) for s, k, d, p, t in
@@ -95,8 +99,10 @@ def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, p
     size = tuple_of(output_size, 2)
     shape = input._array.shape
     if len(shape) not in (2, 3):
-        raise RuntimeError("Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch "
-                           f"size and non-zero dimensions for input, but got: {list(shape)}")
+        raise RuntimeError(
+            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch "
+            f"size and non-zero dimensions for input, but got: {list(shape)}"
+        )
     x = input if len(shape) == 3 else input.unsqueeze(0)
     n, flat, length = x._array.shape
     area = kernel[0] * kernel[1]
@@ -156,8 +162,10 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """
     r, shape = upscale_factor, input._array.shape
     if len(shape) < 3:
-        raise RuntimeError("pixel_shuffle expects input to have at least 3 dimensions, but got "
-                           f"input with {len(shape)} dimension(s)")
+        raise RuntimeError(
+            "pixel_shuffle expects input to have at least 3 dimensions, but got "
+            f"input with {len(shape)} dimension(s)"
+        )
     if r <= 0:
         raise RuntimeError(f"pixel_shuffle expects a positive upscale_factor, but got {r}")
     *lead, channels, height, width = shape
@@ -183,8 +191,10 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """
     r, shape = downscale_factor, input._array.shape
     if len(shape) < 3:
-        raise RuntimeError("pixel_unshuffle expects input to have at least 3 dimensions, but got "
-                           f"input with {len(shape)} dimension(s)")
+        raise RuntimeError(
+            "pixel_unshuffle expects input to have at least 3 dimensions, but got "
+            f"input with {len(shape)} dimension(s)"
+        )
     if r <= 0:
         raise RuntimeError(f"pixel_unshuffle expects a positive downscale_factor, but got {r}")
     *lead, channels, height, width = shape
@@ -208,11 +218,14 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """
     shape = input._array.shape
     if len(shape) < 3:
-        raise RuntimeError("channel_shuffle expects input with > 2 dims, but got input with sizes "
-                           f"{list(shape)}")
+        raise RuntimeError(
+            f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(shape)}"
+        )
     if groups <= 0 or shape[1] % groups:
-        raise RuntimeError(f"Number of channels must be divisible by groups. Got {shape[1]} "
-                           f"channels and {groups} groups.")
+        raise RuntimeError(
+            f"Number of channels must be divisible by groups. Got {shape[1]} "
+            f"channels and {groups} groups."
+        )
     x = input.reshape(shape[0], groups, shape[1] // groups, *shape[2:])
     return x.transpose(1, 2).reshape(shape)
 

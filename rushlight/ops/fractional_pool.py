@@ -47,8 +47,9 @@ def _pool(op: str, n: int, input: Tensor, kernel_size: Any, output_size: Any, ou
     batch, channels, *sizes = x._array.shape
     for size, k, c in zip(sizes, kernel, count):
         if c + k - 1 > size:
-            raise RuntimeError(f"{op}(): pool size {k} too large relative to input size {size} for "
-                               f"{c} outputs")
+            raise RuntimeError(
+                f"{op}(): pool size {k} too large relative to input size {size} for {c} outputs"
+            )
     if samples is None:
         samples = rand(batch, channels, n, dtype=x.dtype)
     samples = samples.detach().to(x.dtype)[:batch]

@@ -43,8 +43,10 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
     if n not in (2, 3):
         raise NotImplementedError(f"affine_grid only supports 4D and 5D sizes, got {list(size)}")
     if theta._array.ndim != 3 or theta._array.shape[1:] != (n, n + 1):
-        raise ValueError(f"Expected a batch of {n}D affine matrices of shape Nx{n}x{n + 1} for "
-                         f"size {list(size)}. Got {list(theta._array.shape)}.")
+        raise ValueError(
+            f"Expected a batch of {n}D affine matrices of shape Nx{n}x{n + 1} for "
+            f"size {list(size)}. Got {list(theta._array.shape)}."
+        )
     if min(size) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {list(size)}")
     spatial = [int(s) for s in size[2:]]
@@ -103,26 +105,38 @@ def grid_sample(input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mod
 
 def _check(input: Tensor, grid: Tensor, mode: str, padding_mode: str) -> None:
     if mode not in ("bilinear", "nearest", "bicubic"):
-        raise ValueError("nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' "
-                         f"or 'bicubic', but got: '{mode}'")
+        raise ValueError(
+            "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' "
+            f"or 'bicubic', but got: '{mode}'"
+        )
     if padding_mode not in ("zeros", "border", "reflection"):
-        raise ValueError("nn.functional.grid_sample(): expected padding_mode to be 'zeros', "
-                         f"'border', or 'reflection', but got: '{padding_mode}'")
+        raise ValueError(
+            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', "
+            f"'border', or 'reflection', but got: '{padding_mode}'"
+        )
     x, g = input._array, grid._array
     if x.dtype != g.dtype:
-        raise RuntimeError(f"grid_sampler(): expected input and grid to have same dtype, but input "
-                           f"has {input.dtype} and grid has {grid.dtype}")
+        raise RuntimeError(
+            f"grid_sampler(): expected input and grid to have same dtype, but input "
+            f"has {input.dtype} and grid has {grid.dtype}"
+        )
     if x.ndim not in (4, 5) or x.ndim != g.ndim:
-        raise RuntimeError("grid_sampler(): expected 4D or 5D input and grid with same number of "
-                           f"dimensions, but got input with sizes {list(x.shape)} and grid with "
-                           f"sizes {list(g.shape)}")
+        raise RuntimeError(
+            "grid_sampler(): expected 4D or 5D input and grid with same number of "
+            f"dimensions, but got input with sizes {list(x.shape)} and grid with "
+            f"sizes {list(g.shape)}"
+        )
     if x.shape[0] != g.shape[0] or g.shape[-1] != x.ndim - 2:
-        raise RuntimeError(f"grid_sampler(): expected grid of batch size {x.shape[0]} with "
-                           f"{x.ndim - 2} coordinates in its last dimension, but got sizes "
-                           f"{list(g.shape)}")
+        raise RuntimeError(
+            f"grid_sampler(): expected grid of batch size {x.shape[0]} with "
+            f"{x.ndim - 2} coordinates in its last dimension, but got sizes "
+            f"{list(g.shape)}"
+        )
     if 0 in x.shape[2:]:
-        raise RuntimeError("grid_sampler(): expected input to have non-empty spatial dimensions, "
-                           f"but input has sizes {list(x.shape)}")
+        raise RuntimeError(
+            "grid_sampler(): expected input to have non-empty spatial dimensions, "
+            f"but input has sizes {list(x.shape)}"
+        )
     if mode == "bicubic" and x.ndim == 5:
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
 

@@ -196,9 +196,7 @@ def _index_tensors(view: Any, dim: int, item: Any) -> list[Any]:
         found = kernels(array).nonzero(array)
         return [wrap(found[:, j]) for j in range(array.ndim)]
     if array.dtype.kind not in "iu":
-        raise IndexError(
-            "tensors used as indices must be long, int, byte or bool tensors"
-        )
+        raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
     if dim >= len(shape):
         raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
     _check_bounds(array, shape[dim], dim)
@@ -508,8 +506,9 @@ def _check_ranks(input: Tensor, index: Tensor, src: Any) -> None:
     for name, x in (("self", input), ("src", src)):
         if isinstance(x, TensorBase):
             if max(x._array.ndim, 1) != max(i.ndim, 1):
-                raise RuntimeError("Index tensor must have the same number of dimensions as "
-                                   f"{name} tensor")
+                raise RuntimeError(
+                    f"Index tensor must have the same number of dimensions as {name} tensor"
+                )
             if name == "src" and any(m > n for m, n in zip(i.shape, x._array.shape)):
                 raise RuntimeError(
                     f"Expected index {list(i.shape)} to be no larger than src "
@@ -604,8 +603,10 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     _check_range("index_add", index._array, size, d)
     _check_parts("index_add", input, index, source, d)
     if source._array.dtype != input._array.dtype:
-        raise RuntimeError(f"index_add_(): self ({input.dtype}) and source ({source.dtype}) must "
-                           "have the same scalar type")
+        raise RuntimeError(
+            f"index_add_(): self ({input.dtype}) and source ({source.dtype}) must "
+            "have the same scalar type"
+        )
     result = _index_add(input, index, source * alpha if alpha != 1 else source, dim=d)
     return result if out is None else write_out(out, result, "index_add")
 
@@ -614,8 +615,9 @@ def _check_parts(op: str, input: Tensor, index: Tensor, source: Tensor, dim: int
     """The source holds one part for each index and fits the input in all other dims."""
     x, s = input._array.shape, source._array.shape
     if index._array.ndim > 1:
-        raise IndexError(f"{op}_(): Index is supposed to be a vector, but got dim: "
-                         f"{index._array.ndim}")
+        raise IndexError(
+            f"{op}_(): Index is supposed to be a vector, but got dim: {index._array.ndim}"
+        )
     if x and (x[:dim] + x[dim + 1 :] != s[:dim] + s[dim + 1 :] or len(x) != len(s)):
         if not (len(x) == 1 and not s):
             raise RuntimeError(
@@ -633,8 +635,10 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     """A copy of `input` with the parts at the indices of `dim` replaced by `source`."""
     d = wrap_dim(dim, input._array.ndim)
     if source._array.dtype != input._array.dtype:
-        raise RuntimeError("index_copy_(): self and source expected to have the same dtype, but "
-                           f"got (self) {input.dtype} and (source) {source.dtype}")
+        raise RuntimeError(
+            "index_copy_(): self and source expected to have the same dtype, but "
+            f"got (self) {input.dtype} and (source) {source.dtype}"
+        )
     if input._array.ndim == 0:
         return source.reshape(()) + input * 0 if input.requires_grad else source.reshape(()).clone()
     _check_bounds(index._array, input._array.shape[d], d)
@@ -655,8 +659,10 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     d = wrap_dim(dim, input._array.ndim)
     value = _as_value(input, value)
     if value._array.ndim:
-        raise RuntimeError(f"index_fill_ only supports a 0-dimensional value tensor, but got "
-                           f"tensor with {value._array.ndim} dimension(s).")
+        raise RuntimeError(
+            f"index_fill_ only supports a 0-dimensional value tensor, but got "
+            f"tensor with {value._array.ndim} dimension(s)."
+        )
     if input._array.ndim == 0:
         return input * 0 + value
     _check_bounds(index._array, input._array.shape[d], d)
@@ -732,8 +738,9 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     tensor([0., 2.])
     """
     if mask._array.dtype.kind != "b":
-        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype "
-                           f"{mask.dtype}")
+        raise RuntimeError(
+            f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype}"
+        )
     if isinstance(value, TensorBase):
         if value._array.ndim:
             raise RuntimeError(
@@ -774,8 +781,10 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
     if mask._array.dtype.kind != "b":
         raise RuntimeError("masked_select: expected BoolTensor for mask")
     if out is not None and out._array.dtype != input._array.dtype:
-        raise RuntimeError(f"masked_select(): self and result must have the same scalar type; got "
-                           f"{input.dtype} and {out.dtype}")
+        raise RuntimeError(
+            f"masked_select(): self and result must have the same scalar type; got "
+            f"{input.dtype} and {out.dtype}"
+        )
     check_separate(out, input, mask)
     result = _masked_select(input, mask)
     return result if out is None else write_out(out, result, "masked_select")
@@ -789,8 +798,10 @@ def _masked_scatter(x: Array, mask: Array, source: Array) -> Array:
     where = k.broadcast_to(mask, shape)
     count = int(where.sum())
     if source.size < count:
-        raise RuntimeError("masked_scatter: expected self and source to have same dtypes and the "
-                           f"source to have at least {count} elements, but it has {source.size}")
+        raise RuntimeError(
+            "masked_scatter: expected self and source to have same dtypes and the "
+            f"source to have at least {count} elements, but it has {source.size}"
+        )
     result[where] = source.reshape(-1)[:count]
     return result
 
@@ -815,11 +826,14 @@ def _masked_scatter_dsource(grad: Tensor, mask: Tensor, source_shape: Shape) -> 
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy with the elements of `source`, in order, where `mask` holds."""
     if mask._array.dtype.kind != "b":
-        raise RuntimeError("masked_scatter_ only supports boolean masks, but got mask with dtype "
-                           f"{mask.dtype}")
+        raise RuntimeError(
+            f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype}"
+        )
     if source._array.dtype != input._array.dtype:
-        raise RuntimeError(f"masked_scatter: expected self and source to have same dtypes but got "
-                           f"{input.dtype} and {source.dtype}")
+        raise RuntimeError(
+            f"masked_scatter: expected self and source to have same dtypes but got "
+            f"{input.dtype} and {source.dtype}"
+        )
     return _masked_scatter(input, mask, source)
 
 

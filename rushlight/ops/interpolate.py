@@ -89,8 +89,10 @@ def _check_mode(input: Tensor, mode: str, align_corners: bool | None, antialias:
     ndim = input._array.ndim
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
-            raise ValueError("align_corners option can only be set with the interpolating modes: "
-                             "linear | bilinear | bicubic | trilinear")
+            raise ValueError(
+                "align_corners option can only be set with the interpolating modes: "
+                "linear | bilinear | bicubic | trilinear"
+            )
     elif mode not in _MODES:
         raise NotImplementedError(
             f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {ndim}D) for the modes: "
@@ -98,8 +100,10 @@ def _check_mode(input: Tensor, mode: str, align_corners: bool | None, antialias:
             f"{mode})"
         )
     if antialias and not (mode in ("bilinear", "bicubic") and ndim == 4):
-        raise ValueError("Anti-alias option is restricted to bilinear and bicubic modes and "
-                         "requires a 4-D tensor as input")
+        raise ValueError(
+            "Anti-alias option is restricted to bilinear and bicubic modes and "
+            "requires a 4-D tensor as input"
+        )
     if mode in _MODES and _MODES[mode][0] != ndim - 2 or not 3 <= ndim <= 5:
         wanted = f"{_MODES[mode][0] + 2}D" if mode in _MODES else "3D, 4D or 5D"
         raise NotImplementedError(f"Got {ndim}D input, but {mode} mode needs {wanted} input")

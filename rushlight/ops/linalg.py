@@ -43,16 +43,21 @@ def check_matrices(op: str, x: Any, square: bool = False) -> None:
     check_tensor(x, op)
     array = x._array
     if array.dtype.kind not in "fcV":
-        raise RuntimeError(f"{op}: Expected a floating point or complex tensor as input. Got "
-                           f"{type_name(dtype_of(array))}")
+        raise RuntimeError(
+            f"{op}: Expected a floating point or complex tensor as input. Got "
+            f"{type_name(dtype_of(array))}"
+        )
     if array.dtype.kind == "V" or array.dtype == "float16":
-        raise RuntimeError(f"{op}: Low precision dtypes not supported. Got "
-                           f"{type_name(dtype_of(array))}")
+        raise RuntimeError(
+            f"{op}: Low precision dtypes not supported. Got {type_name(dtype_of(array))}"
+        )
     if array.ndim < 2:
         raise RuntimeError(f"{op}: The input tensor A must have at least 2 dimensions.")
     if square and array.shape[-1] != array.shape[-2]:
-        raise RuntimeError(f"{op}: A must be batches of square matrices, but they are "
-                           f"{array.shape[-2]} by {array.shape[-1]} matrices")
+        raise RuntimeError(
+            f"{op}: A must be batches of square matrices, but they are "
+            f"{array.shape[-2]} by {array.shape[-1]} matrices"
+        )
 
 
 def adjoint(x: Tensor) -> Tensor:
@@ -243,10 +248,12 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None)
     a, b = A._array, B._array
     is_vector = b.ndim == 1 or (a.ndim - 1 == b.ndim and a.shape[:-1] == b.shape)
     if is_vector and not left:
-        raise RuntimeError("linalg.solve: Vector broadcasting of the left hand side is not "
-                           "supported "
-                           "for left=False. In this case linalg.solve is equivalent to B / "
-                           "A.squeeze(-1)")
+        raise RuntimeError(
+            "linalg.solve: Vector broadcasting of the left hand side is not "
+            "supported "
+            "for left=False. In this case linalg.solve is equivalent to B / "
+            "A.squeeze(-1)"
+        )
     rhs = _column(B) if is_vector else B
     check_fit("linalg.solve", A, rhs, left)
     if left:
@@ -280,9 +287,11 @@ def _turned(x: Tensor) -> Tensor:
 
 def _same(op: str, a: Tensor, b: Tensor) -> None:
     if a._array.dtype != b._array.dtype:
-        raise RuntimeError(f"{op}: Expected A and B to have the same dtype, but found A of type "
-                           f"{type_name(dtype_of(a._array))} and B of type "
-                           f"{type_name(dtype_of(b._array))} instead")
+        raise RuntimeError(
+            f"{op}: Expected A and B to have the same dtype, but found A of type "
+            f"{type_name(dtype_of(a._array))} and B of type "
+            f"{type_name(dtype_of(b._array))} instead"
+        )
 
 
 def check_fit(op: str, A: Tensor, B: Tensor, left: bool) -> None:
@@ -292,8 +301,10 @@ def check_fit(op: str, A: Tensor, B: Tensor, left: bool) -> None:
         raise RuntimeError(f"{op}: The input tensor B must have at least 2 dimensions.")
     if a[-1] != b[-2 if left else -1]:
         equation = "AX = B" if left else "XA = B"
-        raise RuntimeError(f"{op}: Incompatible shapes of A and B for the equation {equation} "
-                           f"({a[-2]}x{a[-1]} and {b[-2]}x{b[-1]})")
+        raise RuntimeError(
+            f"{op}: Incompatible shapes of A and B for the equation {equation} "
+            f"({a[-2]}x{a[-1]} and {b[-2]}x{b[-1]})"
+        )
     broadcast_shapes(a[:-2], b[:-2])
 
 
@@ -471,8 +482,10 @@ def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
     """
     check_matrices("linalg.qr", A)
     if mode not in ("reduced", "complete", "r"):
-        raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' "
-                           "(default), 'r', or 'complete'")
+        raise RuntimeError(
+            f"qr received unrecognized mode '{mode}' but expected one of 'reduced' "
+            "(default), 'r', or 'complete'"
+        )
     q, r = _qr(A, mode=mode)
     if mode == "r":
         q = A.new_empty((0,))
@@ -519,8 +532,10 @@ def _svd_backward(gu: Any, gs: Any, gvh: Any, u: Tensor, s: Tensor, vh: Tensor) 
         skew = skew - adjoint(skew)
         inner = inner + skew / gaps * row
         if u._array.dtype.kind == "c":
-            inner = inner + diag_embed(diagonal(skew, 0, -2, -1) / (2 * s)) - diag_embed(
-                diagonal(skew, 0, -2, -1) * s
+            inner = (
+                inner
+                + diag_embed(diagonal(skew, 0, -2, -1) / (2 * s))
+                - diag_embed(diagonal(skew, 0, -2, -1) * s)
             )
     if gvh is not None:
         skew = adjoint(vh @ adjoint(gvh))

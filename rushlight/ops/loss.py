@@ -159,8 +159,10 @@ def _check_target(op: str, input: Any, target: Any, weight: Any) -> None:
             + (" (or give probabilities of the input's shape)" if t.dtype.kind in "fV" else "")
         )
     if x.ndim == 0 or (x.ndim == 1 and t.ndim > 1):
-        raise RuntimeError(f"[{op}] input of shape {list(x.shape)} and target of shape "
-                           f"{list(t.shape)} do not fit: expected (N, C) and (N,)")
+        raise RuntimeError(
+            f"[{op}] input of shape {list(x.shape)} and target of shape "
+            f"{list(t.shape)} do not fit: expected (N, C) and (N,)"
+        )
     classes = x.shape[0] if x.ndim == 1 else x.shape[1]
     if x.ndim > 1:
         if x.shape[0] != (t.shape[0] if t.ndim else -1):
@@ -174,8 +176,10 @@ def _check_target(op: str, input: Any, target: Any, weight: Any) -> None:
                 f"{[x.shape[0], *x.shape[2:]]}, got {list(t.shape)}"
             )
     if weight is not None and weight._array.dtype != x.dtype:
-        raise RuntimeError(f"[{op}] expected scalar type {type_name(dtype_of(x))} but found "
-                           f"{type_name(dtype_of(weight._array))} for the weight")
+        raise RuntimeError(
+            f"[{op}] expected scalar type {type_name(dtype_of(x))} but found "
+            f"{type_name(dtype_of(weight._array))} for the weight"
+        )
     if weight is not None and weight._array.shape != (classes,):
         raise RuntimeError(
             f"weight tensor should be defined either for all {classes} classes or no classes but "

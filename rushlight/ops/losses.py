@@ -216,8 +216,9 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tens
 
     reduction = reduction_of(reduction, size_average, reduce)
     if input._array.shape != target._array.shape:
-        raise ValueError(f"Target size ({target.size()}) must be the same as input size "
-                         f"({input.size()})")
+        raise ValueError(
+            f"Target size ({target.size()}) must be the same as input size ({input.size()})"
+        )
     log_p = logsigmoid(input)
     if pos_weight is None:
         loss = (1 - target) * input - log_p
@@ -323,9 +324,11 @@ def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin
     """
     reduction = reduction_of(reduction, size_average, reduce)
     if target._array.ndim > 1 or input1._array.ndim != target._array.ndim + 1:
-        raise RuntimeError(f"{target._array.ndim}D target tensor expects "
-                           f"{target._array.ndim + 1}D input tensors, but found inputs with sizes "
-                           f"{list(input1._array.shape)} and {list(input2._array.shape)}.")
+        raise RuntimeError(
+            f"{target._array.ndim}D target tensor expects "
+            f"{target._array.ndim + 1}D input tensors, but found inputs with sizes "
+            f"{list(input1._array.shape)} and {list(input2._array.shape)}."
+        )
     product = (input1 * input2).sum(-1)
     tiny = 1e-12
     cos = product / ((input1 * input1).sum(-1) + tiny).mul((input2 * input2).sum(-1) + tiny).sqrt()
@@ -353,9 +356,11 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
     single = input._array.ndim < 2
     x = input.reshape(1, -1) if single else input
     if target._array.size != x._array.shape[0]:
-        raise RuntimeError("inconsistent target size: target tensor should be 1-D with size equal "
-                           f"to the batch. Expected target size [{x._array.shape[0]}], but got "
-                           f"{list(target._array.shape)}")
+        raise RuntimeError(
+            "inconsistent target size: target tensor should be 1-D with size equal "
+            f"to the batch. Expected target size [{x._array.shape[0]}], but got "
+            f"{list(target._array.shape)}"
+        )
     y = target.reshape(-1, 1)
     count = x._array.shape[1]
     terms = (margin - x.gather(1, y) + x).clamp(min=0)
@@ -380,8 +385,10 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: bool | N
     """
     reduction = reduction_of(reduction, size_average, reduce)
     if input._array.shape != target._array.shape:
-        raise RuntimeError(f"inconsistent target size: {list(target._array.shape)} for input of "
-                           f"size: {list(input._array.shape)}")
+        raise RuntimeError(
+            f"inconsistent target size: {list(target._array.shape)} for input of "
+            f"size: {list(input._array.shape)}"
+        )
     single = input._array.ndim < 2
     x, y = (t.reshape(1, -1) if single else t for t in (input, target))
     count = x._array.shape[1]

@@ -119,8 +119,9 @@ def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """
     x, y = input._array, mat2._array
     if x.ndim != 3 or y.ndim != 3:
-        raise RuntimeError(f"[bmm] batch1 and batch2 must be 3D tensors; got {x.ndim}D and "
-                           f"{y.ndim}D")
+        raise RuntimeError(
+            f"[bmm] batch1 and batch2 must be 3D tensors; got {x.ndim}D and {y.ndim}D"
+        )
     if x.shape[0] != y.shape[0] or x.shape[2] != y.shape[1]:
         raise RuntimeError(
             f"[bmm] Expected size for first two dimensions of batch2 tensor to be: "
@@ -222,8 +223,9 @@ def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
             [6, 8]])
     """
     if input._array.ndim != 1 or vec2._array.ndim != 1:
-        raise RuntimeError(f"outer: Expected 1-D argument, but got {input._array.ndim}-D and "
-                           f"{vec2._array.ndim}-D")
+        raise RuntimeError(
+            f"outer: Expected 1-D argument, but got {input._array.ndim}-D and {vec2._array.ndim}-D"
+        )
     result = input.unsqueeze(1) * vec2
     return result if out is None else write_out(out, result, "outer")
 
@@ -266,9 +268,9 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     elif n == 1 and m == 2:
         result = mm(input.unsqueeze(0), other).squeeze(0)
     elif n == 0 or m == 0:
-        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {n}D "
-                           f"and "
-                           f"{m}D")
+        raise RuntimeError(
+            f"both arguments to matmul need to be at least 1D, but they are {n}D and {m}D"
+        )
     else:
         result = _batched(input, other)
     return result if out is None else write_out(out, result, "matmul")
@@ -533,8 +535,10 @@ def _parse_einsum(equation: str, operands: Any) -> tuple[list[list[str]], list[s
     left, arrow, right = equation.partition("->")
     parts = left.split(",")
     if len(parts) != len(operands):
-        raise RuntimeError(f"einsum(): more operands were provided than specified in the equation "
-                           f"or fewer ({len(operands)} for {len(parts)})")
+        raise RuntimeError(
+            f"einsum(): more operands were provided than specified in the equation "
+            f"or fewer ({len(operands)} for {len(parts)})"
+        )
     batch = 0
     for part, x in zip(parts, operands):
         if "..." in part:
@@ -571,9 +575,11 @@ def _parse_einsum(equation: str, operands: Any) -> tuple[list[list[str]], list[s
         output = [f".{i}" for i in range(batch)] + once
     for c in output:
         if c not in sizes:
-            raise RuntimeError(f"einsum(): output subscript {c} does not appear in the "
-                               f"equation for "
-                               "any input operand")
+            raise RuntimeError(
+                f"einsum(): output subscript {c} does not appear in the "
+                f"equation for "
+                "any input operand"
+            )
     return inputs, output
 
 

@@ -44,11 +44,14 @@ def matrix_norm(A: Tensor, ord: float | str = "fro", dim: Any = (-2, -1), keepdi
     """
     A = A if dtype is None else A.to(dtype)
     if A._array.ndim < 2:
-        raise RuntimeError("linalg.matrix_norm: The input tensor A must have at least 2 "
-                           "dimensions.")
+        raise RuntimeError(
+            "linalg.matrix_norm: The input tensor A must have at least 2 dimensions."
+        )
     if A._array.dtype.kind not in "fVc":
-        raise RuntimeError("linalg.matrix_norm: Expected a floating point or complex tensor as "
-                           f"input. Got {type_name(dtype_of(A._array))}")
+        raise RuntimeError(
+            "linalg.matrix_norm: Expected a floating point or complex tensor as "
+            f"input. Got {type_name(dtype_of(A._array))}"
+        )
     if len(dim) != 2:
         raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple. Got {len(dim)} values")
     rows, columns = (wrap_dim(d, A._array.ndim) for d in dim)
@@ -94,16 +97,21 @@ def norm(A: Tensor, ord: float | str | None = None, dim: Any = None, keepdim: bo
     """
     A = A if dtype is None else A.to(dtype)
     if A._array.dtype.kind not in "fVc":
-        raise RuntimeError("linalg.norm: Expected a floating point or complex tensor as input. Got "
-                           f"{type_name(dtype_of(A._array))}")
+        raise RuntimeError(
+            "linalg.norm: Expected a floating point or complex tensor as input. Got "
+            f"{type_name(dtype_of(A._array))}"
+        )
     if isinstance(dim, int):
         dim = (dim,)
     if dim is not None and len(dim) not in (1, 2):
-        raise RuntimeError(f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got "
-                           f"{list(dim)}")
+        raise RuntimeError(
+            f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(dim)}"
+        )
     if dim is None and ord is not None and A._array.ndim not in (1, 2):
-        raise RuntimeError("linalg.norm: If dim is not specified but ord is, the input must be 1D "
-                           f"or 2D. Got {A._array.ndim}D.")
+        raise RuntimeError(
+            "linalg.norm: If dim is not specified but ord is, the input must be 1D "
+            f"or 2D. Got {A._array.ndim}D."
+        )
     as_matrix = isinstance(ord, str) or (
         ord is not None and (len(dim) == 2 if dim is not None else A._array.ndim == 2)
     )
@@ -257,8 +265,10 @@ def matrix_power(A: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
     from .create import eye
 
     if A._array.ndim < 2 or A._array.shape[-1] != A._array.shape[-2]:
-        raise RuntimeError("linalg.matrix_power: A must be batches of square matrices, but they "
-                           f"are {list(A._array.shape)}")
+        raise RuntimeError(
+            "linalg.matrix_power: A must be batches of square matrices, but they "
+            f"are {list(A._array.shape)}"
+        )
     base = inv(A) if n < 0 else A
     power, result = abs(n), None
     while power:
@@ -363,8 +373,10 @@ def householder_product(A: Tensor, tau: Tensor, *, out: Tensor | None = None) ->
 
     rows, columns = A._array.shape[-2:]
     if rows < columns:
-        raise RuntimeError("torch.linalg.householder_product: input.shape[-2] must be greater than "
-                           "or equal to input.shape[-1]")
+        raise RuntimeError(
+            "torch.linalg.householder_product: input.shape[-2] must be greater than "
+            "or equal to input.shape[-1]"
+        )
     unit = A.tril(-1) + eye(rows, columns, dtype=A.dtype)
     result: Any = eye(rows, columns, dtype=A.dtype).expand(A._array.shape)
     for i in reversed(range(tau._array.shape[-1])):
@@ -383,8 +395,10 @@ def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
     left, right = A._array.shape[:ind], A._array.shape[ind:]
     size = math.prod(left)
     if size != math.prod(right):
-        raise RuntimeError("Expected self to satisfy the requirement prod(self.shape[ind:]) == "
-                           f"prod(self.shape[:ind]), but got {math.prod(right)} != {size}")
+        raise RuntimeError(
+            "Expected self to satisfy the requirement prod(self.shape[ind:]) == "
+            f"prod(self.shape[:ind]), but got {math.prod(right)} != {size}"
+        )
     result = inv(A.reshape(size, size)).reshape(*right, *left)
     return _out(result, out, "linalg.tensorinv")
 
@@ -397,7 +411,9 @@ def tensorsolve(A: Tensor, B: Tensor, dims: Any = None, *, out: Tensor | None = 
     shape = A._array.shape[B._array.ndim :]
     size = math.prod(shape)
     if size != math.prod(A._array.shape[: B._array.ndim]):
-        raise RuntimeError("Expected self to satisfy the requirement prod(self.shape[other.ndim:]) "
-                           "== prod(self.shape[:other.ndim])")
+        raise RuntimeError(
+            "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) "
+            "== prod(self.shape[:other.ndim])"
+        )
     result = solve(A.reshape(size, size), B.reshape(size)).reshape(shape)
     return _out(result, out, "linalg.tensorsolve")

@@ -115,14 +115,16 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
     if x.size == 0 and x.ndim < 2:
         return _scaled(input, weight, bias, [-1])
     if x.ndim < 2:
-        raise RuntimeError(f"[batch_norm] expected an input of at least 2 dims, got "
-                           f"{list(x.shape)}")
+        raise RuntimeError(
+            f"[batch_norm] expected an input of at least 2 dims, got {list(x.shape)}"
+        )
     channels = x.shape[1]
     for name, t in (("running_mean", running_mean), ("running_var", running_var),
                     ("weight", weight), ("bias", bias)):  # fmt: skip
         if t is not None and t._array.size != channels:
-            raise RuntimeError(f"[batch_norm] {name} should contain {channels} elements not "
-                               f"{t._array.size}")
+            raise RuntimeError(
+                f"[batch_norm] {name} should contain {channels} elements not {t._array.size}"
+            )
     if training:
         if eps <= 0:
             raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
@@ -135,8 +137,10 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
                 f"{input.size()}"
             )
     elif running_mean is None or running_var is None:
-        raise RuntimeError("[batch_norm] Expected running_mean and running_var to be defined when "
-                           "training is False")
+        raise RuntimeError(
+            "[batch_norm] Expected running_mean and running_var to be defined when "
+            "training is False"
+        )
     result = _batch_norm(input, weight, bias, running_mean, running_var, training=training,
                          momentum=momentum, eps=eps)[0]  # fmt: skip
     if training:
@@ -221,9 +225,11 @@ def _trailing(op: str, input: Any, normalized_shape: Any, weight: Any, bias: Any
     """The trailing dims to normalise over, checked against the input and the parameters."""
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape:
-        raise RuntimeError("Expected normalized_shape to be at least 1-dimensional, i.e., "
-                           "containing "
-                           f"at least one element, but got normalized_shape = {list(shape)}")
+        raise RuntimeError(
+            "Expected normalized_shape to be at least 1-dimensional, i.e., "
+            "containing "
+            f"at least one element, but got normalized_shape = {list(shape)}"
+        )
     for name, t in (("weight", weight), ("bias", bias)):
         if t is not None and t._array.shape != shape:
             raise RuntimeError(
@@ -297,8 +303,9 @@ def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None,
                bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:  # fmt: skip
     """Normalisation over groups of channels (and all spatial dims) of each sample."""
     if input._array.ndim < 2:
-        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received "
-                           f"{input._array.ndim}")
+        raise RuntimeError(
+            f"Expected at least 2 dimensions for input tensor but received {input._array.ndim}"
+        )
     if input._array.shape[1] % num_groups:
         raise RuntimeError(
             f"Expected number of channels in input to be divisible by num_groups, but got input of "
@@ -379,8 +386,9 @@ def instance_norm(input: Tensor, running_mean: Tensor | None = None,
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     count = input._array.size // max(n * channels, 1)
     if count == 1:
-        raise ValueError(f"Expected more than 1 spatial element when training, got input size "
-                         f"{input.size()}")
+        raise ValueError(
+            f"Expected more than 1 spatial element when training, got input size {input.size()}"
+        )
 
     def repeated(t: Any) -> Any:
         return None if t is None else t.repeat(n)
@@ -415,8 +423,9 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     from .pool import avg_pool3d
 
     if input._array.ndim < 3:
-        raise ValueError(f"Expected 3D or higher dimensionality input (got {input._array.ndim} "
-                         "dimensions)")
+        raise ValueError(
+            f"Expected 3D or higher dimensionality input (got {input._array.ndim} dimensions)"
+        )
     shape = input._array.shape
     if input._array.size == 0:
         return input

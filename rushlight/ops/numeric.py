@@ -91,8 +91,10 @@ def _trapezoids(op: str, y: Tensor, x: Tensor | None, dx: Any, dim: int) -> tupl
         return heights * (1 if dx is None else dx), d
     if x._array.ndim == 1:
         if x._array.shape[0] != size:
-            raise RuntimeError(f"{op}: There must be one `x` value for each sample point; got "
-                               f"{x._array.shape[0]} for {size}")
+            raise RuntimeError(
+                f"{op}: There must be one `x` value for each sample point; got "
+                f"{x._array.shape[0]} for {size}"
+            )
         steps = diff(x).reshape([-1 if i == d else 1 for i in range(y._array.ndim)])
     else:
         steps = diff(x, dim=d - y._array.ndim)
@@ -116,12 +118,15 @@ def gradient(input: Tensor, *, spacing: Any = 1, dim: Any = None,
     dims = [wrap_dim(d, ndim) for d in dims]
     each = spacing if isinstance(spacing, (list, tuple)) else [spacing] * len(dims)
     if len(each) != len(dims):
-        raise RuntimeError("torch.gradient expected spacing to be unspecified, a scalar, or a "
-                           f"list with one entry per dim ({len(dims)}), but got {len(each)}")
+        raise RuntimeError(
+            "torch.gradient expected spacing to be unspecified, a scalar, or a "
+            f"list with one entry per dim ({len(dims)}), but got {len(each)}"
+        )
     for d in dims:
         if input._array.shape[d] < edge_order + 1:
-            raise RuntimeError("torch.gradient expected each dimension size to be at least "
-                               "edge_order+1")
+            raise RuntimeError(
+                "torch.gradient expected each dimension size to be at least edge_order+1"
+            )
     return tuple(_slopes(input, d, h, edge_order) for d, h in zip(dims, each))
 
 
@@ -181,8 +186,9 @@ def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tenso
     tensor([1000.0000, 1000.6932])
     """
     if input._array.dtype.kind not in "fV":
-        raise RuntimeError(f"[logcumsumexp] not implemented for {input.dtype}; convert with "
-                           ".float()")
+        raise RuntimeError(
+            f"[logcumsumexp] not implemented for {input.dtype}; convert with .float()"
+        )
     result = _logcumsumexp(input, dim=wrap_dim(dim, input._array.ndim))
     return result if out is None else write_out(out, result, "logcumsumexp")
 
@@ -198,8 +204,7 @@ def trace(input: Tensor) -> Tensor:
     tensor(5.)
     """
     if input._array.ndim != 2:
-        raise RuntimeError("trace: expected a matrix, but got tensor with dim "
-                           f"{input._array.ndim}")
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input._array.ndim}")
     return diagonal(input).sum()
 
 
@@ -220,8 +225,10 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None, *,
         dim = shape.index(3)
     d = wrap_dim(dim, len(shape))
     if input._array.shape[d] != 3 or other._array.shape[d] != 3:
-        raise RuntimeError(f"linalg.cross: inputs dimension {dim} must have length 3. Got "
-                           f"{input._array.shape[d]} and {other._array.shape[d]}")
+        raise RuntimeError(
+            f"linalg.cross: inputs dimension {dim} must have length 3. Got "
+            f"{input._array.shape[d]} and {other._array.shape[d]}"
+        )
     a, b = input.expand(shape), other.expand(shape)
     first, second = a.roll(-1, d), a.roll(-2, d)
     result = first * b.roll(-2, d) - second * b.roll(-1, d)
@@ -238,8 +245,9 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float, *,
             [0.0000, 1.0000]])
     """
     if input._array.ndim < 2:
-        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input._array.ndim} "
-                           "dimensions")
+        raise RuntimeError(
+            f"renorm: input needs at least 2 dimensions, got {input._array.ndim} dimensions"
+        )
     if p <= 0:
         raise RuntimeError("renorm: non-positive-norm not supported")
     if maxnorm < 0:
@@ -289,8 +297,10 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None,
             [-1.,  1.]])
     """
     if input._array.ndim > 2:
-        raise RuntimeError("cov(): expected input to have two or fewer dimensions but got an "
-                           f"input with {input._array.ndim} dimensions")
+        raise RuntimeError(
+            "cov(): expected input to have two or fewer dimensions but got an "
+            f"input with {input._array.ndim} dimensions"
+        )
     if input._array.dtype.kind == "b":
         raise RuntimeError("cov(): bool dtype is not supported for input")
     x = input if input._array.ndim == 2 else input.reshape(1, -1)
@@ -334,12 +344,16 @@ def corrcoef(input: Tensor) -> Tensor:
 
 def _split_along(op: str, input: Tensor, sections: Any, dim: int, least: int) -> Any:
     if input._array.ndim < least:
-        raise RuntimeError(f"torch.{op} requires a tensor with at least {least} dimension, but got "
-                           f"a tensor with {input._array.ndim} dimensions!")
+        raise RuntimeError(
+            f"torch.{op} requires a tensor with at least {least} dimension, but got "
+            f"a tensor with {input._array.ndim} dimensions!"
+        )
     size = input._array.shape[dim]
     if isinstance(sections, int) and (sections == 0 or size % sections):
-        raise RuntimeError(f"torch.{op} attempted to split along dimension {dim}, but the size of "
-                           f"the dimension {size} is not divisible by the split_size {sections}!")
+        raise RuntimeError(
+            f"torch.{op} attempted to split along dimension {dim}, but the size of "
+            f"the dimension {size} is not divisible by the split_size {sections}!"
+        )
     return tensor_split(input, sections, dim)
 
 
@@ -367,8 +381,9 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     (tensor([2, 0]), tensor([0, 1]))
     """
     if indices._array.dtype.kind not in "iu":
-        raise ValueError(f"unravel_index(): expected indices to be an integer dtype, got "
-                         f"{indices.dtype}")
+        raise ValueError(
+            f"unravel_index(): expected indices to be an integer dtype, got {indices.dtype}"
+        )
     sizes = [shape] if isinstance(shape, int) else [int(s) for s in shape]
     coordinates, rest = [], indices
     for size in reversed(sizes):

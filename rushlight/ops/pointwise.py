@@ -87,8 +87,10 @@ def _check_quotient(tensor1: Tensor, tensor2: Tensor) -> None:
 def _check_factor(op: str, value: Number, *tensors: Tensor) -> None:
     """A fractional factor needs a fractional tensor."""
     if isinstance(value, float) and all(t._array.dtype.kind in "biu" for t in tensors):
-        raise RuntimeError(f"[{op}] For integral input tensors, argument value must not be a "
-                           "floating point number.")
+        raise RuntimeError(
+            f"[{op}] For integral input tensors, argument value must not be a "
+            "floating point number."
+        )
 
 
 def lerp(input: Tensor, end: Tensor, weight: Tensor | float, *,
@@ -343,8 +345,10 @@ def float_power(input: Tensor | Number, exponent: Tensor | Number, *,
 
     result = pow(base, power)
     if out is not None and out.dtype is not kind:
-        raise RuntimeError(f"the output given to float_power has dtype {out.dtype} but the "
-                           f"operation's result requires dtype {kind}")
+        raise RuntimeError(
+            f"the output given to float_power has dtype {out.dtype} but the "
+            f"operation's result requires dtype {kind}"
+        )
     return result if out is None else write_out(out, result, "float_power")
 
 
@@ -382,8 +386,9 @@ def _integers(name: str) -> Primitive:
     def forward(x: Array, y: Array) -> Array:
         x, y = match(x, y)
         if x.dtype.kind not in "iu":
-            raise RuntimeError(f'"{name}_cpu" not implemented for \'{type_name(dtype_of(x))}\'; it '
-                               "takes integers")
+            raise RuntimeError(
+                f"\"{name}_cpu\" not implemented for '{type_name(dtype_of(x))}'; it takes integers"
+            )
         return getattr(kernels(x).xp, name)(x, y)
 
     return Primitive(forward, name.capitalize())

@@ -59,16 +59,19 @@ def _window(op: str, input: Any, n: int, kernel_size: Any, stride: Any, padding:
     """Checked arguments: (input with a batch dim, kernel, stride, padding, whether batched)."""
     x = input._array
     if x.ndim not in (n + 1, n + 2) or 0 in x.shape[-n - 1 :] or (x.ndim == n + 1 and not x.size):
-        raise RuntimeError(f"{op}(): Expected {n + 1}D or {n + 2}D (batch mode) tensor with "
-                           f"optional "
-                           f"0 dim batch size for input, but got:{list(x.shape)}")
+        raise RuntimeError(
+            f"{op}(): Expected {n + 1}D or {n + 2}D (batch mode) tensor with "
+            f"optional "
+            f"0 dim batch size for input, but got:{list(x.shape)}"
+        )
     kernel = tuple_of(kernel_size, n)
     no_stride = stride is None or (hasattr(stride, "__len__") and not len(stride))
     step = kernel if no_stride else tuple_of(stride, n)
     pads = tuple_of(padding, n)
     if min(kernel) <= 0:
-        raise RuntimeError(f"[{op}] kernel size should be greater than zero, but got "
-                           f"{list(kernel)}")
+        raise RuntimeError(
+            f"[{op}] kernel size should be greater than zero, but got {list(kernel)}"
+        )
     if min(step) <= 0:
         raise RuntimeError(f"[{op}] stride should not be zero")
     if min(pads) < 0:
@@ -280,8 +283,10 @@ def _adaptive(op: str, n: int, input: Any, output_size: Any) -> tuple[Any, Ints,
         raise RuntimeError(f"{op}(): output_size must have {n} numbers, got {len(sizes)}")
     target = tuple(m if s is None else int(s) for s, m in zip(sizes, x.shape[-n:]))
     if any(s < 0 for s in target):
-        raise RuntimeError(f"{op}: elements of output_size must be greater than or equal to 0 but "
-                           f"received {set(target)}")
+        raise RuntimeError(
+            f"{op}: elements of output_size must be greater than or equal to 0 but "
+            f"received {set(target)}"
+        )
     batched = x.ndim == n + 2
     return (input if batched else input.unsqueeze(0)), target, batched
 

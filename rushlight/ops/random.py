@@ -39,8 +39,10 @@ def _state(generator: Any) -> Any:
 def _float_dtype(dtype: DType | None, op: str) -> DType:
     d = dtypes.get_default_dtype() if dtype is None else dtype
     if not (d.is_floating_point or d.is_complex):
-        raise RuntimeError(f'"{op}" not implemented for \'{d.name.capitalize()}\'; random numbers '
-                           "of this kind are floating point")
+        raise RuntimeError(
+            f"\"{op}\" not implemented for '{d.name.capitalize()}'; random numbers "
+            "of this kind are floating point"
+        )
     return d
 
 
@@ -112,8 +114,9 @@ def randint(low: Any = 0, high: Any = None, size: Any = None, *, generator: Any 
         low, high = 0, low
     low, high = int(low), int(high)
     if low >= high:
-        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= "
-                           f"to={high}")
+        raise RuntimeError(
+            f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
+        )
     d = dtypes.int64 if dtype is None else dtype
     array = _host.random_integers(_state(generator), _sizes((tuple(size),)), low, high)
     return _stored(_host.cast(array, d.numpy), requires_grad, device, out)
@@ -225,12 +228,14 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *,
     if num_samples <= 0:
         raise RuntimeError("cannot sample n_sample <= 0 samples")
     if p._array.dtype.kind not in "fV":
-        raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: "
-                           f"{input.dtype}")
+        raise RuntimeError(
+            f"multinomial only supports floating-point dtypes for input, got: {input.dtype}"
+        )
     categories = p._array.shape[-1]
     if not replacement and num_samples > categories:
-        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without "
-                           "replacement")
+        raise RuntimeError(
+            "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
+        )
     if bool(((p < 0) | ~p.isfinite()).any()):
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
     if bool((p.sum(-1) <= 0).any()):
@@ -427,9 +432,9 @@ class RandomMethods:
         if kwargs:
             raise TypeError(f"uniform_() got an unexpected keyword argument '{next(iter(kwargs))}'")
         if low > to:
-            raise RuntimeError(f"uniform_ expects to return a [from, to) range, but "
-                               f"found from={low} "
-                               f"> to={to}")
+            raise RuntimeError(
+                f"uniform_ expects to return a [from, to) range, but found from={low} > to={to}"
+            )
         k, array = kernels(self._array), self._array
         if array.dtype.kind not in "fcV":
             raise RuntimeError(f'"check_uniform_bounds" not implemented for {self.dtype}')
@@ -503,8 +508,9 @@ class RandomMethods:
         state = _state(generator)
         if to is not None:
             if from_ >= to:
-                raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got "
-                                   f"from={from_} >= to={to}")
+                raise RuntimeError(
+                    f"random_ expects 'from' to be less than 'to', but got from={from_} >= to={to}"
+                )
             return _fill(self, k.random_integers(state, array.shape, from_, to), "random_")
         bits = {"b": 1, "u": array.itemsize * 8, "i": array.itemsize * 8 - 1}.get(array.dtype.kind)
         if bits is None:

@@ -94,8 +94,9 @@ def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: 
     tensor([4., 2.])
     """
     if reduce not in _REDUCTIONS:
-        raise RuntimeError("reduce argument must be either sum, prod, mean, amax or amin, got "
-                           f"{reduce}")
+        raise RuntimeError(
+            f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}"
+        )
     _check_index("scatter_reduce", index)
     d = wrap_dim(dim, input._array.ndim)
     _check_ranks(input, index, src)
@@ -156,8 +157,10 @@ def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce:
             [ 1.,  1.]])
     """
     if reduce not in _REDUCTIONS[1:]:
-        raise RuntimeError("index_reduce(): Expected reduce to be one of prod, mean, amax or amin "
-                           f"but got {reduce}.")
+        raise RuntimeError(
+            "index_reduce(): Expected reduce to be one of prod, mean, amax or amin "
+            f"but got {reduce}."
+        )
     from .index import _check_parts
 
     d = wrap_dim(dim, input._array.ndim)

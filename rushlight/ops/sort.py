@@ -111,8 +111,7 @@ def kthvalue(
     d = wrap_dim(dim, input._array.ndim)
     size = input._array.shape[d] if input._array.ndim else 1
     if not 1 <= k <= size:
-        raise RuntimeError("kthvalue(): selected number k out of range for dimension "
-                           f"{d}")
+        raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {d}")
     result = return_types.kthvalue(*_kth(input, k=k - 1, dim=d, keepdim=keepdim))
     return result if out is None else write_out(out, result, "kthvalue")
 
@@ -260,8 +259,9 @@ def quantile(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = Fals
     """The `q`-quantiles (0 … 1) along `dim`, interpolated between neighbours."""
     modes = ("linear", "lower", "higher", "midpoint", "nearest")
     if interpolation not in modes:
-        raise RuntimeError(f"quantile() interpolation must be one of {', '.join(modes)}, but got "
-                           f"{interpolation}")
+        raise RuntimeError(
+            f"quantile() interpolation must be one of {', '.join(modes)}, but got {interpolation}"
+        )
     levels = q if isinstance(q, TensorBase) else input.new_tensor(q)
     if bool(((levels < 0) | (levels > 1)).any()):
         raise RuntimeError("quantile() q values must be in the range [0, 1]")

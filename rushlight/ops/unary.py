@@ -394,8 +394,6 @@ def _conj(value: Any) -> Any:
     return value.conj() if value._array.dtype.kind == "c" else value
 
 
-
-
 class UnaryMethods:
     """Unary functions as methods of `Tensor`."""
 
