@@ -149,6 +149,8 @@ class Function:
     tensor([1., 1.])
     """
 
+    _node_type: type[FunctionNode] | None = None
+
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
         """Computes the result; override it."""
@@ -178,8 +180,11 @@ class Function:
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Runs `forward` off the tape and records one node for the whole."""
-        node = FunctionNode()
-        node.function = cls
+        node_type = cls.__dict__.get("_node_type")
+        if node_type is None:  # one type per Function, so that its name is the Function's
+            node_type = type(f"{cls.__name__}Backward", (FunctionNode,), {"function": cls})
+            cls._node_type = node_type
+        node = node_type()
         tensors = [a if isinstance(a, TensorBase) else None for a in args]
         needs = tuple(t is not None and bool(t.requires_grad) for t in tensors)
         node.needs_input_grad = needs

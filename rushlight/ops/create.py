@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import dtypes
+from ..autograd.grad_mode import state
 from ..autograd.variable import wrap
 from ..backends import kernels
 from ..device import CPU
@@ -53,6 +54,8 @@ def _finish(array: Any, requires_grad: bool, device: Any = None) -> Any:
     if device is not None:
         resolve_device(device)
     result = wrap(array)
+    if state.inference:
+        result._is_inference = True
     if requires_grad:
         result.requires_grad_(True)
     return result
@@ -316,7 +319,7 @@ def _new(kernel: Any, size: Any, dtype: DType | None, device: Any, requires_grad
 
         return write_out(out, wrap(kernel(shape, out._array.dtype)))
     array = kernel(shape, d.numpy)
-    if device is None and not requires_grad:
+    if device is None and not requires_grad and not state.inference:
         return wrap(array)
     return _finish(array, requires_grad, device)
 
