@@ -17,7 +17,7 @@ from ..device import CPU
 from ..device import device as Device
 from ..dtypes import dtype as DType
 from ..dtypes import from_numpy_dtype, number_dtype, promote_types
-from .common import TensorBase
+from .common import TensorBase, write_out
 from .shape import _sizes
 
 if TYPE_CHECKING:
@@ -315,8 +315,6 @@ def _new(kernel: Any, size: Any, dtype: DType | None, device: Any, requires_grad
         )
     d = dtypes._default_dtype if dtype is None else dtype
     if out is not None:
-        from .common import write_out
-
         return write_out(out, wrap(kernel(shape, out._array.dtype)))
     array = kernel(shape, d.numpy)
     if device is None and not requires_grad and not state.inference:
@@ -379,8 +377,6 @@ def full(size: Any, fill_value: Any, *, dtype: DType | None = None, device: Any 
     d = number_dtype(fill_value) if dtype is None else dtype
     shape = _sizes((tuple(size) if not isinstance(size, int) else size,))
     if out is not None:
-        from .common import write_out
-
         return write_out(out, wrap(_host.full(shape, fill_value, out._array.dtype)))
     return _finish(_host.full(shape, fill_value, d.numpy), requires_grad, device)
 
@@ -495,8 +491,6 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: DType | None = 
     count = -((start - end) // step) if whole else math.ceil((end - start) / step)
     result = _finish(_host.arange(start, step, max(count, 0), dtype.numpy), requires_grad, device)
     if out is not None:
-        from .common import write_out
-
         return write_out(out, result)
     return result
 
@@ -537,8 +531,6 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: DType | None = None, de
             dtype = dtype.to_complex()
     result = _finish(_host.linspace(start, end, steps, dtype.numpy), requires_grad, device)
     if out is not None:
-        from .common import write_out
-
         return write_out(out, result)
     return result
 
@@ -568,8 +560,6 @@ def eye(n: int, m: int | None = None, *, dtype: DType | None = None, device: Any
     d = dtypes.get_default_dtype() if dtype is None else dtype
     result = _finish(_host.eye(n, n if m is None else m, d.numpy), requires_grad, device)
     if out is not None:
-        from .common import write_out
-
         return write_out(out, result)
     return result
 
@@ -594,8 +584,6 @@ def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
     result = real + imag * 1j
     if out is None:
         return result
-    from .common import write_out
-
     if out.dtype is not result.dtype:
         raise RuntimeError(
             f"Expected object of scalar type {result.dtype} but got scalar type "
