@@ -98,7 +98,7 @@ half, float_, double = float16, float32, float64
 short, int_, long = int16, int32, int64
 cfloat, cdouble = complex64, complex128
 
-_BY_NUMPY: dict[np.dtype[Any], dtype] = {
+BY_NUMPY: dict[np.dtype[Any], dtype] = {
     d.numpy: d
     for d in (
         bool_, uint8, uint16, uint32, uint64, int8, int16, int32, int64,
@@ -106,17 +106,17 @@ _BY_NUMPY: dict[np.dtype[Any], dtype] = {
         float16, bfloat16, float32, float64, complex64, complex128,
     )
 }  # fmt: skip
-ALL_DTYPES: tuple[dtype, ...] = tuple(_BY_NUMPY.values())
+ALL_DTYPES: tuple[dtype, ...] = tuple(BY_NUMPY.values())
 _REAL_OF = {complex64: float32, complex128: float64}
 _COMPLEX_OF = {float16: complex64, bfloat16: complex64, float32: complex64, float64: complex128}
 
 
 def from_numpy_dtype(numpy_dtype: np.dtype[Any]) -> dtype:
     """The dtype of a NumPy type; TypeError, as PyTorch's, for one that tensors cannot hold."""
-    found = _BY_NUMPY.get(numpy_dtype)
+    found = BY_NUMPY.get(numpy_dtype)
     if found is None:
         native = numpy_dtype.newbyteorder("=")
-        if native is not numpy_dtype and native in _BY_NUMPY:
+        if native is not numpy_dtype and native in BY_NUMPY:
             raise ValueError(
                 f"[from_numpy] the array's byte order ({numpy_dtype.str}) is not this machine's; "
                 "convert it with array.astype(array.dtype.newbyteorder('='))"

@@ -17,8 +17,6 @@ from .autograd.node import Node, RemovableHandle
 from .autograd.variable import FIELDS, TensorBase, set_tensor_type, wrap
 from .backends import kernels
 from .device import CPU, device
-from .dtypes import dtype as DType
-from .dtypes import from_numpy_dtype
 from .ops import TensorMethods
 from .ops.common import wrap_dim
 from .ops.create import to_array
@@ -77,24 +75,9 @@ class Tensor(TensorBase, TensorMethods):
     # ---- what it is ------------------------------------------------------------------------
 
     @property
-    def shape(self) -> Size:
-        """The size of each dim."""
-        return Size(self._array.shape)
-
-    @property
-    def dtype(self) -> DType:
-        """The element type."""
-        return from_numpy_dtype(self._array.dtype)
-
-    @property
     def device(self) -> device:
         """Where the memory lies."""
         return CPU
-
-    @property
-    def ndim(self) -> int:
-        """The number of dims."""
-        return int(self._array.ndim)
 
     @property
     def itemsize(self) -> int:
@@ -230,17 +213,6 @@ class Tensor(TensorBase, TensorMethods):
 
     # ---- its place in the graph ------------------------------------------------------------
 
-    @property
-    def requires_grad(self) -> bool:
-        """Whether operations on this tensor are recorded."""
-        if self._base is not None and not self._requires_grad and self._base._requires_grad:
-            self._refresh_view()
-        return self._requires_grad
-
-    @requires_grad.setter
-    def requires_grad(self, value: bool) -> None:
-        self.requires_grad_(value)
-
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Turns recording on or off for this leaf; returns it.
 
@@ -258,13 +230,6 @@ class Tensor(TensorBase, TensorMethods):
             )
         self._requires_grad = bool(requires_grad)
         return self
-
-    @property
-    def grad_fn(self) -> Node | None:
-        """The node of the operation that made this tensor; None for a leaf."""
-        if self._base is not None and self._view_version != self._version:
-            self._refresh_view()
-        return self._grad_fn
 
     def _refresh_view(self) -> None:
         """The base was changed in place since: its history is this view's, too."""
@@ -287,11 +252,6 @@ class Tensor(TensorBase, TensorMethods):
         return result
 
     @property
-    def is_leaf(self) -> bool:
-        """Whether no recorded operation made this tensor."""
-        return self.grad_fn is None
-
-    @property
     def output_nr(self) -> int:
         """Which output of its node this tensor is."""
         return self._output_nr
@@ -299,46 +259,27 @@ class Tensor(TensorBase, TensorMethods):
     def _is_view(self) -> bool:
         return self._base is not None
 
-    @property
-    def grad(self) -> Any:
-        """The accumulated gradient of a leaf, None before the first backward."""
-        if self._grad is None and self._grad_fn is not None and not self._retains_grad:
-            import warnings
-
-            warnings.warn(
-                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its "
-                ".grad attribute won't be populated during autograd.backward(). If you indeed want "
-                "the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the "
-                "non-leaf Tensor.", stacklevel=2,
-            )  # fmt: skip
-        return self._grad
-
-    @grad.setter
-    def grad(self, value: Any) -> None:
-        if value is not None:
-            if not isinstance(value, TensorBase):
-                raise TypeError(
-                    f"assigned grad expected to be a Tensor or None but got grad of "
-                    f"type {type(value).__name__}"
-                )
-            if value._array.shape != self._array.shape:
-                raise RuntimeError(
-                    f"attempting to assign a gradient of size '{list(value._array.shape)}' to a "
-                    f"tensor of size '{list(self._array.shape)}'; the gradient and the tensor must "
-                    "have the same size"
-                )
-            if value._array.dtype != self._array.dtype:
-                raise RuntimeError(
-                    f"attempting to assign a gradient with dtype '{value.dtype}' to a "
-                    f"tensor with dtype '{self.dtype}'; both must have the same dtype"
-                )
-            if value is self:
-                raise RuntimeError("can't assign Variable as its own grad")
+    def _assign_grad(self, value: Any) -> None:
+        """`.grad = value`, where `value` is not None."""
+        if not isinstance(value, TensorBase):
+            raise TypeError(
+                f"assigned grad expected to be a Tensor or None but got grad of "
+                f"type {type(value).__name__}"
+            )
+        if value._array.shape != self._array.shape:
+            raise RuntimeError(
+                f"attempting to assign a gradient of size '{list(value._array.shape)}' to a "
+                f"tensor of size '{list(self._array.shape)}'; the gradient and the tensor must "
+                "have the same size"
+            )
+        if value._array.dtype != self._array.dtype:
+            raise RuntimeError(
+                f"attempting to assign a gradient with dtype '{value.dtype}' to a "
+                f"tensor with dtype '{self.dtype}'; both must have the same dtype"
+            )
+        if value is self:
+            raise RuntimeError("can't assign Variable as its own grad")
         self._grad = value
-
-    @grad.deleter
-    def grad(self) -> None:
-        self._grad = None
 
     def backward(self, gradient: Any = None, retain_graph: bool | None = None,
                  create_graph: bool = False, inputs: Any = None) -> None:  # fmt: skip

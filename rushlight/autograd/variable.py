@@ -6,9 +6,12 @@ Fields have their defaults on the class, so that making a tensor costs one attri
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..dtypes import BY_NUMPY, dtype, from_numpy_dtype
+from ..size import Size
 from ..types_ import Array
 from .twin import native
 
@@ -31,6 +34,13 @@ class Storage:
     def __init__(self) -> None:
         self.version = 0
         self.changed_by: tuple[str, str, int] | None = None
+
+
+NO_GRAD_OF_A_RESULT = (
+    "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute "
+    "won't be populated during autograd.backward(). If you indeed want the .grad field to be populated "
+    "for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor."
+)
 
 
 class TensorBase:
@@ -67,6 +77,64 @@ class TensorBase:
         storage = self._storage
         return 0 if storage is None else storage.version
 
+    # ---- what everybody asks a tensor ------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        """The size of each dim."""
+        return Size(self._array.shape)
+
+    @property
+    def dtype(self) -> dtype:
+        """The element type."""
+        return from_numpy_dtype(self._array.dtype)
+
+    @property
+    def ndim(self) -> int:
+        """The number of dims."""
+        return int(self._array.ndim)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded."""
+        if self._base is not None and not self._requires_grad and self._base._requires_grad:
+            self._refresh_view()
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The node of the operation that made this tensor; None for a leaf."""
+        if self._base is not None and self._view_version != self._version:
+            self._refresh_view()
+        return self._grad_fn
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operation made this tensor."""
+        return self.grad_fn is None
+
+    @property
+    def grad(self) -> Any:
+        """The accumulated gradient of a leaf, None before the first backward."""
+        if self._grad is None and self._grad_fn is not None and not self._retains_grad:
+            warnings.warn(NO_GRAD_OF_A_RESULT, stacklevel=2)
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if value is None:
+            self._grad = None
+        else:
+            self._assign_grad(value)
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
 
 # The fields of a tensor; whatever else it carries was put there by the user.
 FIELDS = (
@@ -101,5 +169,9 @@ def mark_changed(tensors: Sequence[Any], who: tuple[str, str, int]) -> None:
 
 
 if native is not None:
+    native.connect("dtypes", BY_NUMPY)
+    native.connect("from_numpy_dtype", from_numpy_dtype)
+    native.connect("size_type", Size)
+    native.connect("no_grad_message", NO_GRAD_OF_A_RESULT)
     Storage, TensorBase = native.Storage, native.TensorBase  # type: ignore[misc]
     set_tensor_type, wrap, mark_changed = native.set_tensor_type, native.wrap, native.mark_changed

@@ -82,6 +82,11 @@ def _cpu_kernels() -> Kernels:
 
 register_kernels(numpy.ndarray, _cpu_kernels())
 
+if native_available():
+    from . import _native
+
+    kernels = _native.kernels_lookup(_KERNELS, _kernels_of_base_type)  # the same in C
+
 # `torch.backends`' switches for vendor libraries, which programs set without importing them.
 _FLAGS = ("cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp")
 

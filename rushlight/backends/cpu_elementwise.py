@@ -3,128 +3,43 @@
 from __future__ import annotations
 
 from . import _native
+from .cpu_method import native_or
 from .reference import Kernels
-from .reference.base import Array, Scalar
+from .reference.base import Array
 
 
 class NativeElementwise(Kernels):
     """float32, float64, int32 and int64, in any layout."""
 
-    def add(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
-        result = _native.add(x, y, out)
-        return super().add(x, y, out) if result is NotImplemented else result
-
-    def sub(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
-        result = _native.sub(x, y, out)
-        return super().sub(x, y, out) if result is NotImplemented else result
-
-    def mul(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
-        result = _native.mul(x, y, out)
-        return super().mul(x, y, out) if result is NotImplemented else result
-
-    def div(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
-        result = _native.div(x, y, out)
-        return super().div(x, y, out) if result is NotImplemented else result
-
-    def maximum(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
-        result = _native.maximum(x, y, out)
-        return super().maximum(x, y, out) if result is NotImplemented else result
-
-    def minimum(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
-        result = _native.minimum(x, y, out)
-        return super().minimum(x, y, out) if result is NotImplemented else result
-
-    def relu_grad(self, grad: Array, result: Array, out: Array | None = None) -> Array:
-        result = _native.relu_grad(grad, result, out)
-        return super().relu_grad(grad, result, out) if result is NotImplemented else result
-
-    def sigmoid_grad(self, grad: Array, result: Array, out: Array | None = None) -> Array:
-        result = _native.sigmoid_grad(grad, result, out)
-        return super().sigmoid_grad(grad, result, out) if result is NotImplemented else result
-
-    def tanh_grad(self, grad: Array, result: Array, out: Array | None = None) -> Array:
-        result = _native.tanh_grad(grad, result, out)
-        return super().tanh_grad(grad, result, out) if result is NotImplemented else result
-
-    def silu_grad(self, grad: Array, x: Array, out: Array | None = None) -> Array:
-        result = _native.silu_grad(grad, x, out)
-        return super().silu_grad(grad, x, out) if result is NotImplemented else result
-
-    def eq(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
-        result = _native.eq(x, y, out)
-        return super().eq(x, y, out) if result is NotImplemented else result
-
-    def ne(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
-        result = _native.ne(x, y, out)
-        return super().ne(x, y, out) if result is NotImplemented else result
-
-    def lt(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
-        result = _native.lt(x, y, out)
-        return super().lt(x, y, out) if result is NotImplemented else result
-
-    def le(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
-        result = _native.le(x, y, out)
-        return super().le(x, y, out) if result is NotImplemented else result
-
-    def gt(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
-        result = _native.gt(x, y, out)
-        return super().gt(x, y, out) if result is NotImplemented else result
-
-    def ge(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
-        result = _native.ge(x, y, out)
-        return super().ge(x, y, out) if result is NotImplemented else result
-
-    def neg(self, x: Array, out: Array | None = None) -> Array:
-        result = _native.neg(x, out)
-        return super().neg(x, out) if result is NotImplemented else result
-
-    def abs(self, x: Array, out: Array | None = None) -> Array:
-        result = _native.abs(x, out)
-        return super().abs(x, out) if result is NotImplemented else result
-
-    def square(self, x: Array, out: Array | None = None) -> Array:
-        result = _native.square(x, out)
-        return super().square(x, out) if result is NotImplemented else result
-
-    def reciprocal(self, x: Array, out: Array | None = None) -> Array:
-        result = _native.reciprocal(x, out)
-        return super().reciprocal(x, out) if result is NotImplemented else result
-
-    def sqrt(self, x: Array, out: Array | None = None) -> Array:
-        result = _native.sqrt(x, out)
-        return super().sqrt(x, out) if result is NotImplemented else result
-
-    def rsqrt(self, x: Array, out: Array | None = None) -> Array:
-        result = _native.rsqrt(x, out)
-        return super().rsqrt(x, out) if result is NotImplemented else result
-
-    def relu(self, x: Array, out: Array | None = None) -> Array:
-        result = _native.relu(x, out)
-        return super().relu(x, out) if result is NotImplemented else result
-
-    def exp(self, x: Array, out: Array | None = None) -> Array:
-        result = _native.exp(x, out)
-        return super().exp(x, out) if result is NotImplemented else result
-
-    def log(self, x: Array, out: Array | None = None) -> Array:
-        result = _native.log(x, out)
-        return super().log(x, out) if result is NotImplemented else result
-
-    def tanh(self, x: Array, out: Array | None = None) -> Array:
-        result = _native.tanh(x, out)
-        return super().tanh(x, out) if result is NotImplemented else result
-
-    def sigmoid(self, x: Array, out: Array | None = None) -> Array:
-        result = _native.sigmoid(x, out)
-        return super().sigmoid(x, out) if result is NotImplemented else result
-
-    def silu(self, x: Array, out: Array | None = None) -> Array:
-        result = _native.silu(x, out)
-        return super().silu(x, out) if result is NotImplemented else result
-
-    def erf(self, x: Array, out: Array | None = None) -> Array:
-        result = _native.erf(x, out)
-        return super().erf(x, out) if result is NotImplemented else result
+    add = native_or(Kernels.add, _native.add)
+    sub = native_or(Kernels.sub, _native.sub)
+    mul = native_or(Kernels.mul, _native.mul)
+    div = native_or(Kernels.div, _native.div)
+    maximum = native_or(Kernels.maximum, _native.maximum)
+    minimum = native_or(Kernels.minimum, _native.minimum)
+    relu_grad = native_or(Kernels.relu_grad, _native.relu_grad)
+    sigmoid_grad = native_or(Kernels.sigmoid_grad, _native.sigmoid_grad)
+    tanh_grad = native_or(Kernels.tanh_grad, _native.tanh_grad)
+    silu_grad = native_or(Kernels.silu_grad, _native.silu_grad)
+    eq = native_or(Kernels.eq, _native.eq)
+    ne = native_or(Kernels.ne, _native.ne)
+    lt = native_or(Kernels.lt, _native.lt)
+    le = native_or(Kernels.le, _native.le)
+    gt = native_or(Kernels.gt, _native.gt)
+    ge = native_or(Kernels.ge, _native.ge)
+    neg = native_or(Kernels.neg, _native.neg)
+    abs = native_or(Kernels.abs, _native.abs)
+    square = native_or(Kernels.square, _native.square)
+    reciprocal = native_or(Kernels.reciprocal, _native.reciprocal)
+    sqrt = native_or(Kernels.sqrt, _native.sqrt)
+    rsqrt = native_or(Kernels.rsqrt, _native.rsqrt)
+    relu = native_or(Kernels.relu, _native.relu)
+    exp = native_or(Kernels.exp, _native.exp)
+    log = native_or(Kernels.log, _native.log)
+    tanh = native_or(Kernels.tanh, _native.tanh)
+    sigmoid = native_or(Kernels.sigmoid, _native.sigmoid)
+    silu = native_or(Kernels.silu, _native.silu)
+    erf = native_or(Kernels.erf, _native.erf)
 
     def gelu(self, x: Array, approximate: str = "none", out: Array | None = None) -> Array:
         native = _native.gelu_tanh if approximate == "tanh" else _native.gelu
@@ -138,16 +53,5 @@ class NativeElementwise(Kernels):
         result = native(grad, x, out)
         return super().gelu_grad(grad, x, approximate, out) if result is NotImplemented else result
 
-    def add_scaled(self, x: Array, y: Array, alpha: Scalar, out: Array | None = None) -> Array:
-        result = _native.add_scaled(x, y, alpha, out)
-        return super().add_scaled(x, y, alpha, out) if result is NotImplemented else result
-
-    def clamp(
-        self,
-        x: Array,
-        low: Array | Scalar | None,
-        high: Array | Scalar | None,
-        out: Array | None = None,
-    ) -> Array:
-        result = _native.clamp(x, low, high, out)
-        return super().clamp(x, low, high, out) if result is NotImplemented else result
+    add_scaled = native_or(Kernels.add_scaled, _native.add_scaled)
+    clamp = native_or(Kernels.clamp, _native.clamp)

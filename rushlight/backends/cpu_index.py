@@ -7,6 +7,7 @@ from typing import Any
 import numpy
 
 from . import _native
+from .cpu_method import native_or
 from .reference import Kernels
 from .reference.base import Array, Axes
 
@@ -14,17 +15,9 @@ from .reference.base import Array, Axes
 class NativeIndex(Kernels):
     """Arrays of any layout by int64 numbers; sums of float32, float64 and int64."""
 
-    def within(self, indices: Array, low: int, high: int) -> bool:
-        result = _native.within(indices, low, high)
-        return super().within(indices, low, high) if result is NotImplemented else result
-
-    def take(self, x: Array, indices: Array, axis: int) -> Array:
-        result = _native.take(x, indices, axis)
-        return super().take(x, indices, axis) if result is NotImplemented else result
-
-    def take_along_axis(self, x: Array, indices: Array, axis: int) -> Array:
-        result = _native.take_along_axis(x, indices, axis)
-        return super().take_along_axis(x, indices, axis) if result is NotImplemented else result
+    within = native_or(Kernels.within, _native.within)
+    take = native_or(Kernels.take, _native.take)
+    take_along_axis = native_or(Kernels.take_along_axis, _native.take_along_axis)
 
     def put_along_axis(self, x: Array, indices: Array, values: Any, axis: int) -> None:
         done = _native.put_along_axis(x, indices, _as_values(values, x), axis)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import _native
+from .cpu_method import native_or
 from .reference import Kernels
 from .reference.base import Array, Axes
 
@@ -10,29 +11,12 @@ from .reference.base import Array, Axes
 class NativeReduce(Kernels):
     """float32, float64 and (sums, extremes) int64, where some axis lies side by side in memory."""
 
-    def sum(self, x: Array, axes: Axes = None, keepdims: bool = False) -> Array:
-        result = _native.sum(x, axes, keepdims)
-        return super().sum(x, axes, keepdims) if result is NotImplemented else result
-
-    def mean(self, x: Array, axes: Axes = None, keepdims: bool = False) -> Array:
-        result = _native.mean(x, axes, keepdims)
-        return super().mean(x, axes, keepdims) if result is NotImplemented else result
-
-    def amax(self, x: Array, axes: Axes = None, keepdims: bool = False) -> Array:
-        result = _native.amax(x, axes, keepdims)
-        return super().amax(x, axes, keepdims) if result is NotImplemented else result
-
-    def amin(self, x: Array, axes: Axes = None, keepdims: bool = False) -> Array:
-        result = _native.amin(x, axes, keepdims)
-        return super().amin(x, axes, keepdims) if result is NotImplemented else result
-
-    def argmax(self, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-        result = _native.argmax(x, axis, keepdims)
-        return super().argmax(x, axis, keepdims) if result is NotImplemented else result
-
-    def argmin(self, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-        result = _native.argmin(x, axis, keepdims)
-        return super().argmin(x, axis, keepdims) if result is NotImplemented else result
+    sum = native_or(Kernels.sum, _native.sum)
+    mean = native_or(Kernels.mean, _native.mean)
+    amax = native_or(Kernels.amax, _native.amax)
+    amin = native_or(Kernels.amin, _native.amin)
+    argmax = native_or(Kernels.argmax, _native.argmax)
+    argmin = native_or(Kernels.argmin, _native.argmin)
 
     def norm(self, x: Array, p: float = 2, axes: Axes = None, keepdims: bool = False) -> Array:
         everything = p == 2 and not keepdims and (axes is None or len(axes) == x.ndim)
@@ -43,51 +27,16 @@ class NativeReduce(Kernels):
 class NativeSoftmax(Kernels):
     """Contiguous float32 and float64, along any axis."""
 
-    def softmax(self, x: Array, dim: int) -> Array:
-        result = _native.softmax(x, dim)
-        return super().softmax(x, dim) if result is NotImplemented else result
-
-    def log_softmax(self, x: Array, dim: int) -> Array:
-        result = _native.log_softmax(x, dim)
-        return super().log_softmax(x, dim) if result is NotImplemented else result
-
-    def softmax_grad(self, grad: Array, result: Array, dim: int) -> Array:
-        dx = _native.softmax_grad(grad, result, dim)
-        return super().softmax_grad(grad, result, dim) if dx is NotImplemented else dx
-
-    def log_softmax_grad(self, grad: Array, result: Array, dim: int) -> Array:
-        dx = _native.log_softmax_grad(grad, result, dim)
-        return super().log_softmax_grad(grad, result, dim) if dx is NotImplemented else dx
+    softmax = native_or(Kernels.softmax, _native.softmax)
+    log_softmax = native_or(Kernels.log_softmax, _native.log_softmax)
+    softmax_grad = native_or(Kernels.softmax_grad, _native.softmax_grad)
+    log_softmax_grad = native_or(Kernels.log_softmax_grad, _native.log_softmax_grad)
 
 
 class NativeLoss(Kernels):
     """Contiguous float32 and float64; the reference reports targets that are no class."""
 
-    def nll_loss(
-        self, logp: Array, target: Array, weight: Array | None, ignore_index: int, reduction: str
-    ) -> tuple[Array, Array]:
-        arguments = (logp, target, weight, ignore_index, reduction)
-        result = _native.nll_loss(*arguments)
-        return super().nll_loss(*arguments) if result is NotImplemented else result
-
-    def nll_loss_grad(
-        self,
-        grad: Array,
-        logp_shape: tuple[int, ...],
-        target: Array,
-        weight: Array | None,
-        ignore_index: int,
-        reduction: str,
-        total_weight: Array,
-    ) -> Array:
-        arguments = (grad, logp_shape, target, weight, ignore_index, reduction, total_weight)
-        result = _native.nll_loss_grad(*arguments)
-        return super().nll_loss_grad(*arguments) if result is NotImplemented else result
-
-    def mse_loss(self, x: Array, y: Array, reduction: str) -> Array:
-        result = _native.mse_loss(x, y, reduction)
-        return super().mse_loss(x, y, reduction) if result is NotImplemented else result
-
-    def mse_loss_grad(self, grad: Array, x: Array, y: Array, reduction: str) -> Array:
-        result = _native.mse_loss_grad(grad, x, y, reduction)
-        return super().mse_loss_grad(grad, x, y, reduction) if result is NotImplemented else result
+    nll_loss = native_or(Kernels.nll_loss, _native.nll_loss)
+    nll_loss_grad = native_or(Kernels.nll_loss_grad, _native.nll_loss_grad)
+    mse_loss = native_or(Kernels.mse_loss, _native.mse_loss)
+    mse_loss_grad = native_or(Kernels.mse_loss_grad, _native.mse_loss_grad)

@@ -25,6 +25,8 @@ extern PyMethodDef recurrent_methods[];
 extern PyMethodDef attention_methods[];
 extern PyMethodDef view_methods[];
 extern PyMethodDef index_methods[];
+extern PyMethodDef waist_methods[];
+extern bool add_waist_types(PyObject* module);
 
 static PyMethodDef* const method_tables[] = {
     elementwise_methods,
@@ -40,6 +42,7 @@ static PyMethodDef* const method_tables[] = {
     attention_methods,
     view_methods,
     index_methods,
+    waist_methods,
 };
 
 namespace {
@@ -151,5 +154,5 @@ PyMODINIT_FUNC PyInit__native() {
     if (module == nullptr || PyModule_AddFunctions(module, frame_methods) < 0) return nullptr;
     for (PyMethodDef* table : method_tables)
         if (PyModule_AddFunctions(module, table) < 0) return nullptr;
-    return module;
+    return add_waist_types(module) ? module : nullptr;
 }

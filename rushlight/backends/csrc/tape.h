@@ -71,6 +71,9 @@ inline PyObject* present(PyObject* field) { return field == Py_None ? nullptr : 
 // A tensor around `array` (which is stolen, even on failure), outside every graph.
 PyObject* wrap(PyObject* array);
 
+// The shape of an array as a tuple; None for a number.
+PyObject* shape_of(PyObject* array);
+
 // The tensor's Storage, made on first use; borrowed.
 Storage* storage_of(Tensor* tensor);
 
@@ -213,13 +216,17 @@ struct Callbacks {
     PyObject* accumulate_grad;   // (leaf, grad, create_graph)
     PyObject* explain;           // (error, node)
     PyObject* copy_gradient;     // (grad, leaf) -> tensor
+    PyObject* dtypes;            // {NumPy dtype: dtype}
+    PyObject* from_numpy_dtype;  // (NumPy dtype) -> dtype, for the rest
+    PyObject* size_type;         // Size
+    PyObject* no_grad_message;   // str
 };
 extern Callbacks callbacks;
 
 // Interned attribute and method names.
 struct Names {
     PyObject *grad_fn, *shape, *dtype, *kind, *sum_to_size, *to_array_dtype, *real, *refresh_view,
-        *explain, *apply, *release, *add_;
+        *explain, *apply, *release, *add_, *requires_grad_, *assign_grad;
 };
 extern Names names;
 

@@ -36,6 +36,8 @@ bool intern_names() {
         {&names.apply, "apply"},
         {&names.release, "release"},
         {&names.add_, "add_"},
+        {&names.requires_grad_, "requires_grad_"},
+        {&names.assign_grad, "_assign_grad"},
     };
     for (const auto& row : rows)
         if ((*row.place = PyUnicode_InternFromString(row.text)) == nullptr) return false;
@@ -59,6 +61,10 @@ PyObject* connect(PyObject*, PyObject* const* args, Py_ssize_t n) {
         {&callbacks.accumulate_grad, "accumulate_grad"},
         {&callbacks.explain, "explain"},
         {&callbacks.copy_gradient, "copy_gradient"},
+        {&callbacks.dtypes, "dtypes"},
+        {&callbacks.from_numpy_dtype, "from_numpy_dtype"},
+        {&callbacks.size_type, "size_type"},
+        {&callbacks.no_grad_message, "no_grad_message"},
     };
     for (const auto& row : rows) {
         if (n != 2 || !PyUnicode_Check(args[0]) ||

@@ -108,15 +108,6 @@ PyObject* edges_of(Call* call) {
     return edges;
 }
 
-PyObject* shape_of(PyObject* array) {
-    if (PyArray_CheckExact(array)) {
-        PyArrayObject* a = reinterpret_cast<PyArrayObject*>(array);
-        return PyArray_IntTupleFromIntp(PyArray_NDIM(a), PyArray_DIMS(a));
-    }
-    if (array == Py_None || PyFloat_Check(array) || PyLong_Check(array)) Py_RETURN_NONE;
-    return PyObject_GetAttr(array, names.shape);
-}
-
 PyObject* described(PyObject* array, PyObject* property) {
     if (property == names.shape) return shape_of(array);
     if (PyObject_HasAttr(array, property)) return PyObject_GetAttr(array, property);

@@ -20,6 +20,15 @@ PyObject* wrap(PyObject* array) {
     return tensor;
 }
 
+PyObject* shape_of(PyObject* array) {
+    if (PyArray_CheckExact(array)) {
+        PyArrayObject* a = reinterpret_cast<PyArrayObject*>(array);
+        return PyArray_IntTupleFromIntp(PyArray_NDIM(a), PyArray_DIMS(a));
+    }
+    if (array == Py_None || PyFloat_Check(array) || PyLong_Check(array)) Py_RETURN_NONE;
+    return PyObject_GetAttr(array, names.shape);
+}
+
 Storage* storage_of(Tensor* tensor) {
     if (present(tensor->storage) == nullptr) {
         PyObject* storage = storage_type->tp_alloc(storage_type, 0);
@@ -121,6 +130,11 @@ void tensor_dealloc(PyObject* self) {
     Py_DECREF(type);
 }
 
+PyObject* no_array() {
+    PyErr_SetString(PyExc_AttributeError, "the tensor has no array");
+    return nullptr;
+}
+
 PyObject* get_storage_record(PyObject* self, void*) {
     PyObject* storage = reinterpret_cast<PyObject*>(storage_of(as_tensor(self)));
     Py_XINCREF(storage);
@@ -130,7 +144,108 @@ PyObject* get_version(PyObject* self, void*) {
     return PyLong_FromSsize_t(version_of(as_tensor(self)));
 }
 
+// ------------------------------------------------------------------ what everybody asks
+PyObject* get_shape(PyObject* self, void*) {
+    PyObject* array = as_tensor(self)->array;
+    PyObject* shape = array == nullptr ? no_array() : shape_of(array);
+    if (shape == nullptr || !PyTuple_Check(shape)) return shape;
+    // A Size is a tuple; filled in place it needs no call.
+    PyTypeObject* type = reinterpret_cast<PyTypeObject*>(callbacks.size_type);
+    const Py_ssize_t ndim = PyTuple_GET_SIZE(shape);
+    PyObject* size = type->tp_alloc(type, ndim);
+    for (Py_ssize_t i = 0; size != nullptr && i < ndim; i++)
+        PyTuple_SET_ITEM(size, i, Py_NewRef(PyTuple_GET_ITEM(shape, i)));
+    Py_DECREF(shape);
+    return size;
+}
+
+PyObject* get_dtype(PyObject* self, void*) {
+    PyObject* array = as_tensor(self)->array;
+    PyObject* descriptor = array == nullptr ? no_array() : PyObject_GetAttr(array, names.dtype);
+    if (descriptor == nullptr) return nullptr;
+    PyObject* found = PyDict_GetItemWithError(callbacks.dtypes, descriptor);
+    if (found != nullptr)
+        Py_INCREF(found);
+    else if (!PyErr_Occurred())
+        found = PyObject_CallFunctionObjArgs(callbacks.from_numpy_dtype, descriptor, nullptr);
+    Py_DECREF(descriptor);
+    return found;
+}
+
+PyObject* get_ndim(PyObject* self, void*) {
+    PyObject* array = as_tensor(self)->array;
+    if (array != nullptr && PyArray_CheckExact(array))
+        return PyLong_FromLong(PyArray_NDIM(reinterpret_cast<PyArrayObject*>(array)));
+    return array == nullptr ? no_array() : PyObject_GetAttrString(array, "ndim");
+}
+
+// Calls _refresh_view: the base of this view was changed in place since. False with an error.
+bool refresh_view(PyObject* self) {
+    PyObject* none = PyObject_CallMethodObjArgs(self, names.refresh_view, nullptr);
+    Py_XDECREF(none);
+    return none != nullptr;
+}
+
+PyObject* get_requires_grad(PyObject* self, void*) {
+    Tensor* t = as_tensor(self);
+    const bool may_be_stale = !t->requires_grad && present(t->base) != nullptr &&
+                              as_tensor(t->base)->requires_grad;
+    if (may_be_stale && !refresh_view(self)) return nullptr;
+    return PyBool_FromLong(t->requires_grad);
+}
+int set_requires_grad(PyObject* self, PyObject* value, void*) {
+    if (value == nullptr) {
+        PyErr_SetString(PyExc_AttributeError, "requires_grad cannot be deleted");
+        return -1;
+    }
+    PyObject* same = PyObject_CallMethodObjArgs(self, names.requires_grad_, value, nullptr);
+    Py_XDECREF(same);
+    return same == nullptr ? -1 : 0;
+}
+
+PyObject* get_grad_fn(PyObject* self, void*) {
+    Tensor* t = as_tensor(self);
+    if (present(t->base) != nullptr && t->view_version != version_of(t) && !refresh_view(self))
+        return nullptr;
+    return Py_NewRef(t->grad_fn == nullptr ? Py_None : t->grad_fn);
+}
+PyObject* get_is_leaf(PyObject* self, void*) {
+    PyObject* node = get_grad_fn(self, nullptr);
+    if (node == nullptr) return nullptr;
+    Py_DECREF(node);
+    return PyBool_FromLong(node == Py_None);
+}
+
+PyObject* get_grad(PyObject* self, void*) {
+    Tensor* t = as_tensor(self);
+    if (present(t->grad) != nullptr) return Py_NewRef(t->grad);
+    if (present(t->grad_fn) != nullptr && !t->retains_grad) {
+        const char* text = PyUnicode_AsUTF8(callbacks.no_grad_message);
+        if (text == nullptr || PyErr_WarnEx(PyExc_UserWarning, text, 1) < 0) return nullptr;
+    }
+    Py_RETURN_NONE;
+}
+int set_grad(PyObject* self, PyObject* value, void*) {
+    if (value == nullptr || value == Py_None) {
+        Py_CLEAR(as_tensor(self)->grad);
+        return 0;
+    }
+    PyObject* none = PyObject_CallMethodObjArgs(self, names.assign_grad, value, nullptr);
+    Py_XDECREF(none);
+    return none == nullptr ? -1 : 0;
+}
+
 PyGetSetDef tensor_getset[] = {
+    {"shape", get_shape, nullptr, "The size of each dim.", nullptr},
+    {"dtype", get_dtype, nullptr, "The element type.", nullptr},
+    {"ndim", get_ndim, nullptr, "The number of dims.", nullptr},
+    {"requires_grad", get_requires_grad, set_requires_grad,
+     "Whether operations on this tensor are recorded.", nullptr},
+    {"grad_fn", get_grad_fn, nullptr,
+     "The node of the operation that made this tensor; None for a leaf.", nullptr},
+    {"is_leaf", get_is_leaf, nullptr, "Whether no recorded operation made this tensor.", nullptr},
+    {"grad", get_grad, set_grad,
+     "The accumulated gradient of a leaf, None before the first backward.", nullptr},
     {"storage_record", get_storage_record, nullptr, "The Storage, made on first use.", nullptr},
     {"_version", get_version, nullptr, "In-place changes of the memory so far.", nullptr},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
