@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..backends import kernels
 from .anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
 from .engine import run_backward
 from .function import Function, FunctionCtx, once_differentiable
@@ -17,7 +18,7 @@ from .grad_mode import (
     set_grad_enabled,
 )  # fmt: skip
 from .node import Node
-from .variable import TensorBase
+from .variable import TensorBase, wrap
 
 __all__ = [
     "Function", "FunctionCtx", "Node", "backward", "detect_anomaly", "enable_grad", "grad",
@@ -112,7 +113,7 @@ def _root_gradients(roots: Sequence[Any], given: Any, create_graph: bool) -> lis
                     f"{list(array.shape)}. Pass backward(gradient=…), or reduce it with .sum() or "
                     ".mean()"
                 )
-            g = root.new_ones(array.shape)
+            g = wrap(kernels(array).full(array.shape, 1, array.dtype))
         elif g._array.shape != root._array.shape:
             raise RuntimeError(
                 f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Number
-from .common import check_tensor, in_place, refuse
+from .common import TensorBase, check_tensor, in_place, refuse
 from .compare import where
 from .unary import sigmoid, tanh
 
@@ -54,12 +54,15 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> torch.relu(torch.tensor([-1., 2.]))
     tensor([0., 2.])
     """
-    check_tensor(input, "relu")
+    if not isinstance(input, TensorBase):
+        check_tensor(input, "relu")
     if inplace:
         return input.relu_()
-    if input._array.dtype.kind == "b":
+    kind = input._array.dtype.kind
+    if kind == "b":
         raise RuntimeError("Boolean inputs not supported for relu")
-    refuse("relu", input._array, "c")
+    if kind == "c":
+        refuse("relu", input._array, "c")
     return _relu(input)
 
 

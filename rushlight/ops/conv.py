@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
@@ -148,62 +149,54 @@ def tuple_of(value: Any, count: int) -> Ints:
     return values * count if len(values) == 1 else values
 
 
-def _check(op: str, input: Any, weight: Any, bias: Any, groups: int, n: int,
-           transposed: bool) -> None:  # fmt: skip
-    check_tensor(input, op)
-    check_tensor(weight, op, "weight", 2)
-    x, w = input._array, weight._array
-    if x.ndim not in (n + 1, n + 2):
+def as_key(value: Any) -> Any:
+    """An argument as it can stand in the key of a cache: a list as a tuple."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+# The checks are functions of shapes alone, and programs repeat their shapes: each is made once.
+
+
+@lru_cache(maxsize=1024)
+def _check_shapes(op: str, n: int, x: Shape, w: Shape, bias: Shape | None, groups: int,
+                  transposed: bool) -> None:  # fmt: skip
+    """RuntimeError unless input, weight and bias of these shapes fit together."""
+    if len(x) not in (n + 1, n + 2):
         raise RuntimeError(
             f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {op}, but got input of "
-            f"size: {list(x.shape)}"
+            f"size: {list(x)}"
         )
-    if w.ndim != n + 2:
-        raise RuntimeError(f"[{op}] expected a {n + 2}-dimensional weight, but got {list(w.shape)}")
+    if len(w) != n + 2:
+        raise RuntimeError(f"[{op}] expected a {n + 2}-dimensional weight, but got {list(w)}")
     if groups <= 0:
         raise RuntimeError("non-positive groups is not supported")
-    channels = x.shape[-n - 1]
-    expected = w.shape[0] if transposed else w.shape[1] * groups
+    channels = x[-n - 1]
+    expected = w[0] if transposed else w[1] * groups
     if channels != expected:
         raise RuntimeError(
-            f"[{op}] Given groups={groups}, weight of size {list(w.shape)}, expected "
-            f"input{list(x.shape)} to have {expected} channels, but got {channels} channels instead"
+            f"[{op}] Given groups={groups}, weight of size {list(w)}, expected "
+            f"input{list(x)} to have {expected} channels, but got {channels} channels instead"
         )
-    outputs = w.shape[1] * groups if transposed else w.shape[0]
-    if not transposed and w.shape[0] % groups:
+    outputs = w[1] * groups if transposed else w[0]
+    if not transposed and w[0] % groups:
         raise RuntimeError(
             f"[{op}] Given groups={groups}, expected weight to be divisible by {groups} at "
-            f"dimension 0, but got weight of size {list(w.shape)} instead"
+            f"dimension 0, but got weight of size {list(w)} instead"
         )
-    if bias is not None and bias._array.shape != (outputs,):
+    if bias is not None and bias != (outputs,):
         raise RuntimeError(
-            f"[{op}] Given weight of size {list(w.shape)}, expected bias to be 1-dimensional with "
-            f"{outputs} elements, but got bias of size {list(bias._array.shape)} instead"
-        )
-    if x.dtype != w.dtype:
-        raise RuntimeError(
-            f"[{op}] Input type ({type_name(dtype_of(x))}) and weight type "
-            f"({type_name(dtype_of(w))}) should be the same"
-        )
-    if bias is not None and bias._array.dtype != x.dtype:
-        raise RuntimeError(
-            f"[{op}] Input type ({type_name(dtype_of(x))}) and bias type "
-            f"({type_name(dtype_of(bias._array))}) should be the same"
+            f"[{op}] Given weight of size {list(w)}, expected bias to be 1-dimensional with "
+            f"{outputs} elements, but got bias of size {list(bias)} instead"
         )
 
 
-def _conv_nd(op: str, n: int, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any,
-             padding: Any, dilation: Any, groups: int) -> Tensor:  # fmt: skip
-    _check(op, input, weight, bias, groups, n, transposed=False)
-    stride, dilation = tuple_of(stride, n), tuple_of(dilation, n)
-    kernel = weight._array.shape[2:]
-    if isinstance(padding, str):
-        input, padding = _named_padding(op, input, kernel, stride, padding, dilation)
-    else:
-        padding = tuple_of(padding, n)
-    x = input._array
-    batched = x.ndim == n + 2
-    for size, k, s, p, d in zip(x.shape[-n:], kernel, stride, padding, dilation):
+@lru_cache(maxsize=1024)
+def _window(op: str, x: Shape, kernel: Shape, stride: Any, padding: Any,
+            dilation: Any) -> tuple[Ints, Ints, Ints]:  # fmt: skip
+    """Stride, padding and dilation as tuples; RuntimeError unless the kernel fits into the input."""
+    n = len(kernel)
+    stride, padding, dilation = tuple_of(stride, n), tuple_of(padding, n), tuple_of(dilation, n)
+    for size, k, s, p, d in zip(x[-n:], kernel, stride, padding, dilation):
         if s <= 0:
             raise RuntimeError("non-positive stride is not supported")
         if p < 0:
@@ -211,17 +204,49 @@ def _conv_nd(op: str, n: int, input: Tensor, weight: Tensor, bias: Tensor | None
         if d <= 0:
             raise RuntimeError("dilation should be greater than zero")
         if size + 2 * p < d * (k - 1) + 1:
-            padded = " x ".join(str(m + 2 * q) for m, q in zip(x.shape[-n:], padding))
+            padded = " x ".join(str(m + 2 * q) for m, q in zip(x[-n:], padding))
             reach = " x ".join(str(e * (m - 1) + 1) for m, e in zip(kernel, dilation))
             raise RuntimeError(
                 f"[{op}] Calculated padded input size per channel: ({padded}). Kernel size: "
                 f"({reach}). Kernel size can't be greater than actual input size"
             )
-    if not batched:
-        input = input.unsqueeze(0)
-    result = _conv(input, weight, bias, stride=stride, padding=padding, dilation=dilation,
-                   groups=groups)  # fmt: skip
-    return result if batched else result.squeeze(0)
+    return stride, padding, dilation
+
+
+def _check_dtypes(op: str, x: Array, w: Array, bias: Array | None) -> None:
+    for name, other in (("weight", w), ("bias", bias)):
+        if other is not None and other.dtype != x.dtype:
+            raise RuntimeError(
+                f"[{op}] Input type ({type_name(dtype_of(x))}) and {name} type "
+                f"({type_name(dtype_of(other))}) should be the same"
+            )
+
+
+def _check(op: str, input: Any, weight: Any, bias: Any, groups: int, n: int,
+           transposed: bool) -> None:  # fmt: skip
+    check_tensor(input, op)
+    check_tensor(weight, op, "weight", 2)
+    x, w = input._array, weight._array
+    b = None if bias is None else bias._array
+    _check_shapes(op, n, x.shape, w.shape, None if b is None else b.shape, groups, transposed)
+    if x.dtype is not w.dtype or (b is not None and b.dtype is not x.dtype):
+        _check_dtypes(op, x, w, b)
+
+
+def _conv_nd(op: str, n: int, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any,
+             padding: Any, dilation: Any, groups: int) -> Tensor:  # fmt: skip
+    _check(op, input, weight, bias, groups, n, transposed=False)
+    stride, dilation, kernel = as_key(stride), as_key(dilation), weight._array.shape[2:]
+    if isinstance(padding, str):
+        steps, gaps = tuple_of(stride, n), tuple_of(dilation, n)
+        input, padding = _named_padding(op, input, kernel, steps, padding, gaps)
+    shape = input._array.shape
+    stride, padding, dilation = _window(op, shape, kernel, stride, as_key(padding), dilation)
+    if len(shape) == n + 2:
+        return _conv(input, weight, bias, stride=stride, padding=padding, dilation=dilation,
+                     groups=groups)  # fmt: skip
+    return _conv(input.unsqueeze(0), weight, bias, stride=stride, padding=padding,
+                 dilation=dilation, groups=groups).squeeze(0)  # fmt: skip
 
 
 def _named_padding(op: str, input: Tensor, kernel: Shape, stride: Ints, padding: str,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
 from ..backends import kernels
+from ..dtypes import int64, uint8
 from ..types_ import Array, Shape
 from .common import check_tensor, dtype_of, type_name
 from .softmax import log_softmax
@@ -150,40 +152,45 @@ def _nll_loss_backward_dg(grad: Tensor, target: Tensor, weight: Tensor | None, i
 
 
 def _check_target(op: str, input: Any, target: Any, weight: Any) -> None:
-    """Shapes and dtype of class numbers, with errors that say what to change."""
+    """Shapes and dtypes of scores, class numbers and weights, with errors that say what to change."""
     x, t = input._array, target._array
-    if t.dtype != "int64" and t.dtype != "uint8":
+    if dtype_of(t) not in (int64, uint8):
         raise RuntimeError(
             f"[{op}] expected scalar type Long for class numbers (targets), but found "
             f"{type_name(dtype_of(t))}; convert them with .long()"
             + (" (or give probabilities of the input's shape)" if t.dtype.kind in "fV" else "")
         )
-    if x.ndim == 0 or (x.ndim == 1 and t.ndim > 1):
-        raise RuntimeError(
-            f"[{op}] input of shape {list(x.shape)} and target of shape "
-            f"{list(t.shape)} do not fit: expected (N, C) and (N,)"
-        )
-    classes = x.shape[0] if x.ndim == 1 else x.shape[1]
-    if x.ndim > 1:
-        if x.shape[0] != (t.shape[0] if t.ndim else -1):
-            raise ValueError(
-                f"Expected input batch_size ({x.shape[0]}) to match target batch_size "
-                f"({t.shape[0] if t.ndim else 0})."
-            )
-        if t.shape[1:] != x.shape[2:]:
-            raise RuntimeError(
-                f"[{op}] only batches of spatial targets supported: expected target size "
-                f"{[x.shape[0], *x.shape[2:]]}, got {list(t.shape)}"
-            )
     if weight is not None and weight._array.dtype != x.dtype:
         raise RuntimeError(
             f"[{op}] expected scalar type {type_name(dtype_of(x))} but found "
             f"{type_name(dtype_of(weight._array))} for the weight"
         )
-    if weight is not None and weight._array.shape != (classes,):
+    _check_target_shapes(op, x.shape, t.shape, None if weight is None else weight._array.shape)
+
+
+@lru_cache(maxsize=1024)
+def _check_target_shapes(op: str, x: Shape, t: Shape, weight: Shape | None) -> None:
+    if len(x) == 0 or (len(x) == 1 and len(t) > 1):
+        raise RuntimeError(
+            f"[{op}] input of shape {list(x)} and target of shape "
+            f"{list(t)} do not fit: expected (N, C) and (N,)"
+        )
+    classes = x[0] if len(x) == 1 else x[1]
+    if len(x) > 1:
+        if x[0] != (t[0] if t else -1):
+            raise ValueError(
+                f"Expected input batch_size ({x[0]}) to match target batch_size "
+                f"({t[0] if t else 0})."
+            )
+        if t[1:] != x[2:]:
+            raise RuntimeError(
+                f"[{op}] only batches of spatial targets supported: expected target size "
+                f"{[x[0], *x[2:]]}, got {list(t)}"
+            )
+    if weight is not None and weight != (classes,):
         raise RuntimeError(
             f"weight tensor should be defined either for all {classes} classes or no classes but "
-            f"got weight tensor of shape: {list(weight._array.shape)}"
+            f"got weight tensor of shape: {list(weight)}"
         )
 
 

@@ -9,6 +9,7 @@ from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Number, Shape
 from .common import check_tensor, dtype_of, in_place, type_name, write_out
+from .reduce import _sum
 from .shape import _t, _transpose, reshape
 
 if TYPE_CHECKING:
@@ -311,7 +312,12 @@ def _addmm(bias: Array, x: Array, y: Array, *, beta: Number = 1, alpha: Number =
 def _addmm_dbias(grad: Tensor, bias_shape: Shape, beta: Number) -> Tensor:
     if beta != 1:
         grad = grad * beta.conjugate()
-    return grad if grad._array.shape == bias_shape else grad.sum_to_size(bias_shape)
+    shape = grad._array.shape
+    if shape == bias_shape:
+        return grad
+    if shape[1:] == bias_shape:  # one row for all, as in a linear layer
+        return _sum(grad, dims=(0,), keepdim=False)
+    return grad.sum_to_size(bias_shape)
 
 
 @_addmm.derivative("x")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Shape
-from .conv import tuple_of
+from .conv import as_key, tuple_of
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -55,19 +56,33 @@ def _max_pool_backward_dg(grad: Tensor, indices: Tensor) -> Tensor:
     return planes.gather(2, indices.reshape(n, c, -1)).reshape(indices._array.shape)
 
 
-def _window(op: str, input: Any, n: int, kernel_size: Any, stride: Any, padding: Any) -> Any:
-    """Checked arguments: (input with a batch dim, kernel, stride, padding, whether batched)."""
-    x = input._array
-    if x.ndim not in (n + 1, n + 2) or 0 in x.shape[-n - 1 :] or (x.ndim == n + 1 and not x.size):
+def _window(op: str, n: int, input: Any, kernel_size: Any, stride: Any, padding: Any,
+            dilation: Any, ceil_mode: bool) -> Any:  # fmt: skip
+    """(input with a batch dim, kernel, stride, padding, dilation, whether there was a batch)."""
+    shape = input._array.shape
+    window = _checked_window(op, n, shape, as_key(kernel_size), as_key(stride), as_key(padding),
+                             as_key(dilation), ceil_mode)  # fmt: skip
+    batched = len(shape) == n + 2
+    return (input if batched else input.unsqueeze(0), *window, batched)
+
+
+@lru_cache(maxsize=1024)
+def _checked_window(op: str, n: int, shape: Shape, kernel_size: Any, stride: Any, padding: Any,
+                    dilation: Any, ceil_mode: bool) -> tuple[Ints, Ints, Ints, Ints]:  # fmt: skip
+    """Kernel, stride, padding and dilation as tuples, checked against an input of this shape.
+
+    A function of shapes alone, which programs repeat: each check is made once.
+    """
+    if len(shape) not in (n + 1, n + 2) or 0 in shape[-n - 1 :]:
         raise RuntimeError(
             f"{op}(): Expected {n + 1}D or {n + 2}D (batch mode) tensor with "
             f"optional "
-            f"0 dim batch size for input, but got:{list(x.shape)}"
+            f"0 dim batch size for input, but got:{list(shape)}"
         )
     kernel = tuple_of(kernel_size, n)
-    no_stride = stride is None or (hasattr(stride, "__len__") and not len(stride))
+    no_stride = stride is None or stride == ()
     step = kernel if no_stride else tuple_of(stride, n)
-    pads = tuple_of(padding, n)
+    pads, gaps = tuple_of(padding, n), tuple_of(dilation, n)
     if min(kernel) <= 0:
         raise RuntimeError(
             f"[{op}] kernel size should be greater than zero, but got {list(kernel)}"
@@ -76,40 +91,35 @@ def _window(op: str, input: Any, n: int, kernel_size: Any, stride: Any, padding:
         raise RuntimeError(f"[{op}] stride should not be zero")
     if min(pads) < 0:
         raise RuntimeError(f"[{op}] pad must be non-negative, but got pad: {min(pads)}")
-    if any(pads) and any(p > k // 2 for p, k in zip(pads, kernel)):
+    if any(p > k // 2 for p, k in zip(pads, kernel)):
         raise RuntimeError(
             f"[{op}] pad should be at most half of effective kernel size, but got pad="
             f"{max(pads)}, kernel_size={list(kernel)}"
         )
-    batched = x.ndim == n + 2
-    return input if batched else input.unsqueeze(0), kernel, step, pads, batched
-
-
-def _check_output(op: str, x: Array, n: int, kernel: Ints, stride: Ints, padding: Ints,
-                  dilation: Ints, ceil_mode: bool) -> None:  # fmt: skip
+    if min(gaps) <= 0:
+        raise RuntimeError(f"{op}() dilation must be greater than zero, but got {min(gaps)}")
     sizes = []
-    for size, k, s, p, d in zip(x.shape[-n:], kernel, stride, padding, dilation):
+    for size, k, s, p, d in zip(shape[-n:], kernel, step, pads, gaps):
         span = size + 2 * p - d * (k - 1) - 1
         sizes.append((-(-span // s) if ceil_mode else span // s) + 1)
     if min(sizes) < 1:
-        shape = "x".join(str(s) for s in x.shape[-n - 1 :])
-        out = "x".join(str(s) for s in (x.shape[-n - 1], *sizes))
+        given = "x".join(str(s) for s in shape[-n - 1 :])
+        out = "x".join(str(s) for s in (shape[-n - 1], *sizes))
         raise RuntimeError(
-            f"[{op}] Given input size: ({shape}). Calculated output size: ({out}). Output size is "
+            f"[{op}] Given input size: ({given}). Calculated output size: ({out}). Output size is "
             "too small"
         )
+    return kernel, step, pads, gaps
 
 
 def _max_pool_nd(op: str, n: int, input: Tensor, kernel_size: Any, stride: Any, padding: Any,
                  dilation: Any, ceil_mode: bool) -> tuple[Tensor, Tensor]:  # fmt: skip
-    x, kernel, stride, padding, batched = _window(op, input, n, kernel_size, stride, padding)
-    dilation = tuple_of(dilation, n)
-    if min(dilation) <= 0:
-        raise RuntimeError(f"{op}() dilation must be greater than zero, but got {min(dilation)}")
-    _check_output(op, x._array, n, kernel, stride, padding, dilation, ceil_mode)
-    out, indices = _max_pool(x, kernel_size=kernel, stride=stride, padding=padding,
-                             dilation=dilation, ceil_mode=ceil_mode)  # fmt: skip
-    return (out, indices) if batched else (out.squeeze(0), indices.squeeze(0))
+    x, kernel, stride, padding, dilation, batched = _window(
+        op, n, input, kernel_size, stride, padding, dilation, ceil_mode
+    )
+    pair = _max_pool(x, kernel_size=kernel, stride=stride, padding=padding, dilation=dilation,
+                     ceil_mode=ceil_mode)  # fmt: skip
+    return pair if batched else (pair[0].squeeze(0), pair[1].squeeze(0))
 
 
 def max_pool1d(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0,
@@ -200,10 +210,10 @@ def _avg_pool_backward_dg(grad: Tensor, kernel_size: Ints, stride: Ints, padding
 def _avg_pool_nd(op: str, n: int, input: Tensor, kernel_size: Any, stride: Any, padding: Any,
                  ceil_mode: bool, count_include_pad: bool,
                  divisor: int | None) -> Tensor:  # fmt: skip
-    x, kernel, stride, padding, batched = _window(op, input, n, kernel_size, stride, padding)
+    x, kernel, stride, padding, _, batched = _window(op, n, input, kernel_size, stride, padding, 1,
+                                                     ceil_mode)  # fmt: skip
     if divisor == 0:
         raise RuntimeError("divisor must be not zero")
-    _check_output(op, x._array, n, kernel, stride, padding, (1,) * n, ceil_mode)
     result = _avg_pool(x, kernel_size=kernel, stride=stride, padding=padding, ceil_mode=ceil_mode,
                        count_include_pad=count_include_pad, divisor_override=divisor)  # fmt: skip
     return result if batched else result.squeeze(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
@@ -40,6 +41,8 @@ def _reshape_copy(x: Array, *, shape: Shape) -> Array:
 @_view.derivative("x")
 @_reshape_copy.derivative("x")
 def _view_dx(grad: Tensor, x_shape: Shape) -> Tensor:
+    if grad._array.flags.c_contiguous:
+        return _view(grad, shape=x_shape)
     return reshape(grad, x_shape)
 
 
@@ -187,17 +190,22 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """
     array = input._array
     shape = array.shape
+    joined = _flattened(shape, start_dim, end_dim)
+    if joined == shape:
+        return input
+    if array.flags.c_contiguous:
+        return _view(input, shape=joined)
+    return reshape(input, joined)
+
+
+@lru_cache(maxsize=1024)
+def _flattened(shape: Shape, start_dim: int, end_dim: int) -> Shape:
     start, end = wrap_dim(start_dim, len(shape)), wrap_dim(end_dim, len(shape))
     if start > end:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
     if not shape:
-        return _view(input, shape=(1,))
-    if start == end:
-        return input
-    joined = (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
-    if array.flags.c_contiguous:
-        return _view(input, shape=joined)
-    return reshape(input, joined)
+        return (1,)
+    return (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
 
 
 def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
@@ -481,16 +489,25 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
 def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     """`input` summed over the dims in which `size` is 1 or missing: the reverse of expanding."""
     old, new = input._array.shape, _sizes(size)
-    lead = len(old) - len(new)
-    if lead < 0 or any(n != m and m != 1 for n, m in zip(old[lead:], new)):
-        raise RuntimeError(f"size {{{list(new)}}} is not expandable to size {{{list(old)}}}.")
-    dims = [i for i in range(len(old)) if i < lead or (new[i - lead] == 1 and old[i] != 1)]
+    dims = _expanded_dims(old, new)
     if not dims:
         return input
-    if dims == list(range(lead)):  # the gradient of a bias
+    lead = len(old) - len(new)
+    if len(dims) == lead:  # only dims that `size` does not have
         return input.sum(dims)
     result = input.sum(dims, keepdim=True)
     return reshape(result, new) if lead else result
+
+
+@lru_cache(maxsize=1024)
+def _expanded_dims(old: Shape, new: Shape) -> tuple[int, ...]:
+    """The dims of `old` that expanding `new` to it has made."""
+    lead = len(old) - len(new)
+    if lead < 0 or any(n != m and m != 1 for n, m in zip(old[lead:], new)):
+        raise RuntimeError(f"size {{{list(new)}}} is not expandable to size {{{list(old)}}}.")
+    return tuple(
+        i for i in range(len(old)) if i < lead or (new[i - lead] == 1 and old[i] != 1)
+    )  # fmt: skip
 
 
 @primitive(name="AsStrided", view=True)

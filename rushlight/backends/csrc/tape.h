@@ -82,6 +82,11 @@ inline Py_ssize_t version_of(Tensor* tensor) {
     return storage == nullptr ? 0 : reinterpret_cast<Storage*>(storage)->version;
 }
 
+// Whether the memory of this view was changed in place since its history was right.
+inline bool is_stale(Tensor* tensor) {
+    return present(tensor->base) != nullptr && tensor->view_version != version_of(tensor);
+}
+
 // Where the gradient of `tensor` goes, as node.py's edge_of: (target, output_nr) or None.
 PyObject* edge_of(PyObject* tensor);
 

@@ -38,8 +38,7 @@ PyObject* array_of(Call* call, PyObject* input) {
         PyErr_SetString(PyExc_AttributeError, "the tensor has no array");
         return nullptr;
     }
-    if (!tensor->requires_grad && present(tensor->base) != nullptr &&
-        as_tensor(tensor->base)->requires_grad) {  // the base was changed in place since
+    if (is_stale(tensor) && !tensor->requires_grad && as_tensor(tensor->base)->requires_grad) {
         PyObject* none = PyObject_CallMethodObjArgs(input, names.refresh_view, nullptr);
         if (none == nullptr) return nullptr;
         Py_DECREF(none);

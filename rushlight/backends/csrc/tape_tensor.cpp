@@ -42,7 +42,7 @@ PyObject* edge_of(PyObject* object) {
     Tensor* tensor = as_tensor(object);
     if (!tensor->requires_grad) Py_RETURN_NONE;
     PyObject* target;
-    if (present(tensor->base) != nullptr) {  // a view's node may have to be made anew
+    if (is_stale(tensor)) {  // a view's node may have to be made anew
         target = PyObject_GetAttr(object, names.grad_fn);
         if (target == nullptr) return nullptr;
     } else {
@@ -188,9 +188,7 @@ bool refresh_view(PyObject* self) {
 
 PyObject* get_requires_grad(PyObject* self, void*) {
     Tensor* t = as_tensor(self);
-    const bool may_be_stale = !t->requires_grad && present(t->base) != nullptr &&
-                              as_tensor(t->base)->requires_grad;
-    if (may_be_stale && !refresh_view(self)) return nullptr;
+    if (!t->requires_grad && is_stale(t) && !refresh_view(self)) return nullptr;
     return PyBool_FromLong(t->requires_grad);
 }
 int set_requires_grad(PyObject* self, PyObject* value, void*) {
@@ -205,8 +203,7 @@ int set_requires_grad(PyObject* self, PyObject* value, void*) {
 
 PyObject* get_grad_fn(PyObject* self, void*) {
     Tensor* t = as_tensor(self);
-    if (present(t->base) != nullptr && t->view_version != version_of(t) && !refresh_view(self))
-        return nullptr;
+    if (is_stale(t) && !refresh_view(self)) return nullptr;
     return Py_NewRef(t->grad_fn == nullptr ? Py_None : t->grad_fn);
 }
 PyObject* get_is_leaf(PyObject* self, void*) {
