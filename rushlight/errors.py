@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 __all__ = ["OutOfMemoryError", "AcceleratorError", "missing_attribute"]
@@ -18,6 +17,8 @@ class AcceleratorError(RuntimeError):
 
 def missing_attribute(owner: str, name: str, known: Iterable[str]) -> AttributeError:
     """The error for a name that rushlight does not have, with the nearest name that it has."""
+    import difflib
+
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return AttributeError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
+from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any, ClassVar
 
 __all__ = [
@@ -14,21 +15,34 @@ __all__ = [
 ]  # fmt: skip
 
 
-class _Printed:
-    """Prints each field on its own line, as PyTorch's return types do."""
+class _NamedFields(tuple[Any, ...]):
+    """A tuple whose fields have names, and which prints each on its own line, as PyTorch's do."""
 
     __slots__ = ()
-    _fields: ClassVar[tuple[str, ...]]  # namedtuple's
+    _fields: ClassVar[tuple[str, ...]]
+
+    def __new__(cls, *values: Any) -> Any:
+        if len(values) != len(cls._fields):
+            raise TypeError(f"{cls.__name__} has {len(cls._fields)} fields, got {len(values)}")
+        return tuple.__new__(cls, values)
+
+    @classmethod
+    def _make(cls, values: Iterable[Any]) -> Any:
+        """From an iterable of all fields, as `collections.namedtuple`'s."""
+        return cls(*values)
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return tuple(self)
 
     def __repr__(self) -> str:
-        fields = self._fields
-        lines = ",\n".join(f"{name}={value!r}" for name, value in zip(fields, self))  # type: ignore[call-overload]
+        lines = ",\n".join(f"{name}={value!r}" for name, value in zip(self._fields, self))
         return f"torch.return_types.{type(self).__name__}(\n{lines})"
 
 
 def _make(name: str, *fields: str) -> Any:
-    base: Any = namedtuple(name, fields)  # type: ignore[misc]
-    return type(name, (_Printed, base), {"__slots__": (), "__module__": __name__})
+    getters = {field: property(itemgetter(i)) for i, field in enumerate(fields)}
+    return type(name, (_NamedFields,),
+                {"__slots__": (), "__module__": __name__, "_fields": fields, **getters})  # fmt: skip
 
 
 max = _make("max", "values", "indices")

@@ -9,13 +9,12 @@ from ._version import TORCH_VERSION
 
 __all__ = ["TorchVersion", "__version__"]
 
-_VERSION = re.compile(
+_VERSION = (
     r"v?(?P<release>\d+(?:\.\d+)*)"
     r"(?:[-_.]?(?P<stage>a|alpha|b|beta|c|rc|pre|preview)[-_.]?(?P<stage_number>\d*))?"
     r"(?:[-_.]?post(?P<post>\d*))?"
     r"(?:[-_.]?(?P<dev>dev)(?P<dev_number>\d*))?"
-    r"(?:\+(?P<local>[a-z0-9._-]+))?",
-    re.IGNORECASE,
+    r"(?:\+(?P<local>[a-z0-9._-]+))?"
 )
 _STAGES = {"a": 0, "alpha": 0, "b": 1, "beta": 1, "c": 2, "rc": 2, "pre": 2, "preview": 2}
 _FINAL, _DEV = 3, -1
@@ -24,7 +23,7 @@ _FINAL, _DEV = 3, -1
 def _sort_key(version: Any) -> tuple[Any, ...] | None:
     """A tuple that orders as PEP 440 orders versions; None for what is no version."""
     text = ".".join(map(str, version)) if isinstance(version, (tuple, list)) else str(version)
-    match = _VERSION.fullmatch(text.strip())
+    match = re.fullmatch(_VERSION, text.strip(), re.IGNORECASE)
     if match is None:
         return None
     release = [int(part) for part in match["release"].split(".")]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import sys
-import traceback
 import warnings
 from typing import Any
 
@@ -34,6 +33,8 @@ def _is_ours(file: str) -> bool:
 
 def anomaly_trace() -> str:
     """The stack of the operation being recorded, without this package's own frames."""
+    import traceback
+
     frames = [f for f in traceback.extract_stack() if not f.filename.startswith(_PACKAGE)]
     return "".join(traceback.format_list(frames))
 

@@ -7,8 +7,6 @@ needs to.
 from __future__ import annotations
 
 import functools
-import inspect
-import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -21,14 +19,19 @@ __all__ = ["no_grad", "enable_grad", "set_grad_enabled", "inference_mode", "is_g
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _GradState(threading.local):
-    enabled = True
-    inference = False
-    anomaly = False
-    check_nan = True
+def _thread_state() -> Any:
+    import threading
+
+    class GradState(threading.local):
+        enabled = True
+        inference = False
+        anomaly = False
+        check_nan = True
+
+    return GradState()
 
 
-state: Any = _GradState() if native is None else native.state
+state: Any = _thread_state() if native is None else native.state
 
 
 def is_grad_enabled() -> bool:
@@ -63,12 +66,12 @@ class _GradMode:
         return type(self)()
 
     def __call__(self, function: F) -> F:
-        if inspect.isclass(function):
+        if isinstance(function, type):
             raise TypeError(
                 f"{type(self).__name__} decorates functions; decorate the methods of "
                 f"{function.__name__} instead of the class"
             )
-        if inspect.isgeneratorfunction(function):
+        if _is_generator_function(function):
             return cast(F, _wrap_generator(self, function))
 
         @functools.wraps(function)
@@ -77,6 +80,12 @@ class _GradMode:
                 return function(*args, **kwargs)
 
         return cast(F, wrapper)
+
+
+def _is_generator_function(function: Any) -> bool:
+    import inspect
+
+    return inspect.isgeneratorfunction(function)
 
 
 def _wrap_generator(mode: _GradMode, function: Callable[..., Any]) -> Callable[..., Any]:

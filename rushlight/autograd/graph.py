@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import namedtuple
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -74,6 +73,8 @@ def register_multi_grad_hook(tensors: Sequence[Any], fn: Callable[..., None], *,
     """
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
+    import threading
+
     lock = threading.Lock()
     grads: list[Any] = [None] * len(tensors)
     arrived: set[int] = set()

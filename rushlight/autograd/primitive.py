@@ -111,7 +111,7 @@ class PrimitiveCall:
     """The call of a primitive: from tensors to arrays and back, and onto the tape."""
 
     forward: Callable[..., Any]
-    node_type: type[Any]
+    node_type: type[Any] | None
     rules: list[Rule]
     view: bool
     broadcast: bool
@@ -184,7 +184,7 @@ class PrimitiveCall:
                     edges.append((x.grad_fn or x, x._output_nr))
             else:
                 edges.append(None)
-        node = _new(self.node_type)
+        node = _new(self.node_type or self.make_node_type())
         node.edges = edges
         node.sequence_nr = next_sequence_nr()
         node.attrs = attrs
@@ -243,6 +243,9 @@ class PrimitiveCall:
         for name, _ in rule.saved:
             saved[name] = SavedList(inputs)
 
+    def make_node_type(self) -> type[Any]:
+        raise NotImplementedError
+
     def _check_unused(self) -> None:
         """The compiled twin reads the rules once, at the first recorded call."""
 
@@ -275,9 +278,16 @@ class Primitive(PrimitiveCall):
         self.variadic = signature.variadic
         self.attributes = frozenset(signature.keywords)
         self.defaults = signature.defaults
-        self.node_type = type(name + suffix, (PrimitiveNode,), {"op": self, "__module__": __name__})
+        self.suffix = suffix
+        self.node_type = None
         self.__doc__ = forward.__doc__
         self.__name__ = forward.__name__
+
+    def make_node_type(self) -> type[Any]:
+        """The class of this primitive's nodes; programs record few of all primitives."""
+        fields = {"op": self, "__module__": __name__}
+        self.node_type = type(self.name + self.suffix, (PrimitiveNode,), fields)
+        return self.node_type
 
     def derivative(self, *inputs: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Registers the decorated function as the gradient rule of the named inputs."""

@@ -258,6 +258,11 @@ bool record(Call* call, PyObject* const* outs, int n_outs) {
     Plan* plan = op->plan;
     if (plan == nullptr) return false;
     if (plan->n_rules == 0) return true;  // comparisons and the like: outside the graph
+    if (present(op->node_type) == nullptr) {  // sets it
+        PyObject* made = PyObject_CallMethod(reinterpret_cast<PyObject*>(op), "make_node_type", nullptr);
+        Py_XDECREF(made);
+        if (made == nullptr) return false;
+    }
     PyTypeObject* type = reinterpret_cast<PyTypeObject*>(op->node_type);
     PyObject* object = type->tp_alloc(type, 0);
     if (object == nullptr) return false;

@@ -10,7 +10,6 @@ The generator itself runs on the host, whatever the array namespace.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy  # the bit generator only: the reference kernels proper use self.xp
@@ -34,7 +33,6 @@ def _seeded_key(seed: int) -> Array:
     return numpy.array(words, dtype=numpy.uint32)
 
 
-@dataclass
 class RandomState:
     """The generator's state: 624 words, the next one's position, and a normal number kept over.
 
@@ -42,9 +40,15 @@ class RandomState:
     624
     """
 
-    key: Array = field(default_factory=lambda: _seeded_key(5489))
-    position: int = STATE_WORDS
-    next_normal: float | None = None
+    def __init__(
+        self,
+        key: Array | None = None,
+        position: int = STATE_WORDS,
+        next_normal: float | None = None,
+    ) -> None:
+        self.key: Array = _seeded_key(5489) if key is None else key
+        self.position = position
+        self.next_normal = next_normal
 
     @classmethod
     def from_seed(cls, seed: int) -> RandomState:
