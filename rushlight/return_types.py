@@ -41,8 +41,8 @@ class _NamedFields(tuple[Any, ...]):
 
 def _make(name: str, *fields: str) -> Any:
     getters = {field: property(itemgetter(i)) for i, field in enumerate(fields)}
-    return type(name, (_NamedFields,),
-                {"__slots__": (), "__module__": __name__, "_fields": fields, **getters})  # fmt: skip
+    own = {"__slots__": (), "__module__": __name__, "_fields": fields}
+    return type(name, (_NamedFields,), {**own, **getters})
 
 
 max = _make("max", "values", "indices")

@@ -193,7 +193,7 @@ def _check_shapes(op: str, n: int, x: Shape, w: Shape, bias: Shape | None, group
 @lru_cache(maxsize=1024)
 def _window(op: str, x: Shape, kernel: Shape, stride: Any, padding: Any,
             dilation: Any) -> tuple[Ints, Ints, Ints]:  # fmt: skip
-    """Stride, padding and dilation as tuples; RuntimeError unless the kernel fits into the input."""
+    """Stride, padding and dilation as tuples; RuntimeError unless the kernel fits the input."""
     n = len(kernel)
     stride, padding, dilation = tuple_of(stride, n), tuple_of(padding, n), tuple_of(dilation, n)
     for size, k, s, p, d in zip(x[-n:], kernel, stride, padding, dilation):

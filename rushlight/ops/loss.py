@@ -152,7 +152,7 @@ def _nll_loss_backward_dg(grad: Tensor, target: Tensor, weight: Tensor | None, i
 
 
 def _check_target(op: str, input: Any, target: Any, weight: Any) -> None:
-    """Shapes and dtypes of scores, class numbers and weights, with errors that say what to change."""
+    """Shapes and dtypes of class numbers and weights, with errors that say what to change."""
     x, t = input._array, target._array
     if dtype_of(t) not in (int64, uint8):
         raise RuntimeError(

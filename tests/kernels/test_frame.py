@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy._core.multiarray import get_handler_name
 
 import rushlight
 from rushlight.backends import Kernels, kernels, native_available
@@ -163,6 +164,21 @@ def test_arrays_freed_by_other_threads() -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def test_other_threads_use_the_cache_too(native: Kernels) -> None:
+    """NumPy's allocator is a context variable, and a thread starts with an empty context."""
+    names = []
+
+    def work() -> None:
+        result = native.add(np.ones(1000, np.float32), 1.0)
+        names.append(get_handler_name(result))
+        names.append(get_handler_name(np.empty(1000)))  # NumPy's own arrays, from then on
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert names == ["rushlight_cache", "rushlight_cache"]
 
 
 # ---------------------------------------------------------------------- threads and fork

@@ -63,12 +63,7 @@ PyDataMem_Handler handler = {
     "rushlight_cache", 1, {nullptr, handler_malloc, handler_calloc, handler_realloc, handler_free}};
 
 PyObject* install_allocator(PyObject*, PyObject* const*, Py_ssize_t) {
-    PyObject* capsule = PyCapsule_New(&handler, "mem_handler", nullptr);
-    if (capsule == nullptr) return nullptr;
-    PyObject* before = PyDataMem_SetHandler(capsule);
-    Py_DECREF(capsule);
-    if (before == nullptr) return nullptr;
-    Py_DECREF(before);
+    if (!install_allocator_here()) return nullptr;
     Py_RETURN_NONE;
 }
 
@@ -142,6 +137,21 @@ PyModuleDef module_definition = {
     nullptr,               nullptr,   nullptr,                            nullptr};
 
 }  // namespace
+
+namespace rl {
+
+thread_local bool allocator_installed = false;
+
+bool install_allocator_here() {
+    PyObject* capsule = PyCapsule_New(&handler, "mem_handler", nullptr);
+    PyObject* before = capsule == nullptr ? nullptr : PyDataMem_SetHandler(capsule);
+    Py_XDECREF(capsule);
+    Py_XDECREF(before);
+    allocator_installed = before != nullptr;
+    return allocator_installed;
+}
+
+}  // namespace rl
 
 PyMODINIT_FUNC PyInit__native() {
     import_array();
