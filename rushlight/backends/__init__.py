@@ -17,7 +17,16 @@ from .reference import Kernels
 from .reference.base import Array
 from .reference.random import RandomState
 
-__all__ = ["Array", "Kernels", "RandomState", "kernels", "native_available", "register_kernels"]
+__all__ = [
+    "Array",
+    "Kernels",
+    "RandomState",
+    "agree",
+    "kernels",
+    "module_getattribute",
+    "native_available",
+    "register_kernels",
+]
 
 _KERNELS: dict[type, Kernels] = {}
 
@@ -35,6 +44,19 @@ def kernels(array: Array) -> Kernels:
         return _KERNELS[type(array)]
     except KeyError:
         return _kernels_of_base_type(array)
+
+
+def agree(x: Any, y: Any) -> bool:
+    """Whether a kernel takes both operands as they are, without promotion.
+
+    They are arrays of one dtype, or ``y`` is a Python number and ``x`` a floating-point array.
+    False may also mean that it takes a closer look to tell.
+    """
+    if type(x) is not numpy.ndarray:
+        return False
+    if type(y) is numpy.ndarray:
+        return x.dtype is y.dtype
+    return type(y) in (float, int, bool) and x.dtype.char in "efd"
 
 
 def register_kernels(array_type: type, instance: Kernels) -> None:
@@ -85,7 +107,12 @@ register_kernels(numpy.ndarray, _cpu_kernels())
 if native_available():
     from . import _native
 
-    kernels = _native.kernels_lookup(_KERNELS, _kernels_of_base_type)  # the same in C
+    # the same in C
+    kernels = _native.kernels_lookup(_KERNELS, _kernels_of_base_type)
+    agree = _native.agree
+    module_getattribute: Any = _native.module_getattribute
+else:
+    module_getattribute = object.__getattribute__
 
 # `torch.backends`' switches for vendor libraries, which programs set without importing them.
 _FLAGS = ("cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
-from ..backends import kernels
+from ..backends import agree, kernels
+from ..backends.arrays import is_array
 from ..types_ import Array, Number
 from .common import NUMBERS, OPERANDS, as_float, check_tensor, in_place, match, refuse, write_out
 
@@ -23,7 +24,8 @@ __all__ = [
 
 @primitive(name="Add", broadcast=True)
 def _add(x: Array, y: Array, *, alpha: Number = 1, out: Array = None) -> Array:
-    x, y = match(x, y)
+    if not agree(x, y):
+        x, y = match(x, y)
     if alpha == 1:
         return kernels(x).add(x, y, out)
     return kernels(x).add_scaled(x, y, alpha, out)
@@ -57,17 +59,18 @@ def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1,
 
 
 def _is_bool(operand: Any) -> bool:
-    return getattr(getattr(operand, "dtype", None), "kind", None) == "b"
+    return is_array(operand) and operand.dtype.kind == "b"
 
 
 @primitive(name="Sub", broadcast=True)
 def _sub(x: Array, y: Array, *, alpha: Number = 1, out: Array = None) -> Array:
-    if _is_bool(x) and _is_bool(y):
+    if _is_bool(y) and _is_bool(x):
         raise RuntimeError(
             "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
             "`logical_xor()` operator instead."
         )
-    x, y = match(x, y)
+    if not agree(x, y):
+        x, y = match(x, y)
     if alpha == 1:
         return kernels(x).sub(x, y, out)
     return kernels(x).add_scaled(x, y, -alpha, out)
@@ -106,7 +109,8 @@ subtract = sub
 @primitive(name="Rsub", suffix="Backward1", broadcast=True)
 def _rsub(x: Array, y: Array) -> Array:
     """`y - x` for a number `y`."""
-    x, y = match(x, y)
+    if not agree(x, y):
+        x, y = match(x, y)
     return kernels(x).sub(kernels(x).full((), y, x.dtype), x)
 
 
@@ -132,7 +136,8 @@ def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
 
 @primitive(name="Mul", broadcast=True)
 def _mul(x: Array, y: Array, *, out: Array = None) -> Array:
-    x, y = match(x, y)
+    if not agree(x, y):
+        x, y = match(x, y)
     return kernels(x).mul(x, y, out)
 
 
@@ -164,7 +169,8 @@ multiply = mul
 
 @primitive(name="Div", broadcast=True)
 def _div(x: Array, y: Array, *, out: Array = None) -> Array:
-    x, y = match(x, y)
+    if not agree(x, y):
+        x, y = match(x, y)
     if x.dtype.kind not in "fcV":
         x = as_float(x)
         y = y if type(y) in NUMBERS else as_float(y)
@@ -184,7 +190,8 @@ def _div_dy(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
 @primitive(name="Div", suffix="Backward1", broadcast=True)
 def _div_rounded(x: Array, y: Array, *, rounding_mode: str) -> Array:
     """Division rounded towards minus infinity (`floor`) or zero (`trunc`); its slope is 0."""
-    x, y = match(x, y)
+    if not agree(x, y):
+        x, y = match(x, y)
     refuse("div_" + rounding_mode, x, "bc")
     if rounding_mode == "floor":
         return kernels(x).floor_div(x, y)
@@ -256,7 +263,8 @@ def floor_divide(input: Tensor, other: Tensor | Number, *, out: Tensor | None = 
 
 @primitive(name="Remainder", broadcast=True)
 def _remainder(x: Array, y: Array) -> Array:
-    x, y = match(x, y)
+    if not agree(x, y):
+        x, y = match(x, y)
     refuse("remainder", x, "bc")
     return kernels(x if type(y) in NUMBERS else y).remainder(x, y)
 
@@ -288,7 +296,8 @@ def remainder(input: Tensor | Number, other: Tensor | Number, *,
 
 @primitive(name="Fmod", broadcast=True)
 def _fmod(x: Array, y: Array) -> Array:
-    x, y = match(x, y)
+    if not agree(x, y):
+        x, y = match(x, y)
     refuse("fmod", x, "bc")
     return kernels(x).fmod(x, y)
 
@@ -317,7 +326,8 @@ def fmod(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) ->
 
 @primitive(name="Pow")
 def _pow_number(x: Array, *, exponent: Any) -> Array:
-    x, exponent = match(x, exponent)
+    if not agree(x, exponent):
+        x, exponent = match(x, exponent)
     if x.dtype.kind in "iu" and exponent < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
     if exponent == 2 and x.dtype.kind == "f":
@@ -338,7 +348,8 @@ def _pow_number_dx(grad: Tensor, x: Tensor, exponent: Number) -> Tensor:
 
 @primitive(name="Pow", suffix="Backward1", broadcast=True)
 def _pow(x: Array, y: Array) -> Array:
-    x, y = match(x, y)
+    if not agree(x, y):
+        x, y = match(x, y)
     refuse("pow", y, "b")
     if type(x) in NUMBERS:  # a number, too, is raised in the array's dtype
         x = kernels(y).full((), x, y.dtype)

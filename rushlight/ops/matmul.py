@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Number, Shape
-from .common import check_tensor, dtype_of, in_place, type_name, write_out
+from .common import TensorBase, check_tensor, dtype_of, in_place, type_name, write_out
 from .reduce import _sum
 from .shape import _t, _transpose, reshape
 
@@ -75,18 +76,24 @@ def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.mm(torch.ones(1, 2), torch.tensor([[1.], [2.]]))
     tensor([[3.]])
     """
-    check_tensor(mat2, "mm", "mat2", 2)
+    if not isinstance(mat2, TensorBase):
+        check_tensor(mat2, "mm", "mat2", 2)
     x, y = input._array, mat2._array
-    if x.ndim != 2:
-        raise RuntimeError(f"[mm] self must be a matrix; got shape {list(x.shape)}")
-    if y.ndim != 2:
-        raise RuntimeError(f"[mm] mat2 must be a matrix; got shape {list(y.shape)}")
-    if x.shape[1] != y.shape[0]:
-        raise RuntimeError(_mismatch("mm", x.shape, y.shape))
-    if x.dtype != y.dtype:
+    _check_matrices(x.shape, y.shape)
+    if x.dtype is not y.dtype:
         _same_dtype("mm", input, mat2)
     result = _mm(input, mat2)
     return result if out is None else write_out(out, result, "mm")
+
+
+@lru_cache(maxsize=1024)
+def _check_matrices(x: Shape, y: Shape) -> None:
+    if len(x) != 2:
+        raise RuntimeError(f"[mm] self must be a matrix; got shape {list(x)}")
+    if len(y) != 2:
+        raise RuntimeError(f"[mm] mat2 must be a matrix; got shape {list(y)}")
+    if x[1] != y[0]:
+        raise RuntimeError(_mismatch("mm", x, y))
 
 
 def _mismatch(op: str, a: Shape, b: Shape) -> str:
@@ -652,7 +659,11 @@ class MatmulMethods:
     addbmm_ = in_place(addbmm)
 
     def __matmul__(self: Any, other: Any) -> Any:
-        return matmul(self, other) if hasattr(other, "_array") else NotImplemented
+        if not isinstance(other, TensorBase):
+            return NotImplemented
+        if self._array.ndim == 2 and other._array.ndim == 2:
+            return mm(self, other)
+        return matmul(self, other)
 
     def __rmatmul__(self: Any, other: Any) -> Any:
         return matmul(other, self) if hasattr(other, "_array") else NotImplemented

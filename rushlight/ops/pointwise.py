@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import dtypes, return_types
 from ..autograd.primitive import Primitive, primitive
-from ..backends import kernels
+from ..backends import agree, kernels
 from ..types_ import Array, Number
 from .arithmetic import _as_tensor, add
 from .common import (
@@ -123,7 +123,8 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | float, *,
 
 @primitive(name="Atan2", broadcast=True)
 def _atan2(x: Array, y: Array) -> Array:
-    x, y = match(x, y)
+    if not agree(x, y):
+        x, y = match(x, y)
     refuse("atan2", x, "c")
     x, y = as_float(x), as_float(y)
     return kernels(x).float_function("arctan2", x, y)
@@ -158,7 +159,8 @@ arctan2 = atan2
 
 @primitive(name="Hypot", broadcast=True)
 def _hypot(x: Array, y: Array) -> Array:
-    x, y = match(x, y)
+    if not agree(x, y):
+        x, y = match(x, y)
     return kernels(x).float_function("hypot", x, y)
 
 
@@ -219,7 +221,8 @@ def _log_add(op: Primitive, x: Tensor, y: Tensor) -> Tensor:
 
 def _log_sum(name: str, function: str, base: float) -> Primitive:
     def forward(x: Array, y: Array) -> Array:
-        x, y = match(x, y)
+        if not agree(x, y):
+            x, y = match(x, y)
         return kernels(x).float_function(function, x, y)
 
     op = Primitive(forward, name, broadcast=True)
@@ -288,7 +291,8 @@ def heaviside(input: Tensor, values: Tensor, *, out: Tensor | None = None) -> Te
 
 @primitive(name="Copysign", broadcast=True)
 def _copysign(x: Array, y: Array) -> Array:
-    x, y = match(x, y)
+    if not agree(x, y):
+        x, y = match(x, y)
     k = kernels(x)
     x = as_float(x)
     y = k.full((), y, x.dtype) if not hasattr(y, "dtype") else as_float(y)
@@ -318,7 +322,8 @@ def copysign(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None
 
 @primitive(name="Nextafter")
 def _nextafter(x: Array, y: Array) -> Array:
-    x, y = match(x, y)
+    if not agree(x, y):
+        x, y = match(x, y)
     return kernels(x).xp.nextafter(x, y)
 
 
@@ -384,7 +389,8 @@ def frexp(input: Tensor, *, out: Any = None) -> Any:
 
 def _integers(name: str) -> Primitive:
     def forward(x: Array, y: Array) -> Array:
-        x, y = match(x, y)
+        if not agree(x, y):
+            x, y = match(x, y)
         if x.dtype.kind not in "iu":
             raise RuntimeError(
                 f"\"{name}_cpu\" not implemented for '{type_name(dtype_of(x))}'; it takes integers"

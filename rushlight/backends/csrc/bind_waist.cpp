@@ -42,6 +42,20 @@ PyObject* py_kernels_lookup(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return PyCFunction_New(&kernels_definition, nullptr);
 }
 
+// agree(x, y): whether a kernel takes both operands without promotion.
+PyObject* py_agree(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    PyArrayObject* x = n == 2 ? as_array(args[0]) : nullptr;
+    bool same = false;
+    if (x != nullptr && PyArray_CheckExact(args[1])) {
+        same = PyArray_DESCR(x) == PyArray_DESCR(reinterpret_cast<PyArrayObject*>(args[1]));
+    } else if (x != nullptr) {
+        const int type = PyArray_TYPE(x);
+        same = (type == NPY_FLOAT || type == NPY_DOUBLE || type == NPY_HALF) &&
+               (PyFloat_CheckExact(args[1]) || PyLong_CheckExact(args[1]) || PyBool_Check(args[1]));
+    }
+    return PyBool_FromLong(same);
+}
+
 // ------------------------------------------------------------------ KernelMethod
 constexpr Py_ssize_t kMostParameters = 20;
 
@@ -182,6 +196,7 @@ bool add_waist_types(PyObject* module) {
 }
 
 PyMethodDef waist_methods[] = {
+    method("agree", py_agree, "(x, y): whether a kernel takes both without promotion."),
     method("kernels_lookup", py_kernels_lookup, "(by_type, otherwise): the function kernels."),
     {nullptr, nullptr, 0, nullptr},
 };

@@ -27,6 +27,7 @@ extern PyMethodDef view_methods[];
 extern PyMethodDef index_methods[];
 extern PyMethodDef waist_methods[];
 extern bool add_waist_types(PyObject* module);
+extern bool add_module_lookup(PyObject* module);
 
 static PyMethodDef* const method_tables[] = {
     elementwise_methods,
@@ -164,5 +165,5 @@ PyMODINIT_FUNC PyInit__native() {
     if (module == nullptr || PyModule_AddFunctions(module, frame_methods) < 0) return nullptr;
     for (PyMethodDef* table : method_tables)
         if (PyModule_AddFunctions(module, table) < 0) return nullptr;
-    return add_waist_types(module) ? module : nullptr;
+    return add_waist_types(module) && add_module_lookup(module) ? module : nullptr;
 }
