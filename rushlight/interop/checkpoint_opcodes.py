@@ -22,6 +22,7 @@ _MAX_LINE = 1 << 16
 _MAX_DIGITS = 4_000
 _MAX_MEMO = 1 << 31
 _KEY_DEPTH = 16
+_NUMBERS = {"B": (1, False), "H": (2, False), "i": (4, True), "I": (4, False), "Q": (8, False)}
 
 
 class Globals(Protocol):
@@ -102,8 +103,11 @@ class PickleReader:
 
     def number(self, code: str) -> int:
         """The next number, packed as `struct` code."""
-        (value,) = struct.unpack("<" + code, self.take(struct.calcsize("<" + code)))
-        return int(value)
+        size, is_signed = _NUMBERS[code]
+        data = self._file.read(size)
+        if len(data) != size:
+            raise CheckpointError("[load] the pickle is cut short")
+        return int.from_bytes(data, "little", signed=is_signed)
 
     # ---- the stack -----------------------------------------------------------------------------
 

@@ -70,7 +70,10 @@ def _whole_numbers(values: Any, what: str) -> tuple[int, ...]:
         raise CheckpointError(
             f"[load] a tensor's {what} is {shown(values)}, no short tuple of integers"
         )
-    return tuple(_whole_number(v, what) for v in values)
+    for v in values:
+        if type(v) is not int or v < 0:
+            _whole_number(v, what)  # raises
+    return tuple(values)
 
 
 def _whole_number(value: Any, what: str) -> int:

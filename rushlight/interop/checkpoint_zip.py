@@ -10,11 +10,11 @@ The layout is that of PKWARE's APPNOTE; ZIP64 where something passes 4 GiB.
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from ..backends.checksum import crc32
 from .checkpoint_errors import CheckpointError
 
 __all__ = ["ALIGNMENT", "ZipReader", "write_zip"]
@@ -31,7 +31,7 @@ _ZIP64_EXTRA = 1
 _PADDING_EXTRA = int.from_bytes(b"FB", "little")
 _ENCRYPTED, _SIZES_FOLLOW, _UTF8 = 0x1, 0x8, 0x800
 _DOS_DATE = (1 << 5) | 1  # 1980-01-01: the same object gives the same bytes on every day
-_CHUNK = 1 << 24
+_CHUNK = 1 << 18  # still in the cache when its checksum is taken
 
 
 @dataclass(frozen=True)
@@ -85,19 +85,28 @@ class ZipReader:
         self._file.seek(record.start)
         done, crc = 0, 0
         while done < record.size:
-            part = self._file.read(min(_CHUNK, record.size - done))
-            if not part:
+            part = target[done : done + _CHUNK]
+            count = self._fill(part)
+            if not count:
                 raise CheckpointError(
                     f"[load] record {name!r} ends after {done} of {record.size} bytes"
                 )
-            target[done : done + len(part)] = part
-            crc = zlib.crc32(part, crc)
-            done += len(part)
+            crc = crc32(part[:count], crc)
+            done += count
         if record.crc not in (0, crc):
             raise CheckpointError(
                 f"[load] record {name!r} is damaged: its checksum is {crc:08x}, the archive says "
                 f"{record.crc:08x}"
             )
+
+    def _fill(self, target: memoryview) -> int:
+        """Reads into `target`; the number of bytes, 0 at the end of the file."""
+        readinto = getattr(self._file, "readinto", None)
+        if readinto is not None:
+            return int(readinto(target) or 0)
+        part = self._file.read(len(target))  # a file of the user's that has only `read`
+        target[: len(part)] = part
+        return len(part)
 
     def _record(self, name: str) -> _Record:
         try:
@@ -270,7 +279,7 @@ def write_zip(file: Any, records: Iterable[tuple[str, Any]]) -> None:
     position, directory, count = 0, [], 0
     for name, data in records:
         view = memoryview(data).cast("B") if len(data) else memoryview(b"")
-        crc = zlib.crc32(view)
+        crc = crc32(view)
         header = _local_header(name.encode(), position, crc, len(view))
         file.write(header)
         file.write(view)

@@ -26,6 +26,7 @@ extern PyMethodDef attention_methods[];
 extern PyMethodDef view_methods[];
 extern PyMethodDef index_methods[];
 extern PyMethodDef waist_methods[];
+extern PyMethodDef checksum_methods[];
 extern bool add_waist_types(PyObject* module);
 extern bool add_module_lookup(PyObject* module);
 
@@ -44,6 +45,7 @@ static PyMethodDef* const method_tables[] = {
     view_methods,
     index_methods,
     waist_methods,
+    checksum_methods,
 };
 
 namespace {
