@@ -237,12 +237,13 @@ def status(r):
     return ""
 
 
-def probe(w, what, n):
+def probe(w, what, n, workload=None):
     env = thread_env(w.threads, w.module)
     env.pop("PYTHONDONTWRITEBYTECODE")
     t = time.perf_counter()
     p = subprocess.run(
-        [w.py, os.path.join(HERE, "probe.py"), what, w.module, str(w.threads)],
+        [w.py, os.path.join(HERE, "probe.py"), what, w.module, str(w.threads)]
+        + ([workload] if workload else []),
         capture_output=True,
         text=True,
         env=env,
@@ -256,13 +257,24 @@ def probe(w, what, n):
     return r
 
 
+PEAK_OF = [  # trainings whose peak memory is taken, a fresh process each
+    "lenet_train/B32",
+    "lenet_train/B128",
+    "two_layer_nn_adam",
+    "mnist_cnn_train/B64",
+    "chargpt_train/B12",
+    "mlp_large_train",
+    "lstm_sin_train/H64/B16",
+    "resnet18_train/B16/px64",
+    "resnet18_train/B16/px224",
+]
 PROBES = [
     "proc/import_ms",
     "proc/import_wall_ms",
     "proc/rss_import_mb",
-    "proc/rss_lenet_mb",
     "proc/size_own_mb",
     "proc/size_total_mb",
+    *(f"proc/peak_mb/{name}" for name in PEAK_OF),
 ]
 
 
@@ -271,11 +283,11 @@ def run_probes(workers, names, rounds=7):
     out = {n: {w.label: [] for w in workers} for n in names}
     err = {}
 
-    def get(w, what):
+    def get(w, what, workload=None):
         if w.label in err:
             return {}
         try:
-            return probe(w, what, 1)
+            return probe(w, what, 1, workload)
         except Exception as e:
             err[w.label] = str(e)
             return {}
@@ -294,11 +306,10 @@ def run_probes(workers, names, rounds=7):
                     if f"proc/{key}" in out and field in g:
                         out[f"proc/{key}"][w.label].append(g[field])
     for w in workers:
-        if "proc/rss_lenet_mb" in out:
-            for _ in range(3):
-                g = get(w, "rss_lenet")
-                if g:
-                    out["proc/rss_lenet_mb"][w.label].append(g["rss_mb"])
+        for workload in PEAK_OF:
+            row = f"proc/peak_mb/{workload}"
+            if row in out and (g := get(w, "peak", workload)):
+                out[row][w.label].append(g["rss_mb"])
         if "proc/size_own_mb" in out or "proc/size_total_mb" in out:
             g = get(w, "size")
             for key in ("own", "total"):

@@ -1,6 +1,7 @@
 """Facts of a fresh process: import time, memory, install size.  Prints one JSON line.
 
-PYTHON probe.py import|rss_import|rss_lenet|size MODULE
+PYTHON probe.py import|rss_import|size MODULE THREADS
+PYTHON probe.py peak MODULE THREADS WORKLOAD
 """
 
 import time
@@ -87,12 +88,12 @@ def main():
         t = time.perf_counter()
         imports(module)
         res["import_ms"] = (time.perf_counter() - t) * 1e3
-        if what == "rss_lenet":
+        if what == "peak":
             sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
             from worker import Provider
 
-            w = Provider(module, int(sys.argv[3])).build("lenet_train/B32", timing=True)
-            for _ in range(30):
+            w = Provider(module, int(sys.argv[3])).build(sys.argv[4], timing=True)
+            for _ in range(5):
                 w.step()
         res["rss_mb"] = hwm()
     import json
