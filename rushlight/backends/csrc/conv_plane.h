@@ -93,8 +93,49 @@ inline void make_plane(const Plane& p, const float* src, float outside, float* d
         }
 }
 
-// n pixels of C channels from channel-major (`channel` apart) to pixel-major. Whole stores run
-// over into the next pixel, which is written later.
+// W pixels of W channels, turned in registers.
+RL_INLINE void interleave_square(const float* src, int64_t channel, int64_t C, float* dst) {
+    constexpr int W = kW<float>;
+    f32v block[W];
+    RL_UNROLL
+    for (int i = 0; i < W; i++) block[i] = ld(src + i * channel);
+    transpose(block);
+    RL_UNROLL
+    for (int i = 0; i < W; i++) st(dst + i * C, block[i]);
+}
+
+// The same for fewer of either; pixels are stored whole or, if need be, only their `lanes`.
+inline void interleave_edge(const float* src, int64_t channel, int64_t C, int lanes, int pixels,
+                            bool whole, float* dst) {
+    constexpr int W = kW<float>;
+    f32v block[W];
+    RL_UNROLL
+    for (int i = 0; i < W; i++)
+        block[i] = i < lanes ? ldn(src + i * channel, pixels) : f32v{};
+    transpose(block);
+    for (int i = 0; i < pixels; i++, dst += C) {
+        if (whole)
+            st(dst, block[i]);
+        else
+            stn(dst, block[i], lanes);
+    }
+}
+
+// n pixels of up to W channels, zeros for the others: dst[pixel][W].
+inline void interleave_vector(const float* src, int64_t channel, int lanes, int64_t n,
+                              float* dst) {
+    constexpr int W = kW<float>;
+    for (int64_t x = 0; x < n; x += W) {
+        const int pixels = int(min64(W, n - x));
+        if (pixels == W && lanes == W)
+            interleave_square(src + x, channel, W, dst + x * W);
+        else
+            interleave_edge(src + x, channel, W, lanes, pixels, true, dst + x * W);
+    }
+}
+
+// n pixels of C channels from channel-major (`channel` apart) to pixel-major. Fewer channels than
+// lanes are stored whole: they run over into the next pixel, which is written later.
 inline void interleave(const float* src, int64_t channel, int64_t C, int64_t n, float* dst) {
     constexpr int W = kW<float>;
     if (C == 1) return copy_floats(dst, src, n);
@@ -102,21 +143,11 @@ inline void interleave(const float* src, int64_t channel, int64_t C, int64_t n, 
         const int pixels = int(min64(W, n - x));
         for (int64_t c = 0; c < C; c += W) {
             const int lanes = int(min64(W, C - c));
-            const bool whole = lanes == W || C < W;
-            f32v block[W];
-            RL_UNROLL
-            for (int i = 0; i < W; i++)
-                block[i] = i < lanes ? (pixels == W ? ld(src + (c + i) * channel + x)
-                                                    : ldn(src + (c + i) * channel + x, pixels))
-                                     : f32v{};
-            transpose(block);
-            float* out = dst + x * C + c;
-            for (int i = 0; i < pixels; i++, out += C) {
-                if (whole)
-                    st(out, block[i]);
-                else
-                    stn(out, block[i], lanes);
-            }
+            if (pixels == W && lanes == W)
+                interleave_square(src + c * channel + x, channel, C, dst + x * C + c);
+            else
+                interleave_edge(src + c * channel + x, channel, C, lanes, pixels,
+                                lanes == W || C < W, dst + x * C + c);
         }
     }
 }

@@ -6,11 +6,13 @@
 //   products M[point][tile][o]  36 matrix products V * U of the tiles of gemm_tile.h, for one
 //                               panel of outputs, turned into pixels while they are in L2
 //
-// Blocks are whole rows of tiles, of any number of images. A block has about 56 tiles (four full
+// Blocks are whole rows of tiles, of any number of images. A block has about 28 tiles (two full
 // heights of the product's tile), enough to hide the reading of U, few enough to keep V in L2.
-// When all tiles make one block (one small image), U is used only once: 128 channels of one panel
+// When all tiles make one block (a small image), U is used only once: 128 channels of one panel
 // are transformed (36 * 128 * 32 floats = 576 KB, in L2) and used at once, so that the weights are
-// read from memory once and U is never written there.
+// read from memory once and U is never written there. The same pays, with longer blocks, for a U
+// that the last cache would not keep (37 MB for 512 x 512 channels). Products of 128 channels are
+// added up in M, which also keeps the rounding error of long sums down.
 //
 // Strides between points are padded by a vector: powers of two would map all 36 to one cache set.
 //
@@ -44,8 +46,9 @@ struct Winograd {
     int64_t tiles() const { return tile_rows() * tiles_w(); }
 };
 
-constexpr int64_t kWinogradBlock = 56;   // tiles
-constexpr int64_t kWinogradDepth = 128;  // channels summed up in registers
+constexpr int64_t kWinogradBlock = 28, kWinogradLongBlock = 112;  // tiles
+constexpr int64_t kKeptWeights = 4 << 20;                         // numbers, 16 MB
+constexpr int64_t kWinogradDepth = 128;                           // channels of a product
 
 inline int64_t round_up(int64_t n, int64_t unit) { return ceil_div(n, unit) * unit; }
 
@@ -126,23 +129,41 @@ RL_INLINE void transform_to_points(const f32v* d, f32v* v) {
         transform_output_grad(d, v);
 }
 
-// One row of tiles, one vector of channels: src[row][col][channel] to V's points.
+// The pixels of one row of tiles, one vector of channels: to[row][col][lane], padding included.
 template <int Size>
-void transform_tile_row(const float* src, int64_t src_row, int64_t src_pixel, int64_t tiles,
-                        const PointMatrix& V, float* to) {
+void load_tile_row(const TiledImages& in, const float* channels, int lanes, int64_t top,
+                   int64_t cols, float* to) {
+    constexpr int W = kW<float>;
+    const int64_t begin = min64(in.pad_w > 0 ? in.pad_w : 0, cols);
+    const int64_t end = min64(in.W + in.pad_w, cols);
+    for (int r = 0; r < Size; r++, to += cols * W) {
+        const int64_t y = top + r;
+        if (y < 0 || y >= in.H || end <= begin) {
+            fill_floats(to, cols * W, 0.0f);
+            continue;
+        }
+        fill_floats(to, begin * W, 0.0f);
+        interleave_vector(channels + y * in.W + begin - in.pad_w, in.H * in.W, lanes, end - begin,
+                          to + begin * W);
+        fill_floats(to + end * W, (cols - end) * W, 0.0f);
+    }
+}
+
+// Columns first, where they lie (pixels has room for 6 rows), then rows, to V's points.
+template <int Size>
+void transform_tile_row(float* pixels, int64_t cols, int64_t tiles, const PointMatrix& V,
+                        float* to) {
     constexpr int W = kW<float>, P = kWinogradPatch;
-    const int64_t cols = kWinogradTile * (tiles - 1) + Size;
-    float* half = scratch<float>(kResult, P * cols * W);  // columns transformed, rows not yet
-    for (int64_t x = 0; x < cols; x++, src += src_pixel) {
+    for (int64_t x = 0; x < cols; x++) {
         f32v d[Size], v[P];
         RL_UNROLL
-        for (int i = 0; i < Size; i++) d[i] = ld(src + i * src_row);
+        for (int i = 0; i < Size; i++) d[i] = ld(pixels + (i * cols + x) * W);
         transform_to_points<Size>(d, v);
         RL_UNROLL
-        for (int i = 0; i < P; i++) st(half + (i * cols + x) * W, v[i]);
+        for (int i = 0; i < P; i++) st(pixels + (i * cols + x) * W, v[i]);
     }
     for (int i = 0; i < P; i++, to += P * V.point) {
-        const float* from = half + i * cols * W;
+        const float* from = pixels + i * cols * W;
         float* out = to;
         for (int64_t t = 0; t < tiles; t++, from += kWinogradTile * W, out += V.row) {
             f32v d[Size], v[P];
@@ -155,27 +176,22 @@ void transform_tile_row(const float* src, int64_t src_row, int64_t src_pixel, in
     }
 }
 
-// Rows of tiles first .. last - 1, counted over all images, into V from its row 0 on.
+// Rows of tiles first .. last - 1, counted over all images, into V from its row 0 on. One vector
+// of channels at a time: the pixels of a row of tiles then stay in L1.
 template <int Size>
 void transform_tiles(const TiledImages& in, int64_t first, int64_t last, const PointMatrix& V) {
     constexpr int W = kW<float>, T = kWinogradTile;
-    Plane p;
-    p.C = in.C, p.H = in.H, p.W = in.W;
-    p.left = -in.pad_w;
-    p.phases = 1;
-    p.cols = T * (in.wide - 1) + Size;
+    const int64_t cols = T * (in.wide - 1) + Size;
+    float* pixels = scratch<float>(kResult, kWinogradPatch * cols * W);
     float* to = V.data;
-    for (int64_t r = first, rows; r < last; r += rows) {
-        const int64_t image = r / in.high, y = r % in.high;
-        rows = min64(in.high - y, last - r);
-        p.top = T * y - in.pad_h;
-        p.rows = T * (rows - 1) + Size;
-        float* plane = scratch<float>(kPlane, p.size());
-        make_pixel_major(p, in.data + image * in.C * in.H * in.W, plane);
-        for (int64_t i = 0; i < rows; i++, to += in.wide * V.row)
-            for (int64_t c = 0; c < in.C; c += W)
-                transform_tile_row<Size>(plane + i * T * p.cols * p.C + c, p.cols * p.C, p.C,
-                                         in.wide, V, to + c);
+    for (int64_t r = first; r < last; r++, to += in.wide * V.row) {
+        const float* image = in.data + r / in.high * in.C * in.H * in.W;
+        const int64_t top = r % in.high * T - in.pad_h;
+        for (int64_t c = 0; c < in.C; c += W) {
+            load_tile_row<Size>(in, image + c * in.H * in.W, int(min64(W, in.C - c)), top, cols,
+                                pixels);
+            transform_tile_row<Size>(pixels, cols, in.wide, V, to + c);
+        }
     }
 }
 
@@ -313,8 +329,8 @@ inline bool winograd_task(const Winograd& w, const WinogradTask& task, const flo
     V.data = scratch<float>(kPanelA, V.size());
     M.data = scratch<float>(kPanelB, M.size());
     transform_tiles<kWinogradPatch>(tiled_inputs(w, x), task.first, task.last, V);
-    const int64_t most = panel_point(min64(kWinogradDepth, w.C), panel);
-    float* own = transformed ? nullptr : scratch<float>(kSums, kWinogradPoints * most);
+    const int64_t own_size = kWinogradPoints * panel_point(kWinogradDepth, panel);
+    float* own = transformed ? nullptr : scratch<float>(kSums, own_size);
     f32v poison = {};
     for (int64_t p = task.first_panel; p < task.last_panel; p++) {
         const int64_t o = p * panel, width = w.O - o > W ? panel : W;
@@ -344,14 +360,16 @@ inline int64_t winograd_work(const Winograd& w) {
 inline bool winograd(const Winograd& w, const float* x, const float* bias, float* y) {
     constexpr int W = kW<float>, panel = 2 * W;
     const int64_t panels = ceil_div(w.O, panel);
-    const int64_t block_rows = ceil_div(kWinogradBlock, w.tiles_w());
+    const int64_t panel_size = kWinogradPoints * panel_point(w.C, panel);
+    const bool small = panels * panel_size <= kKeptWeights;
+    const int64_t block_rows = ceil_div(small ? kWinogradBlock : kWinogradLongBlock, w.tiles_w());
     const int64_t blocks = ceil_div(w.tile_rows(), block_rows);
     const int64_t parts = blocks >= num_threads() ? 1 : min64(panels, num_threads());
 
-    const int64_t panel_size = kWinogradPoints * panel_point(w.C, panel);
-    Scratch memory(size_t(blocks > 1 ? panels * panel_size : 0) * sizeof(float));
-    float* transformed = blocks > 1 ? memory.as<float>() : nullptr;
-    if (transformed)
+    const bool keep = small && blocks > 1;
+    const Scratch memory(size_t(keep ? panels * panel_size : 0) * sizeof(float));
+    float* const transformed = keep ? memory.as<float>() : nullptr;
+    if (keep)
         parallel_for(panels, ceil_div(1 << 16, w.C * panel), [&](int64_t begin, int64_t end) {
             for (int64_t p = begin; p < end; p++) {
                 const int64_t width = w.O - p * panel > W ? panel : W;
