@@ -78,7 +78,30 @@ inline void copy_row(float* to, const float* from, int64_t W, int64_t left, int6
     fill_floats(to + end, cols - end, outside);
 }
 
+// Stride two and rows of at most a vector per phase, where the calls for every row and phase would
+// cost more than the copying: each channel is padded first, then both phases of a row split at once.
+inline void make_narrow_pairs(const Plane& p, const float* src, float outside, float* dst) {
+    const int64_t wide = 2 * p.cols;
+    float* padded = scratch<float>(kPlane2, p.rows * wide);
+    for (int64_t c = 0; c < p.C; c++, src += p.H * p.W) {
+        for (int64_t r = 0; r < p.rows; r++) {
+            const int64_t y = p.top + r;
+            if (y < 0 || y >= p.H)
+                fill_floats(padded + r * wide, wide, outside);
+            else
+                copy_row(padded + r * wide, src + y * p.W, p.W, p.left, 1, wide, outside);
+        }
+        for (int64_t r = 0; r < p.rows; r++, dst += wide) {
+            f32v even, odd;
+            load_pairs(padded + r * wide, int(p.cols), &even, &odd);
+            stn(dst, even, int(p.cols));
+            stn(dst + p.cols, odd, int(p.cols));
+        }
+    }
+}
+
 inline void make_plane(const Plane& p, const float* src, float outside, float* dst) {
+    if (p.phases == 2 && p.cols <= kW<float>) return make_narrow_pairs(p, src, outside, dst);
     for (int64_t c = 0; c < p.C; c++)
         for (int64_t r = 0; r < p.rows; r++, dst += p.row()) {
             const int64_t y = p.top + r;
