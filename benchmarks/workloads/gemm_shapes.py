@@ -102,7 +102,9 @@ def gemm_strided(torch, ctx, shape):
     return product(lambda: torch.mm(a, b), flops(shape))
 
 
-@workload("gemm_bias", kind=["linear", "addmm", "linear_relu"], shape=["64x100x1000", "768x512x128"])
+@workload(
+    "gemm_bias", kind=["linear", "addmm", "linear_relu"], shape=["64x100x1000", "768x512x128"]
+)
 def gemm_bias(torch, ctx, kind, shape):
     _, M, N, K = parse("NT_" + shape)
     x, weight = ctx.t(normal("lin_x", M, K)), ctx.t(normal("lin_w", N, K))

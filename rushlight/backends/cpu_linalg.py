@@ -9,7 +9,7 @@ from .reference.windows import Ints
 
 
 class NativeLinalg(Kernels):
-    """Products in float32 and float64; one- and two-dimensional windows in float32."""
+    """Products of floating point numbers and of int8; one- and two-dimensional windows in float32."""
 
     # ------------------------------------------------------------------ matrix products
     def matmul(self, a: Array, b: Array) -> Array:
@@ -26,6 +26,10 @@ class NativeLinalg(Kernels):
     def linear(self, x: Array, weight: Array, bias: Array | None) -> Array:
         result = _native.linear(x, weight, bias)
         return super().linear(x, weight, bias) if result is NotImplemented else result
+
+    def int_matmul(self, a: Array, b: Array) -> Array:
+        result = _native.int_matmul(a, b)
+        return super().int_matmul(a, b) if result is NotImplemented else result
 
     # ------------------------------------------------------------------ convolution
     def conv(

@@ -57,7 +57,7 @@ constexpr int kHalf = 0;
 template <class T>
 int panel_vectors(int64_t columns, int64_t rows) {
     constexpr int W = kW<T>;
-    if (kHasHalfTiles && rows >= kHalfLeastRows) {
+    if (kHasHalfTiles<T> && rows >= kHalfLeastRows) {
         if (columns <= W / 2) return kHalf;
         if (columns <= W + W / 2) return 1;
     }
@@ -163,15 +163,21 @@ void pack_panels_b(const Gemm<T>& g, int64_t k0, int64_t K, int64_t j0, int64_t 
 }
 
 template <class T>
+bool reads_a_in_place(const Gemm<T>& g) {
+    return g.N <= (g.a_col == 1 ? kNoPackColumns : kNoPackColumnsT);
+}
+
+template <class T>
 void gemm_packed(const Gemm<T>& g) {
     const int64_t k_blocks = ceil_div(g.K, kBlockK), n_blocks = ceil_div(g.N, kBlockN);
     const int64_t row_blocks = ceil_div(g.M, kTileRows);
-    const bool b_in_place = g.b_col == 1;
+    const bool b_in_place = g.b_col == 1, a_in_place = reads_a_in_place(g);
     T* const panel_a = scratch<T>(kPanelA, kBlockK * kTileRows);
     T* const panels_b =
         b_in_place ? nullptr : scratch<T>(kPanelB, kBlockK * (min64(kBlockN, g.N) + 2 * kW<T>));
     Tile<T> t;
-    t.a = panel_a;
+    t.a_row = g.a_row;
+    t.a_k = g.a_col;
     for (int64_t nb = 0; nb < n_blocks; nb++) {
         const int64_t j0 = nb * kBlockN, columns = min64(kBlockN, g.N - j0);
         for (int64_t kb = 0; kb < k_blocks; kb++) {
@@ -181,14 +187,21 @@ void gemm_packed(const Gemm<T>& g) {
             for (int64_t rb = 0; rb < row_blocks; rb++) {
                 const int64_t i = share(g.M, row_blocks, rb);
                 const int rows = int(share(g.M, row_blocks, rb + 1) - i);
-                pack_a(g.a + i * g.a_row + k0 * g.a_col, g.a_row, g.a_col, t.K, rows, panel_a);
+                t.a = g.a + i * g.a_row + k0 * g.a_col;
+                if (!a_in_place) {
+                    pack_a(t.a, g.a_row, g.a_col, t.K, rows, panel_a);
+                    t.a = panel_a;
+                }
                 for (int64_t j = 0; j < columns;) {
                     const int vectors = panel_vectors<T>(columns - j, g.M);
                     t.b = b_in_place ? g.b + k0 * g.b_row + j0 + j : panels_b + j * t.K;
                     t.b_k = b_in_place ? g.b_row : panel_width<T>(vectors);
                     t.last = last_columns<T>(columns - j, vectors);
                     set_stage(g, t, i, j0 + j, kb == 0, kb == k_blocks - 1);
-                    run_tile<T, true>(vectors, rows, t);
+                    if (a_in_place)
+                        run_tile<T, false>(vectors, rows, t);
+                    else
+                        run_tile<T, true>(vectors, rows, t);
                     j += panel_width<T>(vectors);
                 }
             }
@@ -213,8 +226,8 @@ void gemm_serial(Gemm<T> g) {
     if (g.N == 1) g.b_col = g.b_row == 1 ? g.K : 1;
     if (g.K == 1) g.b_row = g.N, g.a_col = 1;
     const int64_t kn = g.K * g.N;
-    const int64_t few_columns = g.a_col == 1 ? kNoPackColumns : kNoPackColumnsT;
-    if (g.b_col == 1 && (g.M <= kWideRows || kn <= 4096 || (kn <= 131072 && g.N <= few_columns)))
+    if (g.b_col == 1 &&
+        (g.M <= kWideRows || kn <= 4096 || (kn <= 131072 && reads_a_in_place(g))))
         gemm_nopack(g);
     else if (g.b_row == 1 && g.a_col == 1 && g.M <= kDotMostRows && g.K >= kDotDepthPerRow * g.M)
         gemm_dot(g);

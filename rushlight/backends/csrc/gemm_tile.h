@@ -34,6 +34,13 @@ struct Tile {
     bool relu;
 };
 
+// What a tile does at each step. A file whose numbers are words of several narrow ones declares an
+// overload of its own before it includes this one.
+template <class V>
+RL_INLINE V multiply_add(V a, V b, V c) {
+    return fma(a, b, c);
+}
+
 constexpr int kTileVecs = 2;
 constexpr int kTileRows = kVecRegs == 32 ? 14 : 6;
 
@@ -52,10 +59,13 @@ struct WholeRegister {
     static RL_INLINE V repeat(T x) { return splat(x); }
 };
 
-#if defined(__AVX512F__)
-constexpr bool kHasHalfTiles = true;
+// Half registers pay with AVX-512, for float and double.
 template <class T>
-struct HalfRegister;
+struct HalfRegister : WholeRegister<T> {};
+template <class T>
+constexpr bool kHasHalfTiles = HalfRegister<T>::W < kW<T>;
+
+#if defined(__AVX512F__)
 template <>
 struct HalfRegister<float> {
     typedef float V __attribute__((vector_size(kVecBytes / 2)));
@@ -82,10 +92,6 @@ struct HalfRegister<double> {
     }
     static RL_INLINE V repeat(double x) { return (V)_mm256_set1_pd(x); }
 };
-#else
-constexpr bool kHasHalfTiles = false;
-template <class T>
-using HalfRegister = WholeRegister<T>;  // never asked for
 #endif
 
 template <class T, class Register, int MR, int NV>
@@ -128,7 +134,7 @@ void gemm_tile(const Tile<T>& t) {
         for (int r = 0; r < MR; r++) {
             const V x = Register::repeat(a[r * a_row]);
             RL_UNROLL
-            for (int v = 0; v < NV; v++) acc[r][v] = fma(x, row[v], acc[r][v]);
+            for (int v = 0; v < NV; v++) acc[r][v] = multiply_add(x, row[v], acc[r][v]);
         }
     }
     store_tile<T, Register>(t, acc);
@@ -157,7 +163,7 @@ constexpr int kHalfLeastRows = 5;
 
 template <class T, bool Packed>
 TileFunction<T> half_tile_of_height(int rows) {
-#define RL_TILE(R) gemm_tile<T, (kHasHalfTiles ? R : 1), 1, Packed, HalfRegister<T>>
+#define RL_TILE(R) gemm_tile<T, (kHasHalfTiles<T> ? R : 1), 1, Packed, HalfRegister<T>>
     static constexpr TileFunction<T> table[] = {
         RL_TILE(5),  RL_TILE(6),  RL_TILE(7),  RL_TILE(8),  RL_TILE(9),
         RL_TILE(10), RL_TILE(11), RL_TILE(12), RL_TILE(13), RL_TILE(14),
@@ -235,7 +241,7 @@ void dot_tile(const Tile<T>& t) {
         for (int j = 0; j < RB; j++) {
             const Vec<T> y = load(b[j] + k);
             RL_UNROLL
-            for (int r = 0; r < RA; r++) acc[r][j] = fma(x[r], y, acc[r][j]);
+            for (int r = 0; r < RA; r++) acc[r][j] = multiply_add(x[r], y, acc[r][j]);
         }
     };
     int64_t k = 0;
