@@ -91,6 +91,7 @@ from .ops.fold import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .ops.index import *
 from .ops.linalg import det, lu_solve, slogdet
 from .ops.matmul import (
+    _int_mm,
     addbmm,
     addmm,
     addmv,

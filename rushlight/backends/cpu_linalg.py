@@ -9,7 +9,7 @@ from .reference.base import Array, Scalar
 
 
 class NativeLinalg(Kernels):
-    """Products in float32 and float64; one- and two-dimensional windows in float32."""
+    """Products of floating point numbers and of int8; one- and two-dimensional windows in float32."""
 
     # ------------------------------------------------------------------ matrix products
     matmul = native_or(Kernels.matmul, _native.matmul)
@@ -22,6 +22,7 @@ class NativeLinalg(Kernels):
         return super().addmm(bias, a, b, beta, alpha)
 
     linear = native_or(Kernels.linear, _native.linear)
+    int_matmul = native_or(Kernels.int_matmul, _native.int_matmul)
 
     # ------------------------------------------------------------------ convolution
     conv = native_or(Kernels.conv, _native.conv)

@@ -96,6 +96,34 @@ def _check_matrices(x: Shape, y: Shape) -> None:
         raise RuntimeError(_mismatch("mm", x, y))
 
 
+@primitive(name="IntMm")
+def _int_product(x: Array, y: Array) -> Array:
+    return kernels(x).int_matmul(x, y)
+
+
+def _int_mm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two int8 matrices in int32, `(n, k) × (k, m) → (n, m)`.
+
+    RuntimeError unless both are int8 matrices that fit.
+
+    >>> import rushlight as torch
+    >>> torch._int_mm(torch.full((1, 2), 100, dtype=torch.int8), torch.full((2, 1), 100).char())
+    tensor([[20000]], dtype=torch.int32)
+    """
+    x, y = input._array, mat2._array
+    if x.dtype != "int8" or y.dtype != "int8":
+        raise RuntimeError(
+            f"[_int_mm] expected two int8 matrices, but got {type_name(dtype_of(x))} and "
+            f"{type_name(dtype_of(y))}"
+        )
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[0]:
+        raise RuntimeError(
+            f"[_int_mm] expected matrices (n, k) and (k, m), but got shapes {list(x.shape)} and "
+            f"{list(y.shape)}"
+        )
+    return _int_product(input, mat2)
+
+
 def _mismatch(op: str, a: Shape, b: Shape) -> str:
     return (
         f"[{op}] mat1 and mat2 shapes cannot be multiplied ({a[0]}x{a[1]} and {b[0]}x{b[1]}): the "

@@ -68,9 +68,10 @@ def test_reference_rounds_half_precision_once() -> None:
 
 
 # ------------------------------------------------------------------ block edges
-# Tiles are 14 (or 6) rows x 2 vectors, packing starts beyond 28 and 128 rows, blocks hold 384
-# of k and 512 columns.
-@pytest.mark.parametrize("rows", [1, 2, 5, 6, 7, 13, 14, 15, 28, 29, 128, 129])
+# Tiles are 14 (or 6) rows x 2 vectors or half a vector, the dot kernel's 4 x 4 (or 2 x 4) for up to
+# 64 rows and depths of 6 times the rows; blocks hold 384 of k (2048 in the dot kernel) and 512
+# columns. A is copied from 193 columns on (81 if transposed), B's rows from 4096 numbers on.
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 6, 7, 8, 13, 14, 15, 28, 29, 64, 65, 129])
 @pytest.mark.parametrize("layout", ["NN", "NT", "TN", "TT"])
 def test_rows(rows: int, layout: str) -> None:
     compare(rows, 37, 50, layout)
@@ -80,13 +81,22 @@ def test_rows(rows: int, layout: str) -> None:
 @pytest.mark.parametrize("layout", ["NN", "NT", "TN", "TT"])
 def test_columns(columns: int, layout: str) -> None:
     compare(15, columns, 40, layout)
+    compare(15, columns, 100, layout)
     compare(131, columns, 70, layout)
+
+
+@pytest.mark.parametrize("columns", [80, 81, 100, 104, 105, 120, 121, 192, 193, 200, 216, 600])
+@pytest.mark.parametrize("layout", ["NN", "NT", "TN", "TT"])
+def test_wide(columns: int, layout: str) -> None:
+    compare(6, columns, 60, layout)
+    compare(15, columns, 390, layout)
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3, 4, 15, 16, 17, 255, 256, 257, 383, 384, 385, 800])
 @pytest.mark.parametrize("layout", ["NN", "NT", "TN", "TT"])
 def test_depths(depth: int, layout: str) -> None:
     compare(3, 20, depth, layout)
+    compare(3, 20, 10 * depth, layout)
     compare(30, 33, depth, layout)
     compare(130, 160, depth, layout)
 
@@ -178,6 +188,84 @@ def test_other_types_agree_with_the_reference(dtype: str) -> None:
     result = cpu.matmul(a, b)
     assert result.dtype == a.dtype
     numpy.testing.assert_array_equal(result, reference.matmul(a, b))
+
+
+# ------------------------------------------------------------------ narrow types
+def arranged(x: Matrix, kind: str) -> Matrix:
+    """``x`` lying in memory as named: rows, columns, or neither side by side."""
+    if kind == "T":
+        return numpy.asfortranarray(x)
+    return numpy.repeat(numpy.repeat(x, 2, 0), 3, 1)[::2, ::3] if kind == "S" else x
+
+
+NARROW_SHAPES = [(1, 1, 1), (3, 5, 7), (4, 120, 41), (33, 17, 64), (40, 33, 385), (15, 1, 9)]
+
+
+@pytest.mark.parametrize("shape", [*NARROW_SHAPES, (130, 160, 801), (4, 4, 0)])
+@pytest.mark.parametrize("layout", ["NN", "NT", "TN", "TT", "SS"])
+@pytest.mark.parametrize("dtype", [numpy.float16, ml_dtypes.bfloat16])
+def test_half_precision_is_summed_in_float32(
+    shape: tuple[int, int, int], layout: str, dtype: Any, threads: int
+) -> None:
+    rows, columns, depth = shape
+    a, b = random_matrix(1, rows, depth, dtype=dtype), random_matrix(2, depth, columns, dtype=dtype)
+    result = cpu.matmul(arranged(a, layout[0]), arranged(b, layout[1]))
+    assert result.dtype == a.dtype
+    expected = numpy.matmul(a.astype(numpy.float64), b.astype(numpy.float64))
+    numpy.testing.assert_allclose(
+        result.astype(numpy.float64),
+        expected,
+        rtol=0.51 * float(ml_dtypes.finfo(dtype).eps),
+        atol=2e-6 * max(depth, 1),
+    )
+
+
+@pytest.mark.parametrize("dtype", [numpy.float16, ml_dtypes.bfloat16])
+def test_half_precision_bias_batches_and_special_values(dtype: Any) -> None:
+    x, weight = random_matrix(1, 5, 40, dtype=dtype), random_matrix(2, 9, 40, dtype=dtype)
+    bias, whole = random_matrix(3, 9, dtype=dtype), random_matrix(4, 5, 9, dtype=dtype)
+    close = {"rtol": 2 * float(ml_dtypes.finfo(dtype).eps), "atol": 1e-3}
+    for mine, plain in [
+        (cpu.linear(x, weight, bias), reference.linear(x, weight, bias)),
+        (cpu.addmm(bias, x, weight.T, 1, 1), reference.addmm(bias, x, weight.T, 1, 1)),
+        (cpu.addmm(whole, x, weight.T, 1, 1), reference.addmm(whole, x, weight.T, 1, 1)),
+        (cpu.matmul(x[None, None], weight.T), reference.matmul(x[None, None], weight.T)),
+        (
+            cpu.matmul(numpy.stack([x] * 7), numpy.stack([weight.T] * 7)),
+            reference.matmul(numpy.stack([x] * 7), numpy.stack([weight.T] * 7)),
+        ),
+    ]:
+        assert mine.dtype == plain.dtype
+        numpy.testing.assert_allclose(
+            mine.astype(numpy.float64), plain.astype(numpy.float64), **close
+        )
+    a, b = numpy.zeros((40, 60), dtype), numpy.ones((60, 70), dtype)
+    b[59, 69], b[3, 0] = numpy.nan, numpy.inf
+    a[2] = 1
+    result = cpu.matmul(a, b).astype(numpy.float64)
+    assert numpy.isnan(result[:, 69]).all()
+    assert result[2, 0] == numpy.inf
+    assert numpy.isnan(numpy.delete(result[:, 0], 2)).all()  # 0 * inf
+    assert (result[2, 1:69] == 60).all()
+
+
+def test_half_precision_overflows_to_infinity() -> None:
+    a = numpy.full((20, 30), 250, numpy.float16)
+    assert (cpu.matmul(a, a.T) == numpy.inf).all()
+
+
+@pytest.mark.parametrize("shape", [*NARROW_SHAPES, (65, 130, 2000), (4, 4, 0)])
+@pytest.mark.parametrize("layout", ["NN", "NT", "TN", "TT", "SS"])
+def test_int8_products_are_exact(shape: tuple[int, int, int], layout: str, threads: int) -> None:
+    rows, columns, depth = shape
+    random = numpy.random.default_rng(5)
+    a = random.integers(-128, 128, (rows, depth)).astype(numpy.int8)
+    b = random.integers(-128, 128, (depth, columns)).astype(numpy.int8)
+    expected = a.astype(numpy.int64) @ b.astype(numpy.int64)
+    for backend in (cpu, reference):
+        result = backend.int_matmul(arranged(a, layout[0]), arranged(b, layout[1]))
+        assert result.dtype == numpy.int32
+        numpy.testing.assert_array_equal(result, expected)
 
 
 # ------------------------------------------------------------------ NaN, infinity

@@ -1,11 +1,12 @@
-// bind_gemm.cpp: matmul, addmm and linear for NumPy arrays of float32 and float64.
+// bind_gemm.cpp: matmul, addmm and linear for NumPy arrays of float32, float64, float16 and
+// bfloat16, and int8 products in int32.
 //
-// Operands may be strided in any way; they are read where they lie. Everything else (integers,
-// half precision, subclasses) is not handled here and goes to the reference kernels.
+// Operands may be strided in any way. Everything else (other integers, subclasses) is not handled
+// here and goes to the reference kernels.
 #include <vector>
 
 #include "bind.h"
-#include "gemm.h"
+#include "gemm_narrow.h"
 
 namespace rl {
 namespace {
@@ -17,10 +18,33 @@ int64_t element_stride(PyArrayObject* array, int axis) {
     return PyArray_STRIDE(array, axis) / PyArray_ITEMSIZE(array);
 }
 
+// bfloat16's type number, which ml_dtypes registers with NumPy; -1 without ml_dtypes.
+int find_bfloat16() {
+    PyObject* module = PyImport_ImportModule("ml_dtypes");
+    PyObject* type = module ? PyObject_GetAttrString(module, "bfloat16") : nullptr;
+    PyArray_Descr* descr = nullptr;
+    if (type != nullptr) PyArray_DescrConverter(type, &descr);
+    const int number = descr != nullptr ? descr->type_num : -1;
+    Py_XDECREF(descr);
+    Py_XDECREF(type);
+    Py_XDECREF(module);
+    PyErr_Clear();
+    return number;
+}
+int bfloat16_type() {
+    static const int number = find_bfloat16();
+    return number;
+}
+
+bool is_multiplied(int type) {
+    if (type == NPY_FLOAT32 || type == NPY_FLOAT64) return true;
+    if (type == NPY_FLOAT16) return narrow_gemm_kernels().matmul_f16 != nullptr;
+    return type == bfloat16_type();
+}
+
 bool same_float_type(PyArrayObject* a, PyArrayObject* b) {
     const int type = PyArray_TYPE(a);
-    return (type == NPY_FLOAT32 || type == NPY_FLOAT64) && PyArray_TYPE(b) == type &&
-           is_behaved(a) && is_behaved(b);
+    return is_multiplied(type) && PyArray_TYPE(b) == type && is_behaved(a) && is_behaved(b);
 }
 
 // A call before its element type matters.
@@ -29,17 +53,6 @@ struct Operand {
     int batch_dims;
     int64_t row, col;
 };
-
-template <class T>
-void run_matmul(const GemmKernels& kernels, const MatmulCall<T>& call);
-template <>
-void run_matmul(const GemmKernels& kernels, const MatmulCall<float>& call) {
-    kernels.matmul_f32(call);
-}
-template <>
-void run_matmul(const GemmKernels& kernels, const MatmulCall<double>& call) {
-    kernels.matmul_f64(call);
-}
 
 struct Product {
     int64_t batch, M, N, K;
@@ -51,7 +64,7 @@ struct Product {
 };
 
 template <class T>
-void run_product(const Product& p) {
+void run_product(const Product& p, void (*matmul)(const MatmulCall<T>&)) {
     MatmulCall<T> call;
     call.batch = p.batch;
     call.M = p.M;
@@ -69,14 +82,16 @@ void run_product(const Product& p) {
     call.col_bias = p.col_bias ? data<T>(p.col_bias) : nullptr;
     call.accumulate = p.accumulate;
     ReleaseGil released(p.batch * p.M * p.N * p.K > kReleaseGilWork);
-    run_matmul(gemm_kernels(), call);
+    matmul(call);
 }
 
 PyObject* finish_product(const Product& p) {
-    if (PyArray_TYPE(p.c) == NPY_FLOAT32)
-        run_product<float>(p);
-    else
-        run_product<double>(p);
+    switch (PyArray_TYPE(p.c)) {
+        case NPY_FLOAT32: run_product<float>(p, gemm_kernels().matmul_f32); break;
+        case NPY_FLOAT64: run_product<double>(p, gemm_kernels().matmul_f64); break;
+        case NPY_FLOAT16: run_product<uint16_t>(p, narrow_gemm_kernels().matmul_f16); break;
+        default: run_product<uint16_t>(p, narrow_gemm_kernels().matmul_bf16);
+    }
     return reinterpret_cast<PyObject*>(p.c);
 }
 
@@ -248,6 +263,28 @@ PyObject* linear(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return finish_product(p);
 }
 
+// int_matmul(a, b): int8 matrices multiplied in int32.
+PyObject* int_matmul(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    if (n != 2) return not_handled();
+    PyArrayObject *a = as_array(args[0]), *b = as_array(args[1]);
+    if (!a || !b || PyArray_TYPE(a) != NPY_INT8 || PyArray_TYPE(b) != NPY_INT8 ||
+        PyArray_NDIM(a) != 2 || PyArray_NDIM(b) != 2 || PyArray_DIM(a, 1) != PyArray_DIM(b, 0))
+        return not_handled();
+    const npy_intp shape[] = {PyArray_DIM(a, 0), PyArray_DIM(b, 1)};
+    Owned c(new_array(2, shape, NPY_INT32));
+    if (!c.get()) return nullptr;
+    const Int8Product product = {shape[0], shape[1], PyArray_DIM(a, 1),
+                                 data<int8_t>(a), PyArray_STRIDE(a, 0), PyArray_STRIDE(a, 1),
+                                 data<int8_t>(b), PyArray_STRIDE(b, 0), PyArray_STRIDE(b, 1),
+                                 c.values<int32_t>()};
+    bool done;
+    {
+        ReleaseGil released(product.M * product.N * product.K > kReleaseGilWork);
+        done = int8_gemm_kernels().product(product);
+    }
+    return done ? c.release() : not_handled();
+}
+
 }  // namespace
 }  // namespace rl
 
@@ -256,5 +293,6 @@ PyMethodDef gemm_methods[] = {
     rl::method("matmul", rl::matmul, "matmul(a, b): batched matrix product."),
     rl::method("addmm", rl::addmm, "addmm(bias, a, b): bias + a @ b."),
     rl::method("linear", rl::linear, "linear(x, weight, bias): x @ weight.T + bias."),
+    rl::method("int_matmul", rl::int_matmul, "int_matmul(a, b): int8 matrices into int32."),
     {nullptr, nullptr, 0, nullptr},
 };

@@ -1,14 +1,13 @@
 // gemm_core.h: C = A * B on one thread, for any strides of A and B.
 //
 // Three ways, chosen by shape:
-//   no-pack  B's rows are contiguous and the product is small: tiles read A and B where they lie.
-//            k is cut into blocks of 256, so that a panel of B (256 x 32 floats) stays in L1 while
-//            the row blocks pass over it.
+//   no-pack  B's rows are contiguous and C has few columns: tiles read A and B where they lie.
 //   dot      both operands run along k (x * W^T of a linear layer) and A has few rows.
-//   packed   everything else (Goto's scheme): B is copied in blocks of KC x NC into panels of two
-//            vectors, which stay in L2; A in panels of up to 14 rows, each of which stays in L1
-//            (14 x 384 floats = 21 KB) while the panels of B stream past it. Copies of transposed
-//            operands go through W x W transposes in registers.
+//   packed   everything else (Goto's scheme): A is copied in panels of up to 14 rows, each of which
+//            stays in L1 (14 x 384 floats = 21 KB) while the panels of B, of two vectors, stream
+//            past it from L2. B is read in place if its rows are contiguous, else copied in blocks
+//            of KC x NC. Copies of transposed operands go through W x W transposes in registers.
+// k is cut into blocks of 384.
 // Row blocks are shared out evenly (20 rows as 10 + 10) and bias and relu are applied as the last
 // block of k leaves the registers.
 #pragma once
@@ -21,9 +20,14 @@ namespace rl {
 namespace RL_ISA {
 namespace {
 
-constexpr int64_t kBlockK = 384, kBlockN = 512, kNoPackK = 256;
-// The dot kernel beats packing up to this many rows (tiles: 4 x 6, or 2 x 4 with 16 registers).
-constexpr int64_t kDotMostRows = kVecRegs == 32 ? 16 : 8;
+constexpr int64_t kBlockK = 384, kBlockN = 512, kDotBlockK = 2048;
+// Copying A is shared by the columns of C. Up to this many, reading it in place is cheaper: fewer
+// where A's rows are neighbours (a weight's gradient), as those are both dear to read and cheap to
+// copy.
+constexpr int64_t kNoPackColumns = 192, kNoPackColumnsT = 80;
+// The dot kernel (tiles: 4 x 4, or 2 x 4 with 16 registers) beats packing up to this many rows if k
+// is long enough to hide its sideways sums: the more rows, the longer, as packing is shared by them.
+constexpr int64_t kDotMostRows = kVecRegs == 32 ? 64 : 8, kDotDepthPerRow = 6;
 
 // ---------------------------------------------------------------------------- the three ways
 template <class T>
@@ -48,16 +52,33 @@ void set_stage(const Gemm<T>& g, Tile<T>& t, int64_t i, int64_t j, bool first, b
     t.relu = final && g.relu;
 }
 
-// Vectors for a panel of which `columns` are left, given how many rows there are.
+// How wide the panel is that starts where `columns` are left: in vectors, or kHalf for half a one.
+constexpr int kHalf = 0;
 template <class T>
-int panel_vectors(int64_t columns, int64_t rows, int wide_rows) {
-    if (columns > 3 * kW<T> && rows <= wide_rows) return 4;
-    return columns > kW<T> ? 2 : 1;
+int panel_vectors(int64_t columns, int64_t rows) {
+    constexpr int W = kW<T>;
+    if (kHasHalfTiles<T> && rows >= kHalfLeastRows) {
+        if (columns <= W / 2) return kHalf;
+        if (columns <= W + W / 2) return 1;
+    }
+    return columns > W ? 2 : 1;
+}
+template <class T>
+int panel_width(int vectors) {
+    return vectors == kHalf ? kW<T> / 2 : vectors * kW<T>;
+}
+// Columns in the last vector of a panel when `columns` are left.
+template <class T>
+int last_columns(int64_t columns, int vectors) {
+    if (vectors == kHalf) return int(columns);
+    return int(min64(columns, vectors * kW<T>)) - (vectors - 1) * kW<T>;
 }
 
 template <class T, bool Packed>
 void run_tile(int vectors, int rows, const Tile<T>& t) {
-    if (vectors == 2)
+    if (vectors == kHalf)
+        half_tile_of_height<T, Packed>(rows)(t);
+    else if (vectors == 2)
         tile_of_height<T, 2, Packed>(rows)(t);
     else
         tile_of_height<T, 1, Packed>(rows)(t);
@@ -67,24 +88,23 @@ void run_tile(int vectors, int rows, const Tile<T>& t) {
 template <class T>
 int64_t nopack_tile(const Gemm<T>& g, Tile<T>& t, int64_t i, int rows, int64_t j, int64_t k0,
                     bool first, bool final) {
-    constexpr int W = kW<T>;
-    const int vectors = panel_vectors<T>(g.N - j, g.M, kWideRows);
-    const int64_t columns = min64(vectors * W, g.N - j);
+    const bool wide = g.M <= kWideRows && g.N - j > 3 * kW<T>;
+    const int vectors = wide ? 4 : panel_vectors<T>(g.N - j, g.M);
     t.a = g.a + i * g.a_row + k0 * g.a_col;
     t.b = g.b + k0 * g.b_row + j;
-    t.last = int(columns - (vectors - 1) * W);
+    t.last = last_columns<T>(g.N - j, vectors);
     set_stage(g, t, i, j, first, final);
-    if (vectors == 4)
+    if (wide)
         wide_tile_of_height<T>(rows)(t);
     else
         run_tile<T, false>(vectors, rows, t);
-    return columns;
+    return min64(panel_width<T>(vectors), g.N - j);
 }
 
 template <class T>
 void gemm_nopack(const Gemm<T>& g) {
     const int64_t row_blocks = ceil_div(g.M, kTileRows);
-    const int64_t k_blocks = g.M > kTileRows ? ceil_div(g.K, kNoPackK) : 1;
+    const int64_t k_blocks = g.M > kTileRows ? ceil_div(g.K, kBlockK) : 1;
     // While all of B fits in L1 it may be passed over once per row block, and C is then written
     // row after row.
     const bool rows_first = g.K * g.N <= 4096;
@@ -111,53 +131,78 @@ void gemm_nopack(const Gemm<T>& g) {
 
 template <class T>
 void gemm_dot(const Gemm<T>& g) {
+    const int64_t k_blocks = ceil_div(g.K, kDotBlockK);
     Tile<T> t;
-    t.K = g.K;
     t.a_row = g.a_row;
     t.b_k = g.b_col;
     for (int64_t j = 0; j < g.N; j += kDotCols) {
-        t.b = g.b + j * g.b_col;
         t.last = int(min64(kDotCols, g.N - j));
-        for (int64_t i = 0; i < g.M; i += kDotRows) {
-            t.a = g.a + i * g.a_row;
-            set_stage(g, t, i, j, true, true);
-            dot_tile_of_height<T>(int(min64(kDotRows, g.M - i)))(t);
+        for (int64_t kb = 0; kb < k_blocks; kb++) {
+            const int64_t k0 = share(g.K, k_blocks, kb);
+            t.K = share(g.K, k_blocks, kb + 1) - k0;
+            t.b = g.b + j * g.b_col + k0;
+            for (int64_t i = 0; i < g.M; i += kDotRows) {
+                t.a = g.a + i * g.a_row + k0;
+                set_stage(g, t, i, j, kb == 0, kb == k_blocks - 1);
+                dot_tile_of_height<T>(int(min64(kDotRows, g.M - i)))(t);
+            }
         }
     }
 }
 
+// Copies rows [k0, k0 + K) of columns [j0, j0 + columns) of B into panels, one behind the other.
+template <class T>
+void pack_panels_b(const Gemm<T>& g, int64_t k0, int64_t K, int64_t j0, int64_t columns,
+                   T* panels) {
+    for (int64_t j = 0; j < columns;) {
+        const int width = panel_width<T>(panel_vectors<T>(columns - j, g.M));
+        pack_b(g.b + k0 * g.b_row + (j0 + j) * g.b_col, g.b_row, g.b_col, K,
+               int(min64(width, columns - j)), width, panels + j * K);
+        j += width;
+    }
+}
+
+template <class T>
+bool reads_a_in_place(const Gemm<T>& g) {
+    return g.N <= (g.a_col == 1 ? kNoPackColumns : kNoPackColumnsT);
+}
+
 template <class T>
 void gemm_packed(const Gemm<T>& g) {
-    constexpr int W = kW<T>, width = kTileVecs * W;
     const int64_t k_blocks = ceil_div(g.K, kBlockK), n_blocks = ceil_div(g.N, kBlockN);
     const int64_t row_blocks = ceil_div(g.M, kTileRows);
+    const bool b_in_place = g.b_col == 1, a_in_place = reads_a_in_place(g);
     T* const panel_a = scratch<T>(kPanelA, kBlockK * kTileRows);
-    T* const panels_b = scratch<T>(kPanelB, kBlockK * min64(kBlockN, ceil_div(g.N, width) * width));
+    T* const panels_b =
+        b_in_place ? nullptr : scratch<T>(kPanelB, kBlockK * (min64(kBlockN, g.N) + 2 * kW<T>));
     Tile<T> t;
-    t.a = panel_a;
+    t.a_row = g.a_row;
+    t.a_k = g.a_col;
     for (int64_t nb = 0; nb < n_blocks; nb++) {
         const int64_t j0 = nb * kBlockN, columns = min64(kBlockN, g.N - j0);
         for (int64_t kb = 0; kb < k_blocks; kb++) {
             const int64_t k0 = share(g.K, k_blocks, kb);
             t.K = share(g.K, k_blocks, kb + 1) - k0;
-            for (int64_t j = 0; j < columns; j += width) {
-                const int n = int(min64(width, columns - j));
-                const int padded = n > W ? width : W;
-                pack_b(g.b + k0 * g.b_row + (j0 + j) * g.b_col, g.b_row, g.b_col, t.K, n, padded,
-                       panels_b + j * t.K);
-            }
+            if (!b_in_place) pack_panels_b(g, k0, t.K, j0, columns, panels_b);
             for (int64_t rb = 0; rb < row_blocks; rb++) {
                 const int64_t i = share(g.M, row_blocks, rb);
                 const int rows = int(share(g.M, row_blocks, rb + 1) - i);
-                pack_a(g.a + i * g.a_row + k0 * g.a_col, g.a_row, g.a_col, t.K, rows, panel_a);
-                for (int64_t j = 0; j < columns; j += width) {
-                    const int n = int(min64(width, columns - j));
-                    const int vectors = n > W ? kTileVecs : 1;
-                    t.b = panels_b + j * t.K;
-                    t.b_k = vectors * W;
-                    t.last = n - (vectors - 1) * W;
+                t.a = g.a + i * g.a_row + k0 * g.a_col;
+                if (!a_in_place) {
+                    pack_a(t.a, g.a_row, g.a_col, t.K, rows, panel_a);
+                    t.a = panel_a;
+                }
+                for (int64_t j = 0; j < columns;) {
+                    const int vectors = panel_vectors<T>(columns - j, g.M);
+                    t.b = b_in_place ? g.b + k0 * g.b_row + j0 + j : panels_b + j * t.K;
+                    t.b_k = b_in_place ? g.b_row : panel_width<T>(vectors);
+                    t.last = last_columns<T>(columns - j, vectors);
                     set_stage(g, t, i, j0 + j, kb == 0, kb == k_blocks - 1);
-                    run_tile<T, true>(vectors, rows, t);
+                    if (a_in_place)
+                        run_tile<T, false>(vectors, rows, t);
+                    else
+                        run_tile<T, true>(vectors, rows, t);
+                    j += panel_width<T>(vectors);
                 }
             }
         }
@@ -181,9 +226,10 @@ void gemm_serial(Gemm<T> g) {
     if (g.N == 1) g.b_col = g.b_row == 1 ? g.K : 1;
     if (g.K == 1) g.b_row = g.N, g.a_col = 1;
     const int64_t kn = g.K * g.N;
-    if (g.b_col == 1 && (g.M <= 28 || kn <= 16384 || (kn <= 131072 && g.M <= 128)))
+    if (g.b_col == 1 &&
+        (g.M <= kWideRows || kn <= 4096 || (kn <= 131072 && reads_a_in_place(g))))
         gemm_nopack(g);
-    else if (g.b_row == 1 && g.a_col == 1 && g.M <= kDotMostRows)
+    else if (g.b_row == 1 && g.a_col == 1 && g.M <= kDotMostRows && g.K >= kDotDepthPerRow * g.M)
         gemm_dot(g);
     else
         gemm_packed(g);

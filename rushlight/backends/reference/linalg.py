@@ -6,12 +6,16 @@ from .base import Array, KernelBase, Scalar
 
 
 class LinalgKernels(KernelBase):
-    """``matmul``, ``addmm`` and ``linear``; the latter two are written with the first."""
+    """``matmul``, and ``addmm`` and ``linear`` written with it; ``int_matmul``."""
 
     def matmul(self, a: Array, b: Array) -> Array:
         """Return NumPy's batched product; vectors count as a row on the left, a column right."""
         with self.quiet():
             return self.finish(self.xp.matmul(self.widen(a), self.widen(b)), a.dtype)
+
+    def int_matmul(self, a: Array, b: Array) -> Array:
+        """Return the product of two int8 matrices in int32."""
+        return self.finish(self.xp.matmul(a, b, dtype=self.xp.int32), self.xp.dtype("int32"))
 
     def addmm(self, bias: Array, a: Array, b: Array, beta: Scalar, alpha: Scalar) -> Array:
         """Return ``beta * bias + alpha * (a @ b)``; with ``beta == 0`` the bias is not read."""

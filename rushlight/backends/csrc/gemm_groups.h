@@ -1,0 +1,97 @@
+// gemm_groups.h: operands whose steps of k are words: two 16-bit or four 8-bit numbers side by side.
+//
+// The processor's instructions for narrow numbers multiply the parts of two words pairwise and add
+// them all to a 32-bit sum. So a product over K narrow numbers is one over K / 2 or K / 4 words,
+// with the tiles, the packing and the blocks of gemm_core.h, once numbers that are neighbours along
+// k have been put into one word. Where an operand runs along k this is a copy (zeros fill the last
+// word); where it runs across, two or four rows are interleaved.
+#pragma once
+
+#include "gemm_scratch.h"
+
+namespace rl {
+namespace RL_ISA {
+namespace {
+
+template <class Narrow>
+constexpr int kGroup = 4 / int(sizeof(Narrow));
+
+template <class Narrow>
+struct UnsignedOf;
+template <>
+struct UnsignedOf<uint16_t> {
+    typedef uint16_t type;
+};
+template <>
+struct UnsignedOf<int8_t> {
+    typedef uint8_t type;
+};
+
+// A matrix of words, `Word` being the tiles' number type.
+template <class Word>
+struct Words {
+    const Word* data;
+    int64_t line, k;  // strides: from row to row of A (column to column of B), and along k
+};
+
+// `lines` lines of K numbers each, which lie side by side; `flip` is exclusive-ored to every word.
+template <class Narrow>
+void copy_lines(const Narrow* from, int64_t line, int64_t lines, int64_t K, uint32_t flip,
+                uint32_t* to) {
+    const int64_t whole = K / kGroup<Narrow>, words = ceil_div(K, kGroup<Narrow>);
+    for (int64_t i = 0; i < lines; i++, from += line, to += words) {
+        if (words > whole) to[whole] = 0;
+        memcpy(to, from, size_t(K) * sizeof(Narrow));
+        if (flip != 0)
+            for (int64_t w = 0; w < words; w++) to[w] ^= flip;
+    }
+}
+
+// The same for numbers `step` apart along k and `line` apart from line to line; the words of one
+// step of k lie side by side.
+template <class Narrow>
+void interleave(const Narrow* from, int64_t line, int64_t step, int64_t lines, int64_t K,
+                uint32_t flip, uint32_t* to) {
+    constexpr int G = kGroup<Narrow>, W = kW<uint32_t>, bits = 8 * int(sizeof(Narrow));
+    typedef typename UnsignedOf<Narrow>::type Part;  // not extended by its sign
+    typedef Part NarrowVec __attribute__((vector_size(W * sizeof(Part))));
+    for (int64_t k = 0; k < K; k += G) {
+        const int parts = int(min64(G, K - k));
+        int64_t i = 0;
+        for (; line == 1 && parts == G && i + W <= lines; i += W) {
+            u32v words = {};
+            RL_UNROLL
+            for (int q = 0; q < G; q++) {
+                NarrowVec numbers;
+                memcpy(&numbers, from + (k + q) * step + i, sizeof(numbers));
+                words |= __builtin_convertvector(numbers, u32v) << (q * bits);
+            }
+            st(to + i, words ^ flip);
+        }
+        for (; i < lines; i++) {
+            uint32_t word = 0;
+            for (int q = 0; q < parts; q++)
+                word |= uint32_t(Part(from[(k + q) * step + i * line])) << (q * bits);
+            to[i] = word ^ flip;
+        }
+        to += lines;
+    }
+}
+
+template <class Word, class Narrow>
+Words<Word> group_words(const Narrow* from, int64_t line, int64_t step, int64_t lines, int64_t K,
+                        uint32_t flip, ScratchSlot slot) {
+    const int64_t words = ceil_div(K, kGroup<Narrow>);
+    Word* const memory = scratch<Word>(slot, lines * words);
+    uint32_t* const to = reinterpret_cast<uint32_t*>(memory);
+    if (step == 1) {
+        copy_lines(from, line, lines, K, flip, to);
+        return {memory, words, 1};
+    }
+    interleave(from, line, step, lines, K, flip, to);
+    return {memory, 1, lines};
+}
+
+}  // namespace
+}  // namespace RL_ISA
+}  // namespace rl
