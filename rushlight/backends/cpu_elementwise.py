@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from . import _native
 from .reference import Kernels
 from .reference.base import Array, Scalar
@@ -151,3 +153,27 @@ class NativeElementwise(Kernels):
     ) -> Array:
         result = _native.clamp(x, low, high, out)
         return super().clamp(x, low, high, out) if result is NotImplemented else result
+
+    def addcmul(
+        self, x: Array, y: Array, z: Array, value: Scalar, out: Array | None = None
+    ) -> Array:
+        result = _native.addcmul(x, y, z, value, out)
+        return super().addcmul(x, y, z, value, out) if result is NotImplemented else result
+
+    def addcdiv(
+        self, x: Array, y: Array, z: Array, value: Scalar, out: Array | None = None
+    ) -> Array:
+        result = _native.addcdiv(x, y, z, value, out)
+        return super().addcdiv(x, y, z, value, out) if result is NotImplemented else result
+
+    def lerp(self, x: Array, end: Array, weight: Array | Scalar, out: Array | None = None) -> Array:
+        result = _native.lerp(x, end, weight, out)
+        return super().lerp(x, end, weight, out) if result is NotImplemented else result
+
+    def where(self, condition: Array, x: Array, y: Array | Scalar) -> Array:
+        result = _native.where(condition, x, y)
+        return super().where(condition, x, y) if result is NotImplemented else result
+
+    def masked_fill(self, x: Array, mask: Array, value: Any) -> Array:
+        result = _native.masked_fill(x, mask, value)
+        return super().masked_fill(x, mask, value) if result is NotImplemented else result
