@@ -55,3 +55,8 @@ class NativeElementwise(Kernels):
 
     add_scaled = native_or(Kernels.add_scaled, _native.add_scaled)
     clamp = native_or(Kernels.clamp, _native.clamp)
+    addcmul = native_or(Kernels.addcmul, _native.addcmul)
+    addcdiv = native_or(Kernels.addcdiv, _native.addcdiv)
+    lerp = native_or(Kernels.lerp, _native.lerp)
+    where = native_or(Kernels.where, _native.where)
+    masked_fill = native_or(Kernels.masked_fill, _native.masked_fill)

@@ -19,20 +19,31 @@ class NativeIndex(Kernels):
     take = native_or(Kernels.take, _native.take)
     take_along_axis = native_or(Kernels.take_along_axis, _native.take_along_axis)
 
-    def put_along_axis(self, x: Array, indices: Array, values: Any, axis: int) -> None:
-        done = _native.put_along_axis(x, indices, _as_values(values, x), axis)
+    def put_along_axis(
+        self, x: Array, indices: Array, values: Any, axis: int, checked: bool = False
+    ) -> None:
+        done = _native.put_along_axis(x, indices, _as_values(values, x), axis, checked)
         if done is NotImplemented:
             super().put_along_axis(x, indices, values, axis)
 
-    def add_along_axis(self, x: Array, indices: Array, values: Any, axis: int) -> None:
-        done = _native.add_along_axis(x, indices, _as_values(values, x), axis)
+    def add_along_axis(
+        self, x: Array, indices: Array, values: Any, axis: int, checked: bool = False
+    ) -> None:
+        done = _native.add_along_axis(x, indices, _as_values(values, x), axis, checked)
         if done is NotImplemented:
             super().add_along_axis(x, indices, values, axis)
 
-    def index_add(self, x: Array, index: Any, values: Any) -> None:
+    def index_put(self, x: Array, index: Any, values: Any, checked: bool = False) -> None:
         x_view, numbers, axis = _single_axis(x, index)
         if numbers is not None:
-            if _native.add_slices(x_view, numbers, _as_values(values, x), axis) is None:
+            if _native.put_slices(x_view, numbers, _as_values(values, x), axis, checked) is None:
+                return
+        super().index_put(x, index, values)
+
+    def index_add(self, x: Array, index: Any, values: Any, checked: bool = False) -> None:
+        x_view, numbers, axis = _single_axis(x, index)
+        if numbers is not None:
+            if _native.add_slices(x_view, numbers, _as_values(values, x), axis, checked) is None:
                 return
         super().index_add(x, index, values)
 
@@ -41,7 +52,7 @@ class NativeIndex(Kernels):
     ) -> Array:
         total = numpy.zeros((num_weights, *grad.shape[indices.ndim :]), grad.dtype)
         numbers = indices if indices.dtype == numpy.int64 else indices.astype(numpy.int64)
-        if _native.add_slices(total, numbers, grad, 0) is NotImplemented:
+        if _native.add_slices(total, numbers, grad, 0, False) is NotImplemented:
             return super().embedding_grad(grad, indices, num_weights, padding_idx)
         if padding_idx >= 0:
             total[padding_idx] = 0

@@ -18,6 +18,22 @@ class NativeOptim(Kernels):
     sgd_step = native_or(Kernels.sgd_step, _native.sgd_step)
     adam_step = native_or(Kernels.adam_step, _native.adam_step)
 
+    def rule_step(
+        self,
+        rule: str,
+        params: Sequence[Array],
+        grads: Sequence[Array],
+        states: Sequence[Sequence[Array]],
+        factors: Sequence[Sequence[float]],
+        numbers: Sequence[float],
+        weight_decay: float,
+        maximize: bool,
+    ) -> None:
+        step = getattr(_native, f"{rule}_step")
+        done = step(params, grads, states, factors, numbers, weight_decay, maximize)
+        if done is NotImplemented:
+            super().rule_step(rule, params, grads, states, factors, numbers, weight_decay, maximize)
+
 
 class NativeImage(Kernels):
     """Pixels, stacks and copies."""

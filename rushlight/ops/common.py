@@ -25,7 +25,7 @@ else:
 
 __all__ = [
     "OPERANDS", "TensorBase", "as_float", "cast", "check_separate", "check_tensor", "dtype_of",
-    "in_place", "match", "refuse", "wrap_dim", "wrap_dims", "write_out",
+    "in_place", "match", "refuse", "wrap_dim", "wrap_dims", "write_out", "write_over",
 ]  # fmt: skip
 
 NUMBERS = frozenset((int, float, bool, complex))
@@ -286,6 +286,35 @@ def in_place(function: Callable[..., Any], op: Any = None) -> Callable[..., Any]
     method.__qualname__ = f"Tensor.{name}"
     method.__doc__ = f"In-place version of :func:`{function.__name__}`."
     return method
+
+
+def write_over(op: Any, name: str, self: Any, *inputs: Any, **attrs: Any) -> Any:
+    """Applies a primitive to `self` and `inputs` in place; its forward takes `out=`.
+
+    Where nothing is recorded it writes straight into the tensor's memory. The inputs have been
+    checked by the caller.
+    """
+    if _is_free_target(self, inputs):
+        arrays = [x._array if isinstance(x, TensorBase) else x for x in inputs]
+        op.forward(self._array, *arrays, out=self._array, **attrs)
+        bump_version(self, name)
+        return self
+    check_in_place(self)
+    result = op(self, *inputs, **attrs)
+    check_result_type(self, result)
+    return overwrite(self, result, name)
+
+
+def _is_free_target(self: Any, inputs: tuple[Any, ...]) -> bool:
+    """Whether parts of `self` may be overwritten while the inputs are read."""
+    if state.enabled and (self.requires_grad or any(getattr(x, "requires_grad", False)
+                                                    for x in inputs)):  # fmt: skip
+        return False
+    array = self._array
+    if not array.flags.writeable or 0 in array.strides:
+        return False
+    storage = self._storage
+    return storage is None or not any(getattr(x, "_storage", None) is storage for x in inputs)
 
 
 def _can_write_directly(self: Any, args: tuple[Any, ...]) -> bool:

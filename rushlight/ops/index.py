@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import dtypes
-from ..autograd.inplace import check_in_place, overwrite
 from ..autograd.primitive import primitive
 from ..autograd.variable import wrap
 from ..backends import kernels
@@ -20,6 +19,7 @@ from .common import (
     in_place,
     wrap_dim,
     write_out,
+    write_over,
 )
 from .parts import _select, cat, slice_dim
 from .shape import _unsqueeze, broadcast_shapes, expand, flatten
@@ -280,22 +280,20 @@ def _as_value(input: Tensor, value: Any) -> Any:
 
 def _index_put_(view: Any, indices: list[Any], places: tuple[int, ...], value: Any,
                 accumulate: bool) -> None:  # fmt: skip
-    check_in_place(view)
-    result = _index_put(view, value, *indices, places=places, accumulate=accumulate)
-    overwrite(view, result, "index_put_")
+    write_over(_index_put, "index_put_", view, value, *indices, places=places,
+               accumulate=accumulate)  # fmt: skip
 
 
 @primitive(name="IndexPut", shown=2)
-def _index_put(*tensors: Array, places: tuple[int, ...], accumulate: bool) -> Array:
+def _index_put(*tensors: Array, places: tuple[int, ...], accumulate: bool,
+               out: Array = None) -> Array:  # fmt: skip
     x, value, *indices = tensors
+    k = kernels(x)
     index = _numpy_index(indices, places)
-    result = kernels(x).copy(x)
+    result = k.copy(x) if out is None else out
     value = cast(value, dtype_of(x))
     try:
-        if accumulate:
-            kernels(x).index_add(result, index, value)
-        else:
-            result[index] = value
+        (k.index_add if accumulate else k.index_put)(result, index, value)
     except ValueError:
         raise RuntimeError(
             f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to "
@@ -328,6 +326,20 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
     return _index_put(view, values, *picked, places=places, accumulate=accumulate)
 
 
+def _index_put_method_(self: Any, indices: Any, values: Tensor, accumulate: bool = False) -> Any:
+    """In-place version of :func:`index_put`."""
+    view, advanced = _basic(self, tuple(indices))
+    places = tuple(i for i, a in enumerate(advanced) if a is not None)
+    if view is not self or not places:
+        return _index_put_copied_(self, indices, values, accumulate)
+    picked = [a for a in advanced if a is not None]
+    _index_put_(self, picked, places, values, accumulate)
+    return self
+
+
+_index_put_copied_ = in_place(index_put)
+
+
 # ---- along one dim -------------------------------------------------------------------------
 
 
@@ -339,13 +351,13 @@ def _check_index(op: str, index: Tensor) -> None:
 
 
 @primitive(name="Gather")
-def _gather(x: Array, indices: Array, *, dim: int) -> Array:
+def _gather(x: Array, indices: Array, *, dim: int, checked: bool = False) -> Array:
     k = kernels(x)
     if not indices.size:
         return k.empty(indices.shape, x.dtype)
     if x.ndim == 0 or indices.ndim == 0:
         return k.take_along_axis(x.reshape(-1), indices.reshape(-1), 0).reshape(indices.shape)
-    return kernels(x).take_along_axis(x, indices, dim)
+    return k.take_along_axis(x, indices, dim, checked)
 
 
 @_gather.derivative("x")
@@ -369,7 +381,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False,
     _check_range("gather", i, x.shape[d] if x.ndim else 1, d)
     check_separate(out, input, index)
     index = _as_int64(index)
-    result = _gather(input, index, dim=d)
+    result = _gather(input, index, dim=d, checked=True)
     return result if out is None else write_out(out, result, "gather", exact=True)
 
 
@@ -396,22 +408,27 @@ def _check_range(op: str, i: Array, size: int, dim: int) -> None:
 
 
 @primitive(name="Scatter")
-def _scatter(x: Array, indices: Array, source: Array, *, dim: int) -> Array:
-    result = kernels(x).copy(x)
-    _scatter_into(result, indices, source, dim, add=False)
-    return result
+def _scatter(x: Array, indices: Array, source: Array, *, dim: int, out: Array = None) -> Array:
+    return _scatter_into(x, indices, source, dim, False, out)
 
 
-def _scatter_into(x: Array, indices: Array, source: Any, dim: int, add: bool) -> None:
-    if indices.size == 0:
-        return
-    if is_array(source):
-        source = source[tuple(slice(n) for n in indices.shape)]
+def _scatter_into(x: Array, indices: Array, source: Any, dim: int, add: bool,
+                  out: Array | None) -> Array:  # fmt: skip
+    """Writes or adds `source` into a copy of `x`, or into `out`, which is `x` itself.
+
+    The indices have been checked when they were first used.
+    """
     k = kernels(x)
-    target = x.reshape(-1) if x.ndim == 0 else x
+    result = k.copy(x) if out is None else out
+    if indices.size == 0:
+        return result
+    if is_array(source):
+        source = source[tuple([slice(n) for n in indices.shape])]
+    target = result.reshape(-1) if x.ndim == 0 else result
     where = indices.reshape(-1) if indices.ndim == 0 else indices
     write = k.add_along_axis if add else k.put_along_axis
-    write(target, where, source, dim)
+    write(target, where, source, dim, out is not None)
+    return result
 
 
 @_scatter.derivative("x")
@@ -434,10 +451,9 @@ def _fit(grad: Tensor, shape: Shape) -> Tensor:
 
 
 @primitive(name="Scatter", suffix="Backward1")
-def _scatter_fill(x: Array, indices: Array, *, dim: int, value: Number) -> Array:
-    result = kernels(x).copy(x)
-    _scatter_into(result, indices, value, dim, add=False)
-    return result
+def _scatter_fill(x: Array, indices: Array, *, dim: int, value: Number,
+                  out: Array = None) -> Array:  # fmt: skip
+    return _scatter_into(x, indices, value, dim, False, out)
 
 
 @_scatter_fill.derivative("x")
@@ -446,10 +462,8 @@ def _scatter_fill_dx(grad: Tensor, indices: Tensor, dim: int) -> Tensor:
 
 
 @primitive(name="ScatterAdd")
-def _scatter_add(x: Array, indices: Array, source: Array, *, dim: int) -> Array:
-    result = kernels(x).copy(x)
-    _scatter_into(result, indices, source, dim, add=True)
-    return result
+def _scatter_add(x: Array, indices: Array, source: Array, *, dim: int, out: Array = None) -> Array:
+    return _scatter_into(x, indices, source, dim, True, out)
 
 
 @_scatter_add.derivative("x")
@@ -470,13 +484,8 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: A
     >>> torch.scatter(torch.zeros(3), 0, torch.tensor([2]), 1.)
     tensor([0., 0., 1.])
     """
-    _check_index("scatter", index)
     src = value if src is None else src
-    d = wrap_dim(dim, input._array.ndim)
-    _check_ranks(input, index, src)
-    index = _as_int64(index)
-    size = input._array.shape[d] if input._array.ndim else 1
-    _check_range("scatter", index._array, size, d)
+    d, index = _scatter_place("scatter", input, dim, index, src)
     if reduce is not None:
         if reduce not in ("add", "multiply"):
             raise RuntimeError("reduce argument must be either add or multiply.")
@@ -490,12 +499,44 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: A
             result = scatter_reduce(input, d, index, src, "prod")
         return result if out is None else write_out(out, result, "scatter")
     if isinstance(src, TensorBase):
-        if src._array.dtype != input._array.dtype:
-            raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
+        _check_same_dtype("scatter", input, src)
         result = _scatter(input, index, src, dim=d)
     else:
         result = _scatter_fill(input, index, dim=d, value=src)
     return result if out is None else write_out(out, result, "scatter")
+
+
+def _scatter_(self: Any, dim: int, index: Tensor, src: Any = None, *, value: Any = None,
+              reduce: str | None = None) -> Any:  # fmt: skip
+    """In-place version of :func:`scatter`."""
+    if reduce is not None:
+        return _scatter_and_reduce_(self, dim, index, src, value=value, reduce=reduce)
+    src = value if src is None else src
+    d, index = _scatter_place("scatter", self, dim, index, src)
+    if not isinstance(src, TensorBase):
+        return write_over(_scatter_fill, "scatter_", self, index, dim=d, value=src)
+    _check_same_dtype("scatter", self, src)
+    return write_over(_scatter, "scatter_", self, index, src, dim=d)
+
+
+_scatter_and_reduce_ = in_place(scatter)
+
+
+def _scatter_place(op: str, input: Tensor, dim: int, index: Tensor,
+                   src: Any) -> tuple[int, Tensor]:  # fmt: skip
+    """Checks the arguments of a scatter; the dim and the int64 indices."""
+    _check_index(op, index)
+    ndim = input._array.ndim
+    d = wrap_dim(dim, ndim)
+    _check_ranks(input, index, src)
+    index = _as_int64(index)
+    _check_range(op, index._array, input._array.shape[d] if ndim else 1, d)
+    return d, index
+
+
+def _check_same_dtype(op: str, input: Tensor, src: Tensor) -> None:
+    if src._array.dtype != input._array.dtype:
+        raise RuntimeError(f"{op}(): Expected self.dtype to be equal to src.dtype")
 
 
 def _check_ranks(input: Tensor, index: Tensor, src: Any) -> None:
@@ -524,16 +565,17 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor, *,
     >>> torch.scatter_add(torch.zeros(2), 0, torch.tensor([1, 1]), torch.tensor([2., 3.]))
     tensor([0., 5.])
     """
-    _check_index("scatter_add", index)
-    _check_ranks(input, index, src)
-    index = _as_int64(index)
-    if src._array.dtype != input._array.dtype:
-        raise RuntimeError("scatter_add(): Expected self.dtype to be equal to src.dtype")
-    d = wrap_dim(dim, input._array.ndim)
-    size = input._array.shape[d] if input._array.ndim else 1
-    _check_range("scatter_add", index._array, size, d)
+    _check_same_dtype("scatter_add", input, src)
+    d, index = _scatter_place("scatter_add", input, dim, index, src)
     result = _scatter_add(input, index, src, dim=d)
     return result if out is None else write_out(out, result, "scatter_add")
+
+
+def _scatter_add_(self: Any, dim: int, index: Tensor, src: Tensor) -> Any:
+    """In-place version of :func:`scatter_add`."""
+    _check_same_dtype("scatter_add", self, src)
+    d, index = _scatter_place("scatter_add", self, dim, index, src)
+    return write_over(_scatter_add, "scatter_add_", self, index, src, dim=d)
 
 
 @primitive(name="IndexSelect")
@@ -570,13 +612,14 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
 
 
 @primitive(name="IndexAdd")
-def _index_add(x: Array, indices: Array, source: Array, *, dim: int) -> Array:
-    result = kernels(x).copy(x)
+def _index_add(x: Array, indices: Array, source: Array, *, dim: int, out: Array = None) -> Array:
+    k = kernels(x)
+    result = k.copy(x) if out is None else out
     if x.ndim == 0:
-        kernels(x).index_add(result.reshape(1), indices.reshape(-1), source.reshape(-1))
+        k.index_add(result.reshape(1), indices.reshape(-1), source.reshape(-1))
     else:
         place = (slice(None),) * dim + (indices.reshape(-1),)
-        kernels(x).index_add(result, place, source)
+        k.index_add(result, place, source, out is not None)
     return result
 
 
@@ -598,6 +641,20 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     >>> torch.index_add(torch.zeros(2), 0, torch.tensor([1, 1]), torch.tensor([2., 3.]))
     tensor([0., 5.])
     """
+    d = _index_add_dim(input, dim, index, source)
+    result = _index_add(input, index, source * alpha if alpha != 1 else source, dim=d)
+    return result if out is None else write_out(out, result, "index_add")
+
+
+def _index_add_(self: Any, dim: int, index: Tensor, source: Tensor, *, alpha: Number = 1) -> Any:
+    """In-place version of :func:`index_add`."""
+    d = _index_add_dim(self, dim, index, source)
+    source = source * alpha if alpha != 1 else source
+    return write_over(_index_add, "index_add_", self, _as_int64(index), source, dim=d)
+
+
+def _index_add_dim(input: Tensor, dim: int, index: Tensor, source: Tensor) -> int:
+    """Checks the arguments of `index_add`; the dim as a non-negative number."""
     d = wrap_dim(dim, input._array.ndim)
     size = input._array.shape[d] if input._array.ndim else 1
     _check_range("index_add", index._array, size, d)
@@ -607,8 +664,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
             f"index_add_(): self ({input.dtype}) and source ({source.dtype}) must "
             "have the same scalar type"
         )
-    result = _index_add(input, index, source * alpha if alpha != 1 else source, dim=d)
-    return result if out is None else write_out(out, result, "index_add")
+    return d
 
 
 def _check_parts(op: str, input: Tensor, index: Tensor, source: Tensor, dim: int) -> None:
@@ -884,12 +940,12 @@ class IndexMethods:
     masked_scatter = masked_scatter
     nonzero = nonzero
     argwhere = argwhere
-    scatter_ = in_place(scatter)
-    scatter_add_ = in_place(scatter_add)
-    index_add_ = in_place(index_add)
+    scatter_ = _scatter_
+    scatter_add_ = _scatter_add_
+    index_add_ = _index_add_
     index_copy_ = in_place(index_copy)
     index_fill_ = in_place(index_fill)
-    index_put_ = in_place(index_put)
+    index_put_ = _index_put_method_
     put_ = in_place(put)
     masked_fill_ = in_place(masked_fill)
     masked_scatter_ = in_place(masked_scatter)

@@ -70,6 +70,20 @@ def _fused_adamw_(params: Sequence[Any], grads: Sequence[Any], exp_avgs: Sequenc
                 beta2, weight_decay, eps, amsgrad, maximize, decoupled=True)  # fmt: skip
 
 
+def fused_rule_(rule: str, params: Sequence[Any], grads: Sequence[Any],
+                states: Sequence[Sequence[Any]], factors: Sequence[tuple[float, ...]],
+                numbers: tuple[float, ...], *, weight_decay: float,
+                 maximize: bool) -> None:  # fmt: skip
+    """One step of the algorithm called `rule` (see the kernel `rule_step`), in place."""
+    if not params:
+        return
+    kernels(params[0]._array).rule_step(
+        rule, _arrays(params), _arrays(grads), tuple([_arrays(tensors) for tensors in states]),
+        factors, numbers, float(weight_decay), maximize,
+    )  # fmt: skip
+    _changed(params, "the optimizer step")
+
+
 def _foreach_add_(self: Sequence[Any], other: Any, alpha: float = 1) -> None:
     """Adds `alpha · other` (one number for all, or a list of tensors) to every tensor, in place."""
     if isinstance(other, (list, tuple)):

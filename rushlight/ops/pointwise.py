@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from .. import dtypes, return_types
 from ..autograd.primitive import Primitive, primitive
 from ..backends import agree, kernels
+from ..backends.arrays import is_array
 from ..types_ import Array, Number
-from .arithmetic import _as_tensor, add
+from .arithmetic import _as_tensor, _conj, add
 from .common import (
     TensorBase,
     as_float,
+    cast,
     check_tensor,
     dtype_of,
     in_place,
@@ -36,6 +38,26 @@ __all__ = [
 # ---- sums of scaled products ---------------------------------------------------------------
 
 
+@primitive(name="Addcmul", broadcast=True)
+def _addcmul(x: Array, y: Array, z: Array, *, value: Number = 1, out: Array = None) -> Array:
+    return kernels(x).addcmul(x, y, z, value, out)
+
+
+@_addcmul.derivative("x")
+def _addcmul_dx(grad: Tensor) -> Tensor:
+    return grad
+
+
+@_addcmul.derivative("y")
+def _addcmul_dy(grad: Tensor, z: Tensor, value: Number) -> Tensor:
+    return grad * _conj(z * value)
+
+
+@_addcmul.derivative("z")
+def _addcmul_dz(grad: Tensor, y: Tensor, value: Number) -> Tensor:
+    return grad * _conj(y * value)
+
+
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1,
             out: Tensor | None = None) -> Tensor:  # fmt: skip
     """`input + value · tensor1 · tensor2`, broadcast.
@@ -45,8 +67,31 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     tensor([ 6., 16.])
     """
     _check_factor("addcmul", value, input, tensor1, tensor2)
-    result = add(input, tensor1 * tensor2, alpha=value)
+    if _are_alike(input, tensor1, tensor2):
+        result = _addcmul(input, tensor1, tensor2, value=value)
+    else:
+        result = add(input, tensor1 * tensor2, alpha=value)
     return result if out is None else write_out(out, result, "addcmul")
+
+
+@primitive(name="Addcdiv", broadcast=True)
+def _addcdiv(x: Array, y: Array, z: Array, *, value: Number = 1, out: Array = None) -> Array:
+    return kernels(x).addcdiv(x, y, z, value, out)
+
+
+@_addcdiv.derivative("x")
+def _addcdiv_dx(grad: Tensor) -> Tensor:
+    return grad
+
+
+@_addcdiv.derivative("y")
+def _addcdiv_dy(grad: Tensor, z: Tensor, value: Number) -> Tensor:
+    return grad * _conj(value / z)
+
+
+@_addcdiv.derivative("z")
+def _addcdiv_dz(grad: Tensor, y: Tensor, z: Tensor, value: Number) -> Tensor:
+    return -grad * _conj(value * y / (z * z))
 
 
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1,
@@ -59,21 +104,17 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     """
     _check_quotient(tensor1, tensor2)
     _check_factor("addcdiv", value, input, tensor1, tensor2)
-    result = add(input, tensor1 / tensor2, alpha=value)
+    if _are_alike(input, tensor1, tensor2):
+        result = _addcdiv(input, tensor1, tensor2, value=value)
+    else:
+        result = add(input, tensor1 / tensor2, alpha=value)
     return result if out is None else write_out(out, result, "addcdiv")
 
 
-def _addcmul_(self: Any, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Any:
-    """In-place version of :func:`addcmul`: the product is added straight into the tensor."""
-    _check_factor("addcmul", value, self, tensor1, tensor2)
-    return self.add_(tensor1 * tensor2, alpha=value)
-
-
-def _addcdiv_(self: Any, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Any:
-    """In-place version of :func:`addcdiv`: the quotient is added straight into the tensor."""
-    _check_quotient(tensor1, tensor2)
-    _check_factor("addcdiv", value, self, tensor1, tensor2)
-    return self.add_(tensor1 / tensor2, alpha=value)
+def _are_alike(*tensors: Tensor) -> bool:
+    """Whether all have one dtype, in which sums of products may be computed in one pass."""
+    dtype = tensors[0]._array.dtype
+    return dtype.kind != "b" and all(t._array.dtype == dtype for t in tensors[1:])
 
 
 def _check_quotient(tensor1: Tensor, tensor2: Tensor) -> None:
@@ -93,6 +134,43 @@ def _check_factor(op: str, value: Number, *tensors: Tensor) -> None:
         )
 
 
+@primitive(name="Lerp", broadcast=True)
+def _lerp_number(x: Array, end: Array, *, weight: Number, out: Array = None) -> Array:
+    return kernels(x).lerp(x, end, weight, out)
+
+
+@_lerp_number.derivative("x")
+def _lerp_number_dx(grad: Tensor, weight: Number) -> Tensor:
+    return grad * (1 - weight.conjugate())
+
+
+@_lerp_number.derivative("end")
+def _lerp_number_dend(grad: Tensor, weight: Number) -> Tensor:
+    return grad * weight.conjugate()
+
+
+@primitive(name="Lerp", suffix="Backward1", broadcast=True)
+def _lerp(x: Array, end: Array, weight: Array, *, out: Array = None) -> Array:
+    if is_array(weight):  # the in-place form brings numbers, too
+        weight = cast(weight, dtype_of(x))
+    return kernels(x).lerp(x, end, weight, out)
+
+
+@_lerp.derivative("x")
+def _lerp_dx(grad: Tensor, weight: Tensor) -> Tensor:
+    return grad * _conj(1 - weight)
+
+
+@_lerp.derivative("end")
+def _lerp_dend(grad: Tensor, weight: Tensor) -> Tensor:
+    return grad * _conj(weight)
+
+
+@_lerp.derivative("weight")
+def _lerp_dweight(grad: Tensor, x: Tensor, end: Tensor) -> Tensor:
+    return grad * _conj(end - x)
+
+
 def lerp(input: Tensor, end: Tensor, weight: Tensor | float, *,
          out: Tensor | None = None) -> Tensor:  # fmt: skip
     """`input + weight · (end - input)`; from the middle on counted back from `end`.
@@ -103,18 +181,14 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | float, *,
     """
     if input._array.dtype != end._array.dtype:
         raise RuntimeError(f"expected dtype {input.dtype} for `end` but got dtype {end.dtype}")
-    distance = end - input
     if isinstance(weight, TensorBase):
         if weight._array.dtype != input._array.dtype and weight._array.ndim:
             raise RuntimeError(
                 f"expected dtype {input.dtype} for `weight` but got dtype {weight.dtype}"
             )
-        size = weight.abs() if weight._array.dtype.kind == "c" else weight
-        result = where(size < 0.5, input + weight * distance, end - distance * (1 - weight))
-    elif abs(weight) < 0.5:
-        result = input + distance * weight
+        result = _lerp(input, end, weight)
     else:
-        result = end - distance * (1 - weight)
+        result = _lerp_number(input, end, weight=weight)
     return result if out is None else write_out(out, result, "lerp")
 
 
@@ -425,6 +499,23 @@ def lcm(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     return result if out is None else write_out(out, result, "lcm")
 
 
+_addcmul_unchecked_ = in_place(addcmul, _addcmul)
+_addcdiv_unchecked_ = in_place(addcdiv, _addcdiv)
+
+
+def _addcmul_(self: Any, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Any:
+    """In-place version of :func:`addcmul`."""
+    _check_factor("addcmul", value, self, tensor1, tensor2)
+    return _addcmul_unchecked_(self, tensor1, tensor2, value=value)
+
+
+def _addcdiv_(self: Any, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Any:
+    """In-place version of :func:`addcdiv`."""
+    _check_quotient(tensor1, tensor2)
+    _check_factor("addcdiv", value, self, tensor1, tensor2)
+    return _addcdiv_unchecked_(self, tensor1, tensor2, value=value)
+
+
 class PointwiseMethods:
     """Elementwise functions of several operands as methods of `Tensor`."""
 
@@ -446,7 +537,7 @@ class PointwiseMethods:
     lcm = lcm
     addcmul_ = _addcmul_
     addcdiv_ = _addcdiv_
-    lerp_ = in_place(lerp)
+    lerp_ = in_place(lerp, _lerp)
     atan2_ = arctan2_ = in_place(atan2)
     hypot_ = in_place(hypot)
     xlogy_ = in_place(xlogy)

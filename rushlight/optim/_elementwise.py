@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import rushlight
 from rushlight import Tensor
+from rushlight.ops.optimizer import fused_rule_
 from rushlight.optim.optimizer import Group, Optimizer
 
 
+class Rule(NamedTuple):
+    """A step for the kernel `rule_step`."""
+
+    name: str
+    states: tuple[str, ...]  # their names, in the kernel's order
+    factors: Sequence[
+        tuple[float, ...]
+    ]  # per parameter: what it shrinks by, and what the rule asks
+    numbers: tuple[float, ...]
+    weight_decay: float
+
+
 class ElementwiseOptimizer(Optimizer):
-    """Runs `_update` on every parameter that has a gradient.
+    """Changes every parameter that has a gradient, by one kernel call per group or by a formula.
 
     Subclasses write `_init_state` (what is remembered per parameter) and `_update` (the formula).
-    Complex parameters come to `_update` as real ones with a last axis of 2.
+    Complex parameters come to `_update` as real ones with a last axis of 2. Those that set
+    `has_kernel` write `_rule`, too; the formula then serves reduced precision, complex numbers and
+    `differentiable` groups.
     """
+
+    has_kernel: ClassVar[bool] = False
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Does one step; `closure`, if given, computes the loss anew and its gradients."""
@@ -29,20 +46,54 @@ class ElementwiseOptimizer(Optimizer):
         return loss
 
     def _step_group(self, group: Group) -> None:
+        params, grads = [], []
         for param in group["params"]:
             grad = param.grad
-            if grad is None:
-                continue
-            self._check_gradient(grad)
-            state = self.state[param]
+            if grad is not None:
+                self._check_gradient(grad)
+                params.append(param)
+                grads.append(grad)
+        if not params:
+            return
+        states = [self.state[param] for param in params]
+        for param, state in zip(params, states, strict=True):
             if not state:
                 state.update(self._init_state(param, group))
-            if group.get("maximize"):
-                grad = -grad
-            if param.is_complex():
-                self._update_complex(param, grad, state, group)
-            else:
-                self._update(param, grad, state, group)
+        if self.has_kernel and not group.get("differentiable") and can_fuse(params):
+            self._fused_step(params, grads, states, group)
+            return
+        for param, grad, state in zip(params, grads, states, strict=True):
+            self._formula_step(param, grad, state, group)
+
+    def _formula_step(
+        self, param: Tensor, grad: Tensor, state: dict[str, Any], group: Group
+    ) -> None:
+        if group.get("maximize"):
+            grad = -grad
+        if param.is_complex():
+            self._update_complex(param, grad, state, group)
+        else:
+            self._update(param, grad, state, group)
+
+    def _fused_step(
+        self, params: list[Tensor], grads: list[Tensor], states: list[Any], group: Group
+    ) -> None:
+        """One kernel call updates all parameters of the group."""
+        rule = self._rule(states, group)
+        fused_rule_(
+            rule.name,
+            params,
+            grads,
+            [[state[name] for state in states] for name in rule.states],
+            rule.factors,
+            rule.numbers,
+            weight_decay=rule.weight_decay,
+            maximize=group["maximize"],
+        )
+
+    def _rule(self, states: list[Any], group: Group) -> Rule:
+        """What the kernel must know of this step; step counts and the like are moved on here."""
+        raise NotImplementedError
 
     def _update_complex(
         self, param: Tensor, grad: Tensor, state: dict[str, Any], group: Group
@@ -87,6 +138,15 @@ def advance_step(state: dict[str, Any]) -> float:
         return step.item()
     state["step"] = step + 1  # loaded from a file of a very old version
     return float(state["step"])
+
+
+def advance_steps(states: list[Any]) -> list[float]:
+    """Counts one step for each of the states and returns the new numbers."""
+    steps = [state["step"] for state in states]
+    if not all(isinstance(step, Tensor) for step in steps):
+        return [advance_step(state) for state in states]
+    rushlight._foreach_add_(steps, 1)
+    return [step.item() for step in steps]
 
 
 def as_number(value: Any) -> float:

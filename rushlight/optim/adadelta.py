@@ -8,7 +8,9 @@ import rushlight
 from rushlight import Tensor
 from rushlight.optim._elementwise import (
     ElementwiseOptimizer,
+    Rule,
     advance_step,
+    advance_steps,
     as_number,
     check_epsilon,
     check_lr,
@@ -37,6 +39,8 @@ class Adadelta(ElementwiseOptimizer):
     >>> weight.item() < 1.0
     True
     """
+
+    has_kernel = True
 
     def __init__(
         self,
@@ -74,6 +78,12 @@ class Adadelta(ElementwiseOptimizer):
             "square_avg": rushlight.zeros_like(param),
             "acc_delta": rushlight.zeros_like(param),
         }
+
+    def _rule(self, states: list[Any], group: Group) -> Rule:
+        advance_steps(states)
+        numbers = (as_number(group["lr"]), group["rho"], group["eps"])
+        names = ("square_avg", "acc_delta")
+        return Rule("adadelta", names, [(1.0,)] * len(states), numbers, group["weight_decay"])
 
     def _update(self, param: Tensor, grad: Tensor, state: dict[str, Any], group: Group) -> None:
         rho, eps = group["rho"], group["eps"]

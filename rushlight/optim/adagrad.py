@@ -8,7 +8,9 @@ import rushlight
 from rushlight import Tensor
 from rushlight.optim._elementwise import (
     ElementwiseOptimizer,
+    Rule,
     advance_step,
+    advance_steps,
     as_number,
     check_epsilon,
     check_fused,
@@ -36,6 +38,8 @@ class Adagrad(ElementwiseOptimizer):
     >>> round(weight.item(), 4)
     0.5
     """
+
+    has_kernel = True
 
     def __init__(
         self,
@@ -84,6 +88,11 @@ class Adagrad(ElementwiseOptimizer):
         if param.is_complex():
             start = complex(start, start)
         return {"step": new_step(), "sum": rushlight.full_like(param.detach(), start)}
+
+    def _rule(self, states: list[Any], group: Group) -> Rule:
+        lr, lr_decay = as_number(group["lr"]), group["lr_decay"]
+        factors = [(1.0, lr / (1 + (step - 1) * lr_decay)) for step in advance_steps(states)]
+        return Rule("adagrad", ("sum",), factors, (group["eps"],), group["weight_decay"])
 
     def _update(self, param: Tensor, grad: Tensor, state: dict[str, Any], group: Group) -> None:
         step = advance_step(state)

@@ -11,7 +11,6 @@ from rushlight.optim._elementwise import (
     ElementwiseOptimizer,
     advance_step,
     as_number,
-    can_fuse,
     check_epsilon,
     check_fused,
     check_lr,
@@ -43,6 +42,8 @@ class Adam(ElementwiseOptimizer):
     >>> round(weight.item(), 4)
     0.9
     """
+
+    has_kernel = True
 
     def __init__(
         self,
@@ -114,25 +115,6 @@ class Adam(ElementwiseOptimizer):
         if group["amsgrad"]:
             state["max_exp_avg_sq"] = rushlight.zeros_like(param)
         return state
-
-    def _step_group(self, group: Group) -> None:
-        params, grads = [], []
-        for param in group["params"]:
-            grad = param.grad
-            if grad is not None:
-                self._check_gradient(grad)
-                params.append(param)
-                grads.append(grad)
-        if not params:
-            return
-        if group["differentiable"] or not can_fuse(params):
-            super()._step_group(group)
-            return
-        states = [self.state[param] for param in params]
-        for param, state in zip(params, states, strict=True):
-            if not state:
-                state.update(self._init_state(param, group))
-        self._fused_step(params, grads, states, group)
 
     def _fused_step(
         self, params: list[Tensor], grads: list[Tensor], states: list[Any], group: Group

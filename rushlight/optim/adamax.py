@@ -8,7 +8,9 @@ import rushlight
 from rushlight import Tensor
 from rushlight.optim._elementwise import (
     ElementwiseOptimizer,
+    Rule,
     advance_step,
+    advance_steps,
     as_number,
     check_betas,
     check_epsilon,
@@ -37,6 +39,8 @@ class Adamax(ElementwiseOptimizer):
     >>> round(weight.item(), 4)
     0.9
     """
+
+    has_kernel = True
 
     def __init__(
         self,
@@ -73,6 +77,13 @@ class Adamax(ElementwiseOptimizer):
             "exp_avg": rushlight.zeros_like(param),
             "exp_inf": rushlight.zeros_like(param),
         }
+
+    def _rule(self, states: list[Any], group: Group) -> Rule:
+        beta1, beta2 = group["betas"]
+        lr = as_number(group["lr"])
+        factors = [(1.0, lr / (1 - beta1**step)) for step in advance_steps(states)]
+        numbers = (beta1, beta2, group["eps"])
+        return Rule("adamax", ("exp_avg", "exp_inf"), factors, numbers, group["weight_decay"])
 
     def _update(self, param: Tensor, grad: Tensor, state: dict[str, Any], group: Group) -> None:
         beta1, beta2 = group["betas"]

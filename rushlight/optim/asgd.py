@@ -8,7 +8,9 @@ import rushlight
 from rushlight import Tensor
 from rushlight.optim._elementwise import (
     ElementwiseOptimizer,
+    Rule,
     advance_step,
+    advance_steps,
     as_number,
     check_lr,
     check_not_negative,
@@ -35,6 +37,8 @@ class ASGD(ElementwiseOptimizer):
     >>> weight.item()
     0.5
     """
+
+    has_kernel = True
 
     def __init__(
         self,
@@ -72,17 +76,28 @@ class ASGD(ElementwiseOptimizer):
             "ax": rushlight.zeros_like(param),
         }
 
+    def _rule(self, states: list[Any], group: Group) -> Rule:
+        factors = []
+        for state, step in zip(states, advance_steps(states), strict=True):
+            eta, mu = state["eta"].item(), state["mu"].item()
+            factors.append((1 - group["lambd"] * eta, eta, mu))
+            self._advance_rates(state, step, group)
+        return Rule("asgd", ("ax",), factors, (), group["weight_decay"])
+
+    def _advance_rates(self, state: dict[str, Any], step: float, group: Group) -> None:
+        lr = as_number(group["lr"])
+        state["eta"].fill_(lr / (1 + group["lambd"] * lr * step) ** group["alpha"])
+        state["mu"].fill_(1 / max(1, step - group["t0"]))
+
     def _update(self, param: Tensor, grad: Tensor, state: dict[str, Any], group: Group) -> None:
-        lr, lambd = as_number(group["lr"]), group["lambd"]
         step = advance_step(state)
         eta, mu, average = state["eta"].item(), state["mu"].item(), state["ax"]
         if group["weight_decay"] != 0:
             grad = grad.add(param, alpha=group["weight_decay"])
-        param.mul_(1 - lambd * eta)
+        param.mul_(1 - group["lambd"] * eta)
         param.add_(grad, alpha=-eta)
         if mu != 1:
             average.add_((param - average) * mu)
         else:
             average.copy_(param)
-        state["eta"].fill_(lr / (1 + lambd * lr * step) ** group["alpha"])
-        state["mu"].fill_(1 / max(1, step - group["t0"]))
+        self._advance_rates(state, step, group)

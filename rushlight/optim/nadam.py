@@ -8,7 +8,9 @@ import rushlight
 from rushlight import Tensor
 from rushlight.optim._elementwise import (
     ElementwiseOptimizer,
+    Rule,
     advance_step,
+    advance_steps,
     as_number,
     check_betas,
     check_epsilon,
@@ -40,6 +42,8 @@ class NAdam(ElementwiseOptimizer):
     >>> weight.item() < 1.0
     True
     """
+
+    has_kernel = True
 
     def __init__(
         self,
@@ -83,9 +87,33 @@ class NAdam(ElementwiseOptimizer):
             "exp_avg_sq": rushlight.zeros_like(param),
         }
 
+    def _rule(self, states: list[Any], group: Group) -> Rule:
+        beta1, beta2 = group["betas"]
+        lr, decay = as_number(group["lr"]), group["weight_decay"]
+        shrink = 1.0 - lr * decay if group["decoupled_weight_decay"] else 1.0
+        factors = []
+        for state, step in zip(states, advance_steps(states), strict=True):
+            mu, mu_next, product = self._advance_mu(state, step, group)
+            of_gradient = lr * (1.0 - mu) / (1.0 - product)
+            of_mean = lr * mu_next / (1.0 - product * mu_next)
+            factors.append((shrink, of_gradient, of_mean, 1 - beta2**step))
+        decay = 0.0 if group["decoupled_weight_decay"] else decay
+        numbers = (beta1, beta2, group["eps"])
+        return Rule("nadam", ("exp_avg", "exp_avg_sq"), factors, numbers, decay)
+
+    def _advance_mu(
+        self, state: dict[str, Any], step: float, group: Group
+    ) -> tuple[float, float, float]:
+        """μₜ, μₜ₊₁, and the product of all μ up to this step."""
+        beta1, decay = group["betas"][0], group["momentum_decay"]
+        mu = beta1 * (1.0 - 0.5 * 0.96 ** (step * decay))
+        mu_next = beta1 * (1.0 - 0.5 * 0.96 ** ((step + 1) * decay))
+        state["mu_product"] *= mu
+        return mu, mu_next, state["mu_product"].item()
+
     def _update(self, param: Tensor, grad: Tensor, state: dict[str, Any], group: Group) -> None:
         beta1, beta2 = group["betas"]
-        lr, decay = as_number(group["lr"]), group["momentum_decay"]
+        lr = as_number(group["lr"])
         exp_avg, exp_avg_sq = state["exp_avg"], state["exp_avg_sq"]
         step = advance_step(state)
         if group["weight_decay"] != 0:
@@ -93,10 +121,7 @@ class NAdam(ElementwiseOptimizer):
                 param.mul_(1 - lr * group["weight_decay"])
             else:
                 grad = grad.add(param, alpha=group["weight_decay"])
-        mu = beta1 * (1.0 - 0.5 * 0.96 ** (step * decay))
-        mu_next = beta1 * (1.0 - 0.5 * 0.96 ** ((step + 1) * decay))
-        state["mu_product"] *= mu
-        mu_product = state["mu_product"].item()
+        mu, mu_next, mu_product = self._advance_mu(state, step, group)
         exp_avg.lerp_(grad, 1 - beta1)
         exp_avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         denom = exp_avg_sq.div(1 - beta2**step).sqrt().add_(group["eps"])

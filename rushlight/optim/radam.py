@@ -9,7 +9,9 @@ import rushlight
 from rushlight import Tensor
 from rushlight.optim._elementwise import (
     ElementwiseOptimizer,
+    Rule,
     advance_step,
+    advance_steps,
     as_number,
     check_betas,
     check_epsilon,
@@ -40,6 +42,8 @@ class RAdam(ElementwiseOptimizer):
     >>> round(weight.item(), 4)
     0.8
     """
+
+    has_kernel = True
 
     def __init__(
         self,
@@ -79,6 +83,29 @@ class RAdam(ElementwiseOptimizer):
             "exp_avg_sq": rushlight.zeros_like(param),
         }
 
+    def _rule(self, states: list[Any], group: Group) -> Rule:
+        beta1, beta2 = group["betas"]
+        lr, decay = as_number(group["lr"]), group["weight_decay"]
+        shrink = 1.0 - lr * decay if group["decoupled_weight_decay"] else 1.0
+        factors = [
+            (shrink, lr / (1 - beta1**step), self._rectifier(step, beta2))
+            for step in advance_steps(states)
+        ]
+        decay = 0.0 if group["decoupled_weight_decay"] else decay
+        numbers = (beta1, beta2, group["eps"])
+        return Rule("radam", ("exp_avg", "exp_avg_sq"), factors, numbers, decay)
+
+    @staticmethod
+    def _rectifier(step: float, beta2: float) -> float:
+        """rₜ · √(1 − β₂ᵗ), or 0 as long as ρₜ ≤ 5."""
+        correction = 1 - beta2**step
+        rho_inf = 2 / (1 - beta2) - 1
+        rho = rho_inf - 2 * step * beta2**step / correction
+        if rho <= 5.0:
+            return 0.0
+        ratio = (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)
+        return math.sqrt(correction) * math.sqrt(ratio)
+
     def _update(self, param: Tensor, grad: Tensor, state: dict[str, Any], group: Group) -> None:
         beta1, beta2 = group["betas"]
         lr = as_number(group["lr"])
@@ -91,14 +118,8 @@ class RAdam(ElementwiseOptimizer):
                 grad = grad.add(param, alpha=group["weight_decay"])
         exp_avg.lerp_(grad, 1 - beta1)
         exp_avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-        correction1, correction2 = 1 - beta1**step, 1 - beta2**step
-        rho_inf = 2 / (1 - beta2) - 1
-        rho = rho_inf - 2 * step * beta2**step / correction2
-        update = exp_avg / correction1 * lr
-        if rho > 5.0:
-            rectifier = math.sqrt(
-                (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)
-            )
-            denom = exp_avg_sq.sqrt().add_(group["eps"])
-            update = update * (math.sqrt(correction2) / denom) * rectifier
+        update = exp_avg / (1 - beta1**step) * lr
+        rectifier = self._rectifier(step, beta2)
+        if rectifier:
+            update = update * rectifier / exp_avg_sq.sqrt().add_(group["eps"])
         param.sub_(update)

@@ -8,7 +8,9 @@ import rushlight
 from rushlight import Tensor
 from rushlight.optim._elementwise import (
     ElementwiseOptimizer,
+    Rule,
     advance_step,
+    advance_steps,
     as_number,
     check_epsilon,
     check_lr,
@@ -37,6 +39,8 @@ class RMSprop(ElementwiseOptimizer):
     >>> round(weight.item(), 4)
     0.5
     """
+
+    has_kernel = True
 
     def __init__(
         self,
@@ -78,6 +82,17 @@ class RMSprop(ElementwiseOptimizer):
         if group["centered"]:
             state["grad_avg"] = rushlight.zeros_like(param)
         return state
+
+    def _rule(self, states: list[Any], group: Group) -> Rule:
+        advance_steps(states)
+        centered, momentum = group["centered"], group["momentum"] > 0
+        names = ["square_avg", *["grad_avg"] * centered, *["momentum_buffer"] * momentum]
+        name = "rmsprop"
+        if centered or momentum:
+            name += "_both" if centered and momentum else "_centered" if centered else "_momentum"
+        numbers = (as_number(group["lr"]), group["alpha"], group["eps"], group["momentum"])
+        factors = [(1.0,)] * len(states)
+        return Rule(name, tuple(names), factors, numbers, group["weight_decay"])
 
     def _update(self, param: Tensor, grad: Tensor, state: dict[str, Any], group: Group) -> None:
         alpha, lr = group["alpha"], as_number(group["lr"])

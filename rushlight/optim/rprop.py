@@ -8,7 +8,9 @@ import rushlight
 from rushlight import Tensor
 from rushlight.optim._elementwise import (
     ElementwiseOptimizer,
+    Rule,
     advance_step,
+    advance_steps,
     as_number,
     check_lr,
     new_step,
@@ -35,6 +37,8 @@ class Rprop(ElementwiseOptimizer):
     >>> weight.item()
     0.75
     """
+
+    has_kernel = True
 
     def __init__(
         self,
@@ -71,6 +75,11 @@ class Rprop(ElementwiseOptimizer):
             "prev": rushlight.zeros_like(param),
             "step_size": rushlight.full_like(param.detach(), lr),
         }
+
+    def _rule(self, states: list[Any], group: Group) -> Rule:
+        advance_steps(states)
+        numbers = (*group["etas"], *group["step_sizes"])
+        return Rule("rprop", ("prev", "step_size"), [(1.0,)] * len(states), numbers, 0.0)
 
     def _update(self, param: Tensor, grad: Tensor, state: dict[str, Any], group: Group) -> None:
         eta_minus, eta_plus = group["etas"]

@@ -98,7 +98,7 @@ class SGD(ElementwiseOptimizer):
             for param, grad in zip(params, grads, strict=True):
                 self._update_by_formula(param, grad, group)
         elif group["momentum"] == 0:
-            self._fused_step(params, grads, [], group, is_first_step=False)
+            self._kernel_step(params, grads, [], group, is_first_step=False)
         else:
             self._fused_step_with_momentum(params, grads, group)
 
@@ -113,12 +113,12 @@ class SGD(ElementwiseOptimizer):
                 buffers[i] = rushlight.empty_like(grad)
                 self.state[params[i]]["momentum_buffer"] = buffers[i]
         if not any(is_new):
-            self._fused_step(params, grads, buffers, group, is_first_step=False)
+            self._kernel_step(params, grads, buffers, group, is_first_step=False)
             return
         for first in (True, False):
             chosen = [i for i, new in enumerate(is_new) if new == first]
             if chosen:
-                self._fused_step(
+                self._kernel_step(
                     [params[i] for i in chosen],
                     [grads[i] for i in chosen],
                     [buffers[i] for i in chosen],
@@ -126,7 +126,7 @@ class SGD(ElementwiseOptimizer):
                     is_first_step=first,
                 )
 
-    def _fused_step(
+    def _kernel_step(
         self,
         params: list[Tensor],
         grads: list[Tensor],

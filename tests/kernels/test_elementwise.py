@@ -44,9 +44,14 @@ def numbers(n: int, dtype: Any, seed: int = 0) -> Any:
     return values.astype(dtype)
 
 
+def order_in_memory(x: Any) -> list[int]:
+    """The axes of more than one element, from the largest stride to the smallest."""
+    return sorted((i for i, n in enumerate(x.shape) if n > 1), key=lambda i: -x.strides[i])
+
+
 def assert_close(got: Any, want: Any, steps: float = 6) -> None:
     assert got.dtype == want.dtype and got.shape == want.shape
-    assert got.flags.c_contiguous
+    assert order_in_memory(got) == order_in_memory(want)
     if got.dtype.kind in "bi":
         np.testing.assert_array_equal(got, want)
     else:
@@ -97,7 +102,7 @@ def test_layouts(native: Kernels, reference: Kernels, first: str, second: str) -
     plain_x, plain_y = np.array(x, np.float32, order="C"), np.array(y, np.float32, order="C")
     for name in ("add", "gt", "silu_grad"):
         got = getattr(native, name)(x, y)
-        assert got.flags.c_contiguous
+        assert order_in_memory(got) == order_in_memory(getattr(reference, name)(x, y))
         np.testing.assert_allclose(
             got, getattr(native, name)(plain_x, plain_y), rtol=1e-5, atol=1e-6
         )
@@ -233,3 +238,19 @@ def test_other_types_reach_the_reference(native: Kernels, reference: Kernels, dt
     x = np.arange(10).astype(dtype)
     np.testing.assert_array_equal(native.add(x, x), reference.add(x, x))
     assert native.add(x, x).dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_results_lie_as_their_operands(native: Kernels, reference: Kernels, dtype: Any) -> None:
+    x, y = numbers(24 * 36, dtype).reshape(24, 36), numbers(24 * 36, dtype, 1).reshape(24, 36)
+    images = numbers(2 * 3 * 4 * 5, dtype).reshape(2, 3, 4, 5)
+    for k in (native, reference):
+        assert k.add(x.T, y.T).T.flags.c_contiguous
+        assert k.exp(x.T).T.flags.c_contiguous
+        # The first operand that moves along both axes decides.
+        assert k.add(x.T, y.reshape(36, 24)).T.flags.c_contiguous
+        assert k.add(x.reshape(36, 24), y.T).flags.c_contiguous
+        assert k.add(x[:1].T, y.T).T.flags.c_contiguous
+        channels_last = images.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
+        assert k.mul(channels_last, 2.0).strides == channels_last.strides
+        assert k.add(x[:, ::2], y[:, ::2]).flags.c_contiguous

@@ -186,7 +186,7 @@ def test_first_maxima_by_hand(reference: Kernels) -> None:
 
 def test_the_native_paths_are_taken(extension: Any) -> None:
     x, numbers = np.zeros((3, 4), np.float32), np.zeros((3, 4), np.int64)
-    assert extension.take_along_axis(x, numbers, 1) is not NotImplemented
-    assert extension.add_along_axis(x.T, numbers.T, x.T.copy(), 1) is None
-    assert extension.put_along_axis(x, numbers, np.ones((), "f"), 0) is None
-    assert extension.add_slices(x, numbers[0], np.ones((), "f"), 0) is None
+    assert extension.take_along_axis(x, numbers, 1, False) is not NotImplemented
+    assert extension.add_along_axis(x.T, numbers.T, x.T.copy(), 1, False) is None
+    assert extension.put_along_axis(x, numbers, np.ones((), "f"), 0, False) is None
+    assert extension.add_slices(x, numbers[0], np.ones((), "f"), 0, False) is None

@@ -67,6 +67,60 @@ def test_adam(
     assert_all_close(states[0], states[1], dtype)
 
 
+RULES: list[tuple[str, int, tuple[float, ...], tuple[float, ...]]] = [
+    ("adagrad", 1, (0.1,), (1e-10,)),
+    ("adadelta", 2, (), (0.5, 0.9, 1e-6)),
+    ("adamax", 2, (0.1,), (0.9, 0.99, 1e-8)),
+    ("asgd", 1, (0.1, 1.0), ()),
+    ("asgd", 1, (0.1, 0.25), ()),
+    ("nadam", 2, (0.01, 0.02, 0.1), (0.9, 0.99, 1e-8)),
+    ("radam", 2, (0.1, 0.0), (0.9, 0.99, 1e-8)),
+    ("radam", 2, (0.1, 0.3), (0.9, 0.99, 1e-8)),
+    ("rmsprop", 1, (), (0.1, 0.9, 1e-8, 0.0)),
+    ("rmsprop_centered", 2, (), (0.1, 0.9, 1e-3, 0.0)),
+    ("rmsprop_momentum", 2, (), (0.1, 0.9, 1e-8, 0.9)),
+    ("rmsprop_both", 3, (), (0.1, 0.9, 1e-3, 0.9)),
+    ("rprop", 2, (), (0.5, 1.2, 1e-6, 50.0)),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("maximize", [False, True])
+@pytest.mark.parametrize("rule", range(len(RULES)))
+def test_rules(native: Kernels, reference: Kernels, rule: int, maximize: bool, dtype: Any) -> None:
+    name, count, factors, numbers = RULES[rule]
+    start = [arrays(dtype, 1), *([np.full_like(a, 0.5) for a in arrays(dtype, 2)],) * count]
+    states = [copies(start), copies(start)]
+    per_parameter = [(0.9 + 0.01 * i, *factors) for i in range(len(SIZES))]
+    for step in range(3):
+        grads = arrays(dtype, 10 + step)
+        for k, (params, *kept) in zip((native, reference), states, strict=True):
+            k.rule_step(name, params, grads, kept, per_parameter, numbers, 0.1, maximize)
+    for got, want in zip(states[0], states[1], strict=True):
+        assert_all_close([got], [want], dtype)
+
+
+def test_rprop_skips_a_turned_step(native: Kernels, reference: Kernels) -> None:
+    for k in (native, reference):
+        param, previous = np.zeros(4, np.float32), np.array([1, 1, 1, 0], np.float32)
+        size, grad = np.ones(4, np.float32), np.array([2, -2, np.nan, -2], np.float32)
+        states = ([previous], [size])
+        k.rule_step("rprop", [param], [grad], states, [(1.0,)], (0.5, 1.2, 1e-6, 50), 0.0, False)
+        np.testing.assert_allclose(param, [-1.2, 0, 0, 1], rtol=1e-6)
+        np.testing.assert_allclose(size, [1.2, 0.5, 1, 1], rtol=1e-6)
+        np.testing.assert_array_equal(previous, [2, 0, np.nan, -2])
+
+
+def test_transposed_parameters_with_equal_strides(native: Kernels) -> None:
+    params, grads, sums = ([np.asfortranarray(a)] for a in np.ones((3, 4, 5), np.float32))
+    native.rule_step("adagrad", params, grads, [sums], [(1.0, 0.5)], (0.0,), 0.0, False)
+    np.testing.assert_allclose(params[0], 1 - 0.5 / np.sqrt(2), rtol=1e-6)
+    native.rule_step(  # one array in C order: the reference takes it
+        "adagrad", params, [np.ones((4, 5), np.float32)], [sums], [(1.0, 0.0)], (0.0,), 0.0, False
+    )
+    np.testing.assert_allclose(sums[0], 3)
+
+
 def test_strided_parameters_take_the_reference(native: Kernels) -> None:
     memory = np.ones((4, 4), np.float32)
     native.sgd_step(

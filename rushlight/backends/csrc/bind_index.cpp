@@ -34,6 +34,7 @@ struct IndexedWalk {
         if (axis < 0 || axis >= PyArray_NDIM(x)) return false;
         run.axis_stride = PyArray_STRIDE(x, int(axis));
         run.axis_size = PyArray_DIM(x, int(axis));
+        run.is_checked = false;
         return true;
     }
     void append(npy_intp size, npy_intp stride) {
@@ -171,10 +172,18 @@ PyObject* py_within(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return PyBool_FromLong(all_name(numbers, low, high));
 }
 
+// Whether the numbers may be used: the caller says that they are in [0, size), or they are looked
+// at here.
+bool are_usable(PyArrayObject* numbers, PyObject* checked, IndexRun* run) {
+    run->is_checked = checked == Py_True;
+    return run->is_checked || all_name(numbers, -run->axis_size, run->axis_size);
+}
+
+// take(x, indices, axis, checked); take_along_axis is of the same form
 template <bool along>
 PyObject* py_take(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    PyArrayObject* x = n == 3 ? as_array(args[0]) : nullptr;
-    PyArrayObject* numbers = n == 3 ? numbers_of(args[1]) : nullptr;
+    PyArrayObject* x = n == 4 ? as_array(args[0]) : nullptr;
+    PyArrayObject* numbers = n == 4 ? numbers_of(args[1]) : nullptr;
     int64_t axis;
     if (x == nullptr || numbers == nullptr || !as_int64(args[2], &axis)) return not_handled();
     const int64_t item = PyArray_ITEMSIZE(x);
@@ -183,7 +192,7 @@ PyObject* py_take(PyObject*, PyObject* const* args, Py_ssize_t n) {
         return not_handled();
     IndexedWalk indexed;
     if (!(along ? indexed.along(x, numbers, axis) : indexed.slices(x, numbers, axis)) ||
-        !all_name(numbers, -indexed.run.axis_size, indexed.run.axis_size))
+        !are_usable(numbers, args[3], &indexed.run))
         return not_handled();
     PyArray_Descr* descr = PyArray_DESCR(x);
     Py_INCREF(descr);
@@ -213,16 +222,17 @@ bool prepare_write(PyObject* const* args, bool along, IndexedWalk* indexed) {
         return false;
     if (!(along ? indexed->along(x, numbers, axis) : indexed->slices(x, numbers, axis)) ||
         !indexed->takes_values(values) || may_overlap(x, values) || may_overlap(x, numbers) ||
-        !all_name(numbers, -indexed->run.axis_size, indexed->run.axis_size))
+        !are_usable(numbers, args[4], &indexed->run))
         return false;
     indexed->start(x, values);
     return true;
 }
 
-// put_along_axis(x, indices, values, axis)
+// put_along_axis(x, indices, values, axis, checked); put_slices is of the same form
+template <bool along>
 PyObject* py_put(PyObject*, PyObject* const* args, Py_ssize_t n) {
     IndexedWalk indexed;
-    if (n != 4 || !prepare_write(args, true, &indexed)) return not_handled();
+    if (n != 5 || !prepare_write(args, along, &indexed)) return not_handled();
     const int64_t item = PyArray_ITEMSIZE(as_array(args[0]));
     if ((item & (item - 1)) != 0 || item == 0 || item > 16) return not_handled();
     {
@@ -235,11 +245,11 @@ PyObject* py_put(PyObject*, PyObject* const* args, Py_ssize_t n) {
     Py_RETURN_NONE;
 }
 
-// add_along_axis(x, indices, values, axis); add_slices is of the same form
+// add_along_axis(x, indices, values, axis, checked); add_slices is of the same form
 template <bool along>
 PyObject* py_add(PyObject*, PyObject* const* args, Py_ssize_t n) {
     IndexedWalk indexed;
-    if (n != 4 || !prepare_write(args, along, &indexed)) return not_handled();
+    if (n != 5 || !prepare_write(args, along, &indexed)) return not_handled();
     const int type = PyArray_TYPE(as_array(args[0]));
     const IndexKernels& kernels = index_kernels();
     auto add = kernels.add_f32;
@@ -406,15 +416,18 @@ PyObject* py_logsumexp(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return as_object(out);
 }
 
+const char kWriteDoc[] = "(x, indices, values, axis, checked): None, or NotImplemented.";
+
 }  // namespace
 
 PyMethodDef index_methods[] = {
     method("within", py_within, "(indices, low, high), or NotImplemented."),
-    method("take", py_take<false>, "(x, indices, axis), or NotImplemented."),
-    method("take_along_axis", py_take<true>, "(x, indices, axis), or NotImplemented."),
-    method("put_along_axis", py_put, "(x, indices, values, axis): None, or NotImplemented."),
-    method("add_along_axis", py_add<true>, "(x, indices, values, axis): None, or NotImplemented."),
-    method("add_slices", py_add<false>, "(x, indices, values, axis): None, or NotImplemented."),
+    method("take", py_take<false>, "(x, indices, axis, checked), or NotImplemented."),
+    method("take_along_axis", py_take<true>, "(x, indices, axis, checked), or NotImplemented."),
+    method("put_along_axis", py_put<true>, kWriteDoc),
+    method("put_slices", py_put<false>, kWriteDoc),
+    method("add_along_axis", py_add<true>, kWriteDoc),
+    method("add_slices", py_add<false>, kWriteDoc),
     method("add_rows", py_add_rows, "(table, from, to, scale, count), or NotImplemented."),
     method("sort", py_sort, "(x, descending), or NotImplemented."),
     method("topk", py_topk, "(x, k, largest), or NotImplemented."),

@@ -10,19 +10,29 @@ namespace {
 
 using namespace rl;
 
+// Whether the elements of both lie in the same places of one block of memory.
+bool lies_alike(PyArrayObject* a, PyArrayObject* b) {
+    if (!same_shape(a, b)) return false;
+    if (is_contiguous(a) && is_contiguous(b)) return true;
+    if (!PyArray_IS_F_CONTIGUOUS(a) || !PyArray_IS_F_CONTIGUOUS(b)) return false;
+    return true;
+}
+
 // A list or tuple of arrays like `params`; entry i is checked against parameter i.
 class ArrayList {
   public:
     explicit ArrayList(PyObject* object)
         : items_(PyList_Check(object) || PyTuple_Check(object) ? object : nullptr) {}
     bool is_list() const { return items_ != nullptr; }
-    Py_ssize_t size() const { return PySequence_Fast_GET_SIZE(items_); }
+    Py_ssize_t size() const { return items_ != nullptr ? PySequence_Fast_GET_SIZE(items_) : 0; }
     PyObject* item(Py_ssize_t i) const { return PySequence_Fast_GET_ITEM(items_, i); }
 
-    // The data of entry i if it is a contiguous array of this type and size; else null.
-    void* data_of(Py_ssize_t i, int type_num, int64_t n, bool writeable) const {
-        PyArrayObject* array = contiguous_of(item(i), type_num);
-        if (array == nullptr || PyArray_SIZE(array) != n) return nullptr;
+    // The data of entry i if it lies in memory as the parameter does; else null.
+    void* data_of(Py_ssize_t i, PyArrayObject* param, bool writeable) const {
+        PyArrayObject* array = as_array(item(i));
+        if (array == nullptr || PyArray_TYPE(array) != PyArray_TYPE(param) || !is_behaved(array) ||
+            !lies_alike(array, param))
+            return nullptr;
         if (writeable && !PyArray_ISWRITEABLE(array)) return nullptr;
         return PyArray_DATA(array);
     }
@@ -31,32 +41,28 @@ class ArrayList {
     PyObject* items_;
 };
 
-// Fills one range per parameter; false when something does not fit. Unused lists are empty.
-bool make_ranges(const ArrayList& params, const ArrayList& grads, const ArrayList& first,
-                 const ArrayList& second, const ArrayList& largest, int* type_num,
-                 std::vector<OptimRange>* ranges) {
-    if (!params.is_list() || !grads.is_list() || !first.is_list() || !second.is_list() ||
-        !largest.is_list() || grads.size() != params.size())
-        return false;
+// Fills one range per parameter, with `count` lists of states; false when something does not fit.
+bool make_ranges(const ArrayList& params, const ArrayList& grads, const ArrayList* states, int count,
+                 int* type_num, std::vector<OptimRange>* ranges) {
+    if (!params.is_list() || !grads.is_list() || grads.size() != params.size()) return false;
+    for (int k = 0; k < count; k++)
+        if (!states[k].is_list() || states[k].size() != params.size()) return false;
+    ranges->reserve(size_t(params.size()));
     for (Py_ssize_t i = 0; i < params.size(); i++) {
         PyArrayObject* param = as_array(params.item(i));
         if (param == nullptr) return false;
         const int type = PyArray_TYPE(param);
         if (i == 0) *type_num = type;
         if (type != *type_num || (type != NPY_FLOAT && type != NPY_DOUBLE)) return false;
-        const int64_t n = PyArray_SIZE(param);
         OptimRange range = {};
-        range.n = n;
-        range.param = params.data_of(i, type, n, true);
-        range.grad = grads.data_of(i, type, n, false);
+        range.n = PyArray_SIZE(param);
+        range.shrink = 1;
+        range.param = params.data_of(i, param, true);
+        range.grad = grads.data_of(i, param, false);
         if (range.param == nullptr || range.grad == nullptr) return false;
-        const ArrayList* lists[] = {&first, &second, &largest};
-        void** slots[] = {&range.first, &range.second, &range.largest};
-        for (int k = 0; k < 3; k++) {
-            if (lists[k]->size() == 0) continue;
-            if (lists[k]->size() != params.size()) return false;
-            *slots[k] = lists[k]->data_of(i, type, n, true);
-            if (*slots[k] == nullptr) return false;
+        for (int k = 0; k < count; k++) {
+            range.state[k] = states[k].data_of(i, param, true);
+            if (range.state[k] == nullptr) return false;
         }
         ranges->push_back(range);
     }
@@ -80,16 +86,11 @@ PyObject* py_sgd_step(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     s.nesterov = PyObject_IsTrue(args[7]) == 1;
     s.maximize = PyObject_IsTrue(args[8]) == 1;
     s.first_step = PyObject_IsTrue(args[9]) == 1;
-    PyObject* nothing = PyTuple_New(0);
-    if (nothing == nullptr) return nullptr;
-    const ArrayList none(nothing), params(args[0]), grads(args[1]);
-    const ArrayList buffers(s.momentum != 0 ? args[2] : nothing);
+    const ArrayList params(args[0]), grads(args[1]), buffers(args[2]);
     std::vector<OptimRange> ranges;
     int type_num = NPY_FLOAT;
-    bool fits = make_ranges(params, grads, buffers, none, none, &type_num, &ranges);
-    fits = fits && (s.momentum == 0 || buffers.size() == params.size());
-    Py_DECREF(nothing);
-    if (!fits) return not_handled();
+    if (!make_ranges(params, grads, &buffers, s.momentum != 0 ? 1 : 0, &type_num, &ranges))
+        return not_handled();
     {
         ReleaseGil unlocked(total_size(ranges) >= kReleaseGilElements);
         const OptimKernels& kernels = optim_kernels();
@@ -110,17 +111,15 @@ PyObject* py_adam_step(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     s.amsgrad = PyObject_IsTrue(args[11]) == 1;
     s.maximize = PyObject_IsTrue(args[12]) == 1;
     s.decoupled = PyObject_IsTrue(args[13]) == 1;
-    const ArrayList params(args[0]), grads(args[1]), means(args[2]), squares(args[3]);
-    const ArrayList largest(args[4]), steps(args[5]);
+    const ArrayList params(args[0]), grads(args[1]), steps(args[5]);
+    const ArrayList states[] = {ArrayList(args[2]), ArrayList(args[3]), ArrayList(args[4])};
     std::vector<OptimRange> ranges;
     int type_num = NPY_FLOAT;
-    if (!steps.is_list() ||
-        !make_ranges(params, grads, means, squares, largest, &type_num, &ranges) ||
-        means.size() != params.size() || squares.size() != params.size() ||
-        steps.size() != params.size() || (s.amsgrad && largest.size() != params.size()))
+    if (!steps.is_list() || steps.size() != params.size() ||
+        !make_ranges(params, grads, states, s.amsgrad ? 3 : 2, &type_num, &ranges))
         return not_handled();
     for (Py_ssize_t i = 0; i < steps.size(); i++)
-        if (!as_double(steps.item(i), &ranges[size_t(i)].step)) return not_handled();
+        if (!as_double(steps.item(i), &ranges[size_t(i)].factor[0])) return not_handled();
     {
         ReleaseGil unlocked(total_size(ranges) >= kReleaseGilElements);
         const OptimKernels& kernels = optim_kernels();
@@ -130,9 +129,64 @@ PyObject* py_adam_step(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     Py_RETURN_NONE;
 }
 
+// A tuple of at most `most` Python numbers; false when it is something else.
+bool as_numbers(PyObject* object, int most, double* numbers) {
+    if (!PyTuple_Check(object) || PyTuple_GET_SIZE(object) > most) return false;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); i++)
+        if (!as_double(PyTuple_GET_ITEM(object, i), &numbers[i])) return false;
+    return true;
+}
+
+// rule(params, grads, states, factors, numbers, weight_decay, maximize): `states` is a tuple of lists;
+// `factors` has a tuple for each parameter: what it is multiplied with first, then the rule's factors.
+template <OptimRule rule, int state_count>
+PyObject* py_rule(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+    if (nargs != 7 || !PyTuple_Check(args[2]) || PyTuple_GET_SIZE(args[2]) != state_count)
+        return not_handled();
+    RuleSettings s = {};
+    if (!as_numbers(args[4], kMostNumbers, s.number) || !as_double(args[5], &s.decay))
+        return not_handled();
+    s.sign = PyObject_IsTrue(args[6]) == 1 ? -1 : 1;
+    const ArrayList params(args[0]), grads(args[1]), factors(args[3]);
+    const int most = state_count - 1;
+    const ArrayList states[] = {ArrayList(PyTuple_GET_ITEM(args[2], 0)),
+                                ArrayList(PyTuple_GET_ITEM(args[2], most < 1 ? most : 1)),
+                                ArrayList(PyTuple_GET_ITEM(args[2], most))};
+    std::vector<OptimRange> ranges;
+    int type_num = NPY_FLOAT;
+    if (!factors.is_list() || factors.size() != params.size() ||
+        !make_ranges(params, grads, states, state_count, &type_num, &ranges))
+        return not_handled();
+    for (Py_ssize_t i = 0; i < factors.size(); i++) {
+        double numbers[1 + kMostFactors] = {1};
+        if (!as_numbers(factors.item(i), 1 + kMostFactors, numbers)) return not_handled();
+        ranges[size_t(i)].shrink = numbers[0];
+        for (int k = 0; k < kMostFactors; k++) ranges[size_t(i)].factor[k] = numbers[1 + k];
+    }
+    {
+        ReleaseGil unlocked(total_size(ranges) >= kReleaseGilElements);
+        optim_kernels().rules[rule][type_num == NPY_DOUBLE](ranges.data(), int(ranges.size()), s);
+    }
+    Py_RETURN_NONE;
+}
+
+const char kRuleDoc[] =
+    "(params, grads, states, factors, numbers, weight_decay, maximize), or NotImplemented.";
+
 }  // namespace
 
 PyMethodDef optim_methods[] = {
+    method("adagrad_step", py_rule<kAdagrad, 1>, kRuleDoc),
+    method("adadelta_step", py_rule<kAdadelta, 2>, kRuleDoc),
+    method("adamax_step", py_rule<kAdamax, 2>, kRuleDoc),
+    method("asgd_step", py_rule<kAsgd, 1>, kRuleDoc),
+    method("nadam_step", py_rule<kNadam, 2>, kRuleDoc),
+    method("radam_step", py_rule<kRadam, 2>, kRuleDoc),
+    method("rmsprop_step", py_rule<kRmsprop, 1>, kRuleDoc),
+    method("rmsprop_centered_step", py_rule<kRmspropCentered, 2>, kRuleDoc),
+    method("rmsprop_momentum_step", py_rule<kRmspropMomentum, 2>, kRuleDoc),
+    method("rmsprop_both_step", py_rule<kRmspropBoth, 3>, kRuleDoc),
+    method("rprop_step", py_rule<kRprop, 2>, kRuleDoc),
     method("sgd_step", py_sgd_step, "One step of SGD over a list, or NotImplemented."),
     method("adam_step", py_adam_step, "One step of Adam or AdamW, or NotImplemented."),
     {nullptr, nullptr, 0, nullptr},

@@ -255,28 +255,6 @@ struct GeluTanhGrad {
     static V apply(V grad, V x) { return grad * vgelu_tanh_slope(x); }
 };
 
-// ------------------------------------------------------------------ with numbers beside
-template <class T>
-void add_scaled(void* out, const void* x, const void* y, double alpha, int64_t n) {
-    T* r = static_cast<T*>(out);
-    const T* a = static_cast<const T*>(x);
-    const T* b = static_cast<const T*>(y);
-    const T scale = T(alpha);
-    for (int64_t i = 0; i < n; i++) r[i] = Add::apply(a[i], Mul::apply(scale, b[i]));
-}
-
-// NaN stays; where low > high the result is high, as with min(max(x, low), high).
-template <class T>
-void clamp(void* out, const void* x, double low, double high, int64_t n) {
-    T* r = static_cast<T*>(out);
-    const T* a = static_cast<const T*>(x);
-    const T lo = T(low), hi = T(high);
-    for (int64_t i = 0; i < n; i++) {
-        const T raised = lo > a[i] ? lo : a[i];
-        r[i] = hi < raised ? hi : raised;
-    }
-}
-
 }  // namespace
 
 #define RL_BINARY(Op) \
@@ -308,8 +286,6 @@ extern const ElementwiseKernels elementwise_kernels = {
         RL_UNARY_VEC(Exp), RL_UNARY_VEC(Log), RL_UNARY_VEC(Tanh), RL_UNARY_VEC(Sigmoid),
         RL_UNARY_VEC(Silu), RL_UNARY_VEC(Gelu), RL_UNARY_VEC(GeluTanh), RL_UNARY_VEC(Erf),
     },
-    {add_scaled<float>, add_scaled<double>, add_scaled<int32_t>, add_scaled<int64_t>},
-    {clamp<float>, clamp<double>, clamp<int32_t>, clamp<int64_t>},
 };
 
 }  // namespace RL_ISA

@@ -20,6 +20,12 @@ enum UnaryOp {
     kUnaryOps
 };
 enum Number { kFloat32, kFloat64, kInt32, kInt64, kNumbers };
+union Element {  // one element of the type that a Number names
+    float f32;
+    double f64;
+    int32_t i32;
+    int64_t i64;
+};
 
 // n elements; strides count elements, and 0 repeats one element (a broadcast or a Python number).
 typedef void (*BinaryLoop)(void* out, const void* x, const void* y, int64_t n, int64_t out_stride,
@@ -30,9 +36,6 @@ typedef void (*UnaryLoop)(void* out, const void* x, int64_t n, int64_t out_strid
 struct ElementwiseKernels {
     BinaryLoop binary[kBinaryOps][kNumbers];  // null where there is no kernel
     UnaryLoop unary[kUnaryOps][kNumbers];
-    // x + alpha * y, clamp(x, low, high) and fill, for all Numbers; contiguous.
-    void (*add_scaled[kNumbers])(void* out, const void* x, const void* y, double alpha, int64_t n);
-    void (*clamp[kNumbers])(void* out, const void* x, double low, double high, int64_t n);
 };
 
 }  // namespace rl

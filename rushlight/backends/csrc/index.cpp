@@ -29,10 +29,12 @@ bool within(const int64_t* indices, int64_t n, int64_t low, int64_t high) {
     return (signs >> 63) == 0;
 }
 
+// A negative number counts from the end, unless it is known that there is none.
+template <bool wraps>
 RL_INLINE int64_t number_at(const char* indices, int64_t axis_size) {
     int64_t number;
     memcpy(&number, indices, sizeof(number));
-    return number + (number >> 63 & axis_size);
+    return wraps ? number + (number >> 63 & axis_size) : number;
 }
 
 struct Item16 {
@@ -41,30 +43,38 @@ struct Item16 {
 
 // Calls move(value, x) with the offsets of every pair of elements. The common steps are constants of
 // the loop: numbers and values side by side, and x indexed along neighbours or along another axis.
-template <class T, class Move>
-RL_INLINE void each_pair(const char* indices, int64_t n, const IndexRun& run, const Move& move) {
+template <class T, bool wraps, class Move>
+RL_INLINE void each_known_pair(const char* indices, int64_t n, const IndexRun& run, const Move& move) {
     constexpr int64_t item = sizeof(T), number = sizeof(int64_t);
     const int64_t size = run.axis_size, stride = run.axis_stride, x_step = run.x_step;
     const int64_t value_step = run.value_step, index_step = run.index_step;
     if (index_step == 0) {
-        const int64_t start = number_at(indices, size) * stride;
+        const int64_t start = number_at<wraps>(indices, size) * stride;
         for (int64_t i = 0; i < n; i++) move(i * value_step, start + i * x_step);
     } else if (index_step == number && value_step == item && stride == item && x_step == 0) {
         for (int64_t i = 0; i < n; i++)
-            move(i * item, number_at(indices + i * number, size) * item);
+            move(i * item, number_at<wraps>(indices + i * number, size) * item);
     } else if (index_step == number && value_step == item && x_step == item) {
         for (int64_t i = 0; i < n; i++)
-            move(i * item, number_at(indices + i * number, size) * stride + i * item);
+            move(i * item, number_at<wraps>(indices + i * number, size) * stride + i * item);
     } else {
         for (int64_t i = 0; i < n; i++)
-            move(i * value_step, number_at(indices + i * index_step, size) * stride + i * x_step);
+            move(i * value_step, number_at<wraps>(indices + i * index_step, size) * stride + i * x_step);
     }
+}
+
+template <class T, class Move>
+RL_INLINE void each_pair(const char* indices, int64_t n, const IndexRun& run, const Move& move) {
+    if (run.is_checked)
+        each_known_pair<T, false>(indices, n, run, move);
+    else
+        each_known_pair<T, true>(indices, n, run, move);
 }
 
 template <class T>
 void take_items(char* values, const char* indices, const char* x, int64_t n, const IndexRun& run) {
     if (run.index_step == 0 && run.x_step == int64_t(sizeof(T)) && run.value_step == run.x_step) {
-        x += number_at(indices, run.axis_size) * run.axis_stride;
+        x += number_at<true>(indices, run.axis_size) * run.axis_stride;
         memcpy(values, x, size_t(n) * sizeof(T));
         return;
     }
@@ -75,6 +85,11 @@ void take_items(char* values, const char* indices, const char* x, int64_t n, con
 
 template <class T>
 void put_items(const char* values, const char* indices, char* x, int64_t n, const IndexRun& run) {
+    if (run.index_step == 0 && run.x_step == int64_t(sizeof(T)) && run.value_step == run.x_step) {
+        x += number_at<true>(indices, run.axis_size) * run.axis_stride;
+        memcpy(x, values, size_t(n) * sizeof(T));
+        return;
+    }
     each_pair<T>(indices, n, run, [&](int64_t from, int64_t to) RL_LAMBDA_INLINE {
         memcpy(x + to, values + from, sizeof(T));
     });
@@ -110,7 +125,7 @@ RL_INLINE int64_t plus(int64_t a, int64_t b) { return int64_t(uint64_t(a) + uint
 template <class T>
 void add(const char* values, const char* indices, char* x, int64_t n, const IndexRun& run) {
     if (run.index_step == 0 && run.x_step == int64_t(sizeof(T))) {
-        const int64_t start = number_at(indices, run.axis_size) * run.axis_stride;
+        const int64_t start = number_at<true>(indices, run.axis_size) * run.axis_stride;
         T* RL_RESTRICT row = reinterpret_cast<T*>(x + start);
         const T* more = reinterpret_cast<const T*>(values);
         if (run.value_step == int64_t(sizeof(T))) {

@@ -13,6 +13,7 @@
 
 // One line per binding file. Each ends with a row of nulls.
 extern PyMethodDef elementwise_methods[];
+extern PyMethodDef ternary_methods[];
 extern PyMethodDef softmax_methods[];
 extern PyMethodDef reduce_methods[];
 extern PyMethodDef random_methods[];
@@ -32,6 +33,7 @@ extern bool add_module_lookup(PyObject* module);
 
 static PyMethodDef* const method_tables[] = {
     elementwise_methods,
+    ternary_methods,
     softmax_methods,
     reduce_methods,
     random_methods,

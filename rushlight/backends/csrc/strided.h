@@ -1,7 +1,8 @@
 // strided.h: walking several arrays of one shape and different strides, run by run.
 //
-// Axes are merged where every operand allows it, so that contiguous arrays of any rank become one
-// run, and a broadcast row costs one call per row. The innermost axis is the run.
+// Axes are ordered as the operands lie in memory (if asked) and merged where every operand allows it,
+// so that contiguous arrays of any rank become one run, and a broadcast row costs one call per row.
+// The innermost axis is the run.
 #pragma once
 
 #include <stdint.h>
@@ -21,6 +22,7 @@ struct StridedWalk {
     int64_t shape[NPY_MAXDIMS] = {};
     int64_t stride[operands][NPY_MAXDIMS] = {};  // in bytes
     char* base[operands] = {};
+    int axis[NPY_MAXDIMS];  // the numbers of the axes before they were ordered
 
     // Adds the axes of `array`, right-aligned in `dims`; missing and size-1 axes repeat (stride 0).
     void set_operand(int k, PyArrayObject* array, int dims_ndim, const npy_intp* dims) {
@@ -33,15 +35,44 @@ struct StridedWalk {
     }
     void set_scalar(int k, void* value) { base[k] = static_cast<char*>(value); }
 
+    // The shape that all operands have, before its axes are ordered and merged.
+    void take_shape(int dims_ndim, const npy_intp* dims) {
+        ndim = dims_ndim;
+        for (int i = 0; i < ndim; i++) {
+            shape[i] = dims[i];
+            axis[i] = i;
+        }
+    }
+
+    // Brings the axis with the smallest strides to the end. Of two axes the first operand from
+    // `first` on that moves along both decides.
+    void order_axes(int first) {
+        for (int i = ndim - 2; i >= 0; i--) {
+            int at = i;
+            for (int next = i + 1; next < ndim; next++) {
+                const int decided = compare(first, at, next);
+                if (decided < 0) break;
+                if (decided == 0) continue;
+                swap_axes(at, next);
+                at = next;
+            }
+        }
+    }
+
     // Takes the shape and merges axes; call after all operands are set.
     void merge(int dims_ndim, const npy_intp* dims) {
+        take_shape(dims_ndim, dims);
+        merge();
+    }
+    void merge() {
         int last = -1;  // the merged axis that is being grown
-        for (int i = 0; i < dims_ndim; i++) {
-            if (dims[i] == 1) continue;
-            if (last >= 0 && joins(last, i, dims[i])) {
-                shape[last] *= dims[i];
+        for (int i = 0; i < ndim; i++) {
+            const int64_t length = shape[i];
+            if (length == 1) continue;
+            if (last >= 0 && joins(last, i, length)) {
+                shape[last] *= length;
             } else {
-                shape[++last] = dims[i];
+                shape[++last] = length;
             }
             for (int k = 0; k < operands; k++) stride[k][last] = stride[k][i];
         }
@@ -78,6 +109,32 @@ struct StridedWalk {
     }
 
   private:
+    // 1 if axis b has the larger strides and belongs outside of axis a, -1 if not, 0 if no operand
+    // tells them apart.
+    int compare(int first, int a, int b) const {
+        for (int k = first; k < operands; k++) {
+            const int64_t x = stride[k][a] < 0 ? -stride[k][a] : stride[k][a];
+            const int64_t y = stride[k][b] < 0 ? -stride[k][b] : stride[k][b];
+            if (x == 0 || y == 0) continue;
+            if (x != y) return x < y ? 1 : -1;
+            if (shape[a] < shape[b]) return 1;
+        }
+        return 0;
+    }
+    void swap_axes(int a, int b) {
+        const int64_t length = shape[a];
+        shape[a] = shape[b];
+        shape[b] = length;
+        const int number = axis[a];
+        axis[a] = axis[b];
+        axis[b] = number;
+        for (int k = 0; k < operands; k++) {
+            const int64_t step = stride[k][a];
+            stride[k][a] = stride[k][b];
+            stride[k][b] = step;
+        }
+    }
+
     bool joins(int outer, int i, int64_t length) const {
         for (int k = 0; k < operands; k++)
             if (stride[k][outer] != stride[k][i] * length) return false;

@@ -96,23 +96,28 @@ class ArrayKernels(KernelBase):
         return self.xp.pad(x, widths, mode)
 
     # ---- indexing --------------------------------------------------------------------------
+    # `checked` says that all indices are known to lie in [0, size): nobody needs to look again.
 
     def within(self, indices: Array, low: int, high: int) -> bool:
         """Whether `low <= i < high` for all `indices`."""
         return not indices.size or bool(indices.min() >= low and indices.max() < high)
 
-    def take(self, x: Array, indices: Array, axis: int) -> Array:
+    def take(self, x: Array, indices: Array, axis: int, checked: bool = False) -> Array:
         return self.xp.take(x, indices, axis)
 
-    def take_along_axis(self, x: Array, indices: Array, axis: int) -> Array:
+    def take_along_axis(self, x: Array, indices: Array, axis: int, checked: bool = False) -> Array:
         """`out[i][j] = x[indices[i][j]][j]`; `indices` may be smaller than `x` in other axes."""
         return x[self._along(indices, axis)]
 
-    def put_along_axis(self, x: Array, indices: Array, values: Any, axis: int) -> None:
+    def put_along_axis(
+        self, x: Array, indices: Array, values: Any, axis: int, checked: bool = False
+    ) -> None:
         """Writes `values` at `indices` along `axis` of `x`."""
         x[self._along(indices, axis)] = values
 
-    def add_along_axis(self, x: Array, indices: Array, values: Any, axis: int) -> None:
+    def add_along_axis(
+        self, x: Array, indices: Array, values: Any, axis: int, checked: bool = False
+    ) -> None:
         """Adds `values` at `indices` along `axis` of `x`; repeated indices add up."""
         self.index_add(x, self._along(indices, axis), values)
 
@@ -127,7 +132,11 @@ class ArrayKernels(KernelBase):
         if wide is not x:
             x[...] = wide.astype(x.dtype)
 
-    def index_add(self, x: Array, index: Any, values: Any) -> None:
+    def index_put(self, x: Array, index: Any, values: Any, checked: bool = False) -> None:
+        """`x[index] = values` in place; of values for one element the last one stays."""
+        x[index] = values
+
+    def index_add(self, x: Array, index: Any, values: Any, checked: bool = False) -> None:
         """`x[index] += values` with repeated indices adding up, in place."""
         if self.is_half(x.dtype):
             wide = x.astype(self.xp.float32)
@@ -157,7 +166,7 @@ class ArrayKernels(KernelBase):
     def masked_fill(self, x: Array, mask: Array, value: Any) -> Array:
         """`value` where `mask` holds, else `x`."""
         value = self._as_type(self.xp.asarray(value), x.dtype)
-        return self.xp.where(mask, value, x)
+        return self.finish(self.xp.where(mask, value, x), x.dtype, None, (x, mask))
 
     # ---- order -----------------------------------------------------------------------------
 

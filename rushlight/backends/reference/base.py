@@ -39,13 +39,59 @@ class KernelBase:
         """``x`` in the type that its arithmetic uses: float32 for the half types, else its own."""
         return x.astype(self.xp.float32) if self.is_half(x.dtype) else x
 
-    def finish(self, result: Any, dtype: Any, out: Array | None = None) -> Array:
-        """``result`` as a fresh C-contiguous array of type ``dtype``, or written into ``out``."""
+    def finish(
+        self, result: Any, dtype: Any, out: Array | None = None, operands: Sequence[Any] = ()
+    ) -> Array:
+        """``result`` written into ``out``, or as a fresh array of type ``dtype``.
+
+        The fresh array is C-contiguous, or lies in memory as the ``operands`` do.
+        """
         if out is not None:
             out[...] = result
             return out
-        array: Array = self.xp.ascontiguousarray(result, dtype=dtype)
-        return array.reshape(self.xp.shape(result))
+        shape = self.xp.shape(result)
+        order = self.memory_order(shape, operands)
+        if order == sorted(order):
+            array: Array = self.xp.ascontiguousarray(result, dtype=dtype)
+            return array.reshape(shape)
+        laid_out = self.xp.empty([shape[i] for i in order], dtype)
+        laid_out = laid_out.transpose([order.index(i) for i in range(len(order))])
+        laid_out[...] = result
+        return laid_out
+
+    def memory_order(self, shape: Sequence[int], operands: Sequence[Any]) -> list[int]:
+        """The axes of an elementwise result from the outermost to the innermost in memory.
+
+        Two axes are ordered by the strides of the first operand that moves along both; where none
+        does they stay as they are. (PyTorch's rule, to the order of comparisons.)
+        """
+        order = list(range(len(shape)))
+        arrays = [x for x in operands if getattr(x, "shape", ())]
+        if all(x.flags.c_contiguous for x in arrays):
+            return order
+        strides = [self.xp.broadcast_to(x, shape).strides for x in arrays]
+        for start in range(len(order) - 2, -1, -1):
+            at = start
+            for following in range(start + 1, len(order)):
+                decided = self._compare_axes(shape, strides, order[at], order[following])
+                if decided < 0:
+                    break
+                if decided > 0:
+                    order[at], order[following] = order[following], order[at]
+                    at = following
+        return order
+
+    def _compare_axes(self, shape: Sequence[int], strides: list[Any], a: int, b: int) -> int:
+        """1 if axis ``b`` belongs outside of axis ``a``, -1 if not, 0 if nothing decides."""
+        for steps in strides:
+            x, y = abs(steps[a]), abs(steps[b])
+            if not x or not y:
+                continue
+            if x != y:
+                return 1 if x < y else -1
+            if shape[a] < shape[b]:
+                return 1
+        return 0
 
     def all_axes(self, x: Array, axes: Axes) -> tuple[int, ...]:
         """``axes`` as a tuple, where None names all of them."""

@@ -35,12 +35,12 @@ class ElementwiseKernels(KernelBase):
 
     def _unary(self, function: Function, x: Array, out: Array | None) -> Array:
         with self.quiet():
-            return self.finish(function(self.widen(x)), x.dtype, out)
+            return self.finish(function(self.widen(x)), x.dtype, out, (x,))
 
     def _binary(self, function: Function, x: Array, y: Array | Scalar, out: Array | None) -> Array:
         with self.quiet():
             result = function(self.widen(x), self._operand(y, x.dtype))
-            return self.finish(result, x.dtype, out)
+            return self.finish(result, x.dtype, out, (x, y))
 
     def _refuse_zero(self, x: Array, y: Array | Scalar) -> None:
         """Integer division by zero has no result; PyTorch's class and message."""
@@ -67,6 +67,31 @@ class ElementwiseKernels(KernelBase):
             return self.xp.add(a, self.xp.multiply(b, self._operand(alpha, b.dtype)))
 
         return self._binary(combine, x, y, out)
+
+    def addcmul(
+        self, x: Array, y: Array, z: Array, value: Scalar, out: Array | None = None
+    ) -> Array:
+        """``x + value * y * z``."""
+        with self.quiet():
+            product = self._operand(value, x.dtype) * self.widen(y) * self.widen(z)
+            return self.finish(self.widen(x) + product, x.dtype, out, (x, y, z))
+
+    def addcdiv(
+        self, x: Array, y: Array, z: Array, value: Scalar, out: Array | None = None
+    ) -> Array:
+        """``x + value * y / z``."""
+        with self.quiet():
+            quotient = self._operand(value, x.dtype) * self.widen(y) / self.widen(z)
+            return self.finish(self.widen(x) + quotient, x.dtype, out, (x, y, z))
+
+    def lerp(self, x: Array, end: Array, weight: Array | Scalar, out: Array | None = None) -> Array:
+        """``x + weight * (end - x)``; for weights from 1/2 on counted back from ``end``."""
+        with self.quiet():
+            start, stop = self.widen(x), self.widen(end)
+            part, distance = self._operand(weight, x.dtype), stop - start
+            forth, back = start + part * distance, stop - distance * (1 - part)
+            result = self.xp.where(self.xp.abs(part) < 0.5, forth, back)
+            return self.finish(result, x.dtype, out, (x, end, weight))
 
     def floor_div(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
         """Quotient rounded down; ``RuntimeError`` for integers divided by zero."""
@@ -124,7 +149,7 @@ class ElementwiseKernels(KernelBase):
         """Magnitude; complex input gives the real type."""
         if x.dtype.kind == "c":
             magnitude = self.xp.abs(x)
-            return self.finish(magnitude, magnitude.dtype, out)
+            return self.finish(magnitude, magnitude.dtype, out, (x,))
         return self._unary(self.xp.absolute, x, out)
 
     def sign(self, x: Array, out: Array | None = None) -> Array:
@@ -282,7 +307,8 @@ class ElementwiseKernels(KernelBase):
                 result = self.xp.maximum(result, self._operand(low, x.dtype))
             if high is not None:
                 result = self.xp.minimum(result, self._operand(high, x.dtype))
-            return self.finish(result.copy() if result is x else result, x.dtype, out)
+            result = result.copy() if result is x else result
+            return self.finish(result, x.dtype, out, (x, low, high))
 
     def copysign(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
         return self._binary(self.xp.copysign, x, y, out)
@@ -290,7 +316,7 @@ class ElementwiseKernels(KernelBase):
     def nextafter(self, x: Array, y: Array, out: Array | None = None) -> Array:
         """The next number of x's own type in the direction of ``y``."""
         with self.quiet():
-            return self.finish(self.xp.nextafter(x, y), x.dtype, out)
+            return self.finish(self.xp.nextafter(x, y), x.dtype, out, (x, y))
 
     def gcd(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
         return self._binary(self.xp.gcd, x, y, out)

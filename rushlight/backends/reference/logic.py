@@ -15,7 +15,8 @@ class LogicKernels(ElementwiseKernels):
         self, function: Function, x: Array, y: Array | Scalar, out: Array | None
     ) -> Array:
         with self.quiet():
-            return self.finish(function(self.widen(x), self._operand(y, x.dtype)), bool, out)
+            result = function(self.widen(x), self._operand(y, x.dtype))
+            return self.finish(result, bool, out, (x, y))
 
     # ------------------------------------------------------------------ comparisons
     def eq(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
@@ -47,7 +48,7 @@ class LogicKernels(ElementwiseKernels):
         return self._predicate(self.xp.logical_xor, x, y, out)
 
     def logical_not(self, x: Array, out: Array | None = None) -> Array:
-        return self.finish(self.xp.logical_not(self.widen(x)), bool, out)
+        return self.finish(self.xp.logical_not(self.widen(x)), bool, out, (x,))
 
     # ------------------------------------------------------------------ bits
     def bitwise_and(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
@@ -90,29 +91,30 @@ class LogicKernels(ElementwiseKernels):
 
     # ------------------------------------------------------------------ what kind of number
     def isnan(self, x: Array) -> Array:
-        return self.finish(self.xp.not_equal(x, x), bool)
+        return self.finish(self.xp.not_equal(x, x), bool, None, (x,))
 
     def signbit(self, x: Array) -> Array:
         """Below zero, or -0.0, or a NaN with its sign set."""
         if not self.is_floating(x.dtype):
-            return self.finish(self.xp.less(x, 0), bool)
-        return self.finish(self.xp.signbit(self.widen(x)), bool)
+            return self.finish(self.xp.less(x, 0), bool, None, (x,))
+        return self.finish(self.xp.signbit(self.widen(x)), bool, None, (x,))
 
     def isinf(self, x: Array) -> Array:
         if not self.is_floating(x.dtype) and x.dtype.kind != "c":
             return self.xp.zeros(x.shape, dtype=bool)
-        return self.finish(self.xp.isinf(self.widen(x)), bool)
+        return self.finish(self.xp.isinf(self.widen(x)), bool, None, (x,))
 
     def isfinite(self, x: Array) -> Array:
         if not self.is_floating(x.dtype) and x.dtype.kind != "c":
             return self.xp.ones(x.shape, dtype=bool)
-        return self.finish(self.xp.isfinite(self.widen(x)), bool)
+        return self.finish(self.xp.isfinite(self.widen(x)), bool, None, (x,))
 
     # ------------------------------------------------------------------ selection, conversion
     def where(self, condition: Array, x: Array, y: Array | Scalar) -> Array:
         """``x`` where ``condition``, else ``y``; all three broadcast; the result has x's dtype."""
         other = self.xp.asarray(y, dtype=x.dtype)
-        return self.finish(self.xp.where(condition, x, other), x.dtype)
+        chosen = self.xp.where(condition, x, other)
+        return self.finish(chosen, x.dtype, None, (condition, x, other))
 
     def cast(self, x: Array, dtype: Any) -> Array:
         """A fresh copy of ``x`` as ``dtype``: fractions are cut off, integers wrap around.
@@ -125,9 +127,10 @@ class LogicKernels(ElementwiseKernels):
             x = x.real
         with self.quiet():
             if dtype.kind == "b":
-                return self.finish(self.widen(x) != 0, dtype)
+                return self.finish(self.widen(x) != 0, dtype, None, (x,))
             if self.is_floating(x.dtype) and dtype.kind in "iu":
-                return self.finish(self.widen(x).astype(self.xp.int64).astype(dtype), dtype)
+                whole = self.widen(x).astype(self.xp.int64)
+                return self.finish(whole.astype(dtype), dtype, None, (x,))
             if dtype.kind == "V" or x.dtype.kind == "V":
                 x = self.widen(x)
-            return self.finish(x.astype(dtype), dtype)
+            return self.finish(x.astype(dtype), dtype, None, (x,))
