@@ -50,13 +50,12 @@ inline T* data(PyArrayObject* array) {
 }
 
 // NumPy keeps its allocator per context, and every thread starts with a context of its own: the first
-// array that a kernel makes in a thread installs ours there (module.cpp).
+// operation of a thread installs ours there (module.cpp).
 extern thread_local bool allocator_installed;
 bool install_allocator_here();
 
 // A fresh C-contiguous array, uninitialised; null with MemoryError set.
 inline PyArrayObject* new_array(int ndim, const npy_intp* shape, int type_num) {
-    if (!allocator_installed && !install_allocator_here()) return nullptr;
     return reinterpret_cast<PyArrayObject*>(
         PyArray_SimpleNew(ndim, const_cast<npy_intp*>(shape), type_num));
 }

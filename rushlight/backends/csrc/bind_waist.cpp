@@ -17,6 +17,7 @@ PyObject* kernels_by_type;    // {array type: Kernels}
 PyObject* kernels_of_others;  // called for types that are not in it
 
 PyObject* py_kernels(PyObject*, PyObject* array) {
+    if (!allocator_installed && !install_allocator_here()) return nullptr;
     PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(array));
     PyObject* found = PyDict_GetItemWithError(kernels_by_type, type);
     if (found == nullptr)
