@@ -162,17 +162,22 @@ inline void interleave_vector(const float* src, int64_t channel, int lanes, int6
 inline void interleave(const float* src, int64_t channel, int64_t C, int64_t n, float* dst) {
     constexpr int W = kW<float>;
     if (C == 1) return copy_floats(dst, src, n);
-    for (int64_t x = 0; x < n; x += W) {
-        const int pixels = int(min64(W, n - x));
+    // Runs of pixels one vector of channels after the other: the processor fetches a few streams
+    // ahead, but not one for each of all channels.
+    constexpr int64_t run = 256;
+    for (int64_t x0 = 0; x0 < n; x0 += run)
         for (int64_t c = 0; c < C; c += W) {
             const int lanes = int(min64(W, C - c));
-            if (pixels == W && lanes == W)
-                interleave_square(src + c * channel + x, channel, C, dst + x * C + c);
-            else
-                interleave_edge(src + c * channel + x, channel, C, lanes, pixels,
-                                lanes == W || C < W, dst + x * C + c);
+            for (int64_t x = x0; x < min64(x0 + run, n); x += W) {
+                const int pixels = int(min64(W, n - x));
+                const float* from = src + c * channel + x;
+                float* to = dst + x * C + c;
+                if (pixels == W && lanes == W)
+                    interleave_square(from, channel, C, to);
+                else
+                    interleave_edge(from, channel, C, lanes, pixels, lanes == W || C < W, to);
+            }
         }
-    }
 }
 
 // The plane (one phase) with pixel-major channels: dst[row][col][c].
