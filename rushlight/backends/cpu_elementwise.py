@@ -177,3 +177,7 @@ class NativeElementwise(Kernels):
     def masked_fill(self, x: Array, mask: Array, value: Any) -> Array:
         result = _native.masked_fill(x, mask, value)
         return super().masked_fill(x, mask, value) if result is NotImplemented else result
+
+    def cast(self, x: Array, dtype: Any) -> Array:
+        result = _native.cast(x, dtype)
+        return super().cast(x, dtype) if result is NotImplemented else result

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy
+
 from . import _native
 from .reference import Kernels
 from .reference.base import Array, Axes
@@ -33,6 +35,19 @@ class NativeReduce(Kernels):
     def argmin(self, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
         result = _native.argmin(x, axis, keepdims)
         return super().argmin(x, axis, keepdims) if result is NotImplemented else result
+
+    def var(
+        self, x: Array, axes: Axes = None, correction: float = 1, keepdims: bool = False
+    ) -> Array:
+        """In double precision, as the reference, by the other kernels of this class."""
+        axes = self.all_axes(x, axes)
+        count = self._count(x, axes)
+        if x.dtype not in (numpy.float32, numpy.float64) or not count:
+            return super().var(x, axes, correction, keepdims)
+        wide = self.cast(x, numpy.dtype(numpy.float64))
+        distance = self.sub(wide, self.mean(wide, axes, True))
+        total = self.sum(self.square(distance), axes, keepdims)
+        return self.cast(self.div(total, float(max(0, count - correction))), x.dtype)
 
     def norm(self, x: Array, p: float = 2, axes: Axes = None, keepdims: bool = False) -> Array:
         everything = p == 2 and not keepdims and (axes is None or len(axes) == x.ndim)
