@@ -60,3 +60,4 @@ class NativeElementwise(Kernels):
     lerp = native_or(Kernels.lerp, _native.lerp)
     where = native_or(Kernels.where, _native.where)
     masked_fill = native_or(Kernels.masked_fill, _native.masked_fill)
+    cast = native_or(Kernels.cast, _native.cast)

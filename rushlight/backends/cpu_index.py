@@ -33,6 +33,14 @@ class NativeIndex(Kernels):
         if done is NotImplemented:
             super().add_along_axis(x, indices, values, axis)
 
+    def index_get(self, x: Array, index: Any) -> Array:
+        x_view, numbers, axis = _single_axis(x, index)
+        if numbers is not None:
+            result = _native.take(x_view, numbers, axis, False)
+            if result is not NotImplemented:
+                return result
+        return super().index_get(x, index)
+
     def index_put(self, x: Array, index: Any, values: Any, checked: bool = False) -> None:
         x_view, numbers, axis = _single_axis(x, index)
         if numbers is not None:
@@ -81,6 +89,8 @@ def _single_axis(x: Array, index: Any) -> tuple[Array, Array | None, int]:
     in these axes taken together.
     """
     items = index if type(index) is tuple else (index,)
+    if len(items) == 1 and type(items[0]) is numpy.ndarray and items[0].dtype == numpy.int64:
+        return x, items[0], 0
     places = [i for i, item in enumerate(items) if isinstance(item, numpy.ndarray)]
     if not places or any(items[i].dtype != numpy.int64 for i in places):
         return x, None, 0
@@ -92,14 +102,11 @@ def _single_axis(x: Array, index: Any) -> tuple[Array, Array | None, int]:
         return x, items[first], first
     if not x.flags.c_contiguous:
         return x, None, 0
-    numbers = numpy.int64(0)
-    for i in places:
-        size = x.shape[i]
-        if not _native.within(items[i], -size, size):
-            return x, None, 0
-        numbers = numbers * size + items[i] % size
-    joined = x.reshape((*x.shape[:first], -1, *x.shape[last + 1 :])) if x.size else x
-    return joined, numpy.asarray(numbers) if x.size else None, first
+    stop = last + 1
+    numbers = _native.join_numbers(x.shape[first:stop], tuple(items[first:stop]))
+    if numbers is NotImplemented or not x.size:
+        return x, None, 0
+    return x.reshape((*x.shape[:first], -1, *x.shape[stop:])), numbers, first
 
 
 class NativeOrder(Kernels):

@@ -25,7 +25,7 @@ class NativeRandom(Kernels):
         result, state.position = _native.random_uniform(
             state.key, state.position, tuple(shape), dtype.itemsize == 8
         )
-        return result if result.dtype == dtype else result.astype(dtype)
+        return result if result.dtype is dtype else result.astype(dtype, copy=False)
 
     def random_bernoulli(
         self, state: RandomState, shape: Sequence[int], p: float, dtype: Any
@@ -34,7 +34,7 @@ class NativeRandom(Kernels):
         result, state.position = _native.random_bernoulli(
             state.key, state.position, tuple(shape), float(p), dtype.kind == "b"
         )
-        return result if result.dtype == dtype else result.astype(dtype)
+        return result if result.dtype is dtype else result.astype(dtype, copy=False)
 
     def random_integers(
         self, state: RandomState, shape: Sequence[int], low: int, high: int
@@ -62,7 +62,7 @@ class NativeRandom(Kernels):
             state.key, state.position, tuple(shape), dtype.itemsize == 8, float(mean), float(std),
             state.next_normal,
         )  # fmt: skip
-        return result if result.dtype == dtype else result.astype(dtype)
+        return result if result.dtype is dtype else result.astype(dtype, copy=False)
 
     def _draws(self, state: RandomState, n: int) -> Any:
         return self.random_uint32(state, n)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy
+
 from . import _native
 from .cpu_method import native_or
 from .reference import Kernels
@@ -17,6 +19,19 @@ class NativeReduce(Kernels):
     amin = native_or(Kernels.amin, _native.amin)
     argmax = native_or(Kernels.argmax, _native.argmax)
     argmin = native_or(Kernels.argmin, _native.argmin)
+
+    def var(
+        self, x: Array, axes: Axes = None, correction: float = 1, keepdims: bool = False
+    ) -> Array:
+        """In double precision, as the reference, by the other kernels of this class."""
+        axes = self.all_axes(x, axes)
+        count = self._count(x, axes)
+        if x.dtype not in (numpy.float32, numpy.float64) or not count:
+            return super().var(x, axes, correction, keepdims)
+        wide = self.cast(x, numpy.dtype(numpy.float64))
+        distance = self.sub(wide, self.mean(wide, axes, True))
+        total = self.sum(self.square(distance), axes, keepdims)
+        return self.cast(self.div(total, float(max(0, count - correction))), x.dtype)
 
     def norm(self, x: Array, p: float = 2, axes: Axes = None, keepdims: bool = False) -> Array:
         everything = p == 2 and not keepdims and (axes is None or len(axes) == x.ndim)

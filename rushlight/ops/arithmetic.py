@@ -8,7 +8,17 @@ from ..autograd.primitive import primitive
 from ..backends import agree, kernels
 from ..backends.arrays import is_array
 from ..types_ import Array, Number
-from .common import NUMBERS, OPERANDS, as_float, check_tensor, in_place, match, refuse, write_out
+from .common import (
+    NUMBERS,
+    OPERANDS,
+    as_float,
+    check_tensor,
+    compute_out,
+    in_place,
+    match,
+    refuse,
+    write_out,
+)
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -52,10 +62,8 @@ def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1,
     input, other = _operands("add", input, other)
     if alpha != 1:
         _check_alpha("add", input, other, alpha)
-        result = _add(input, other, alpha=alpha)
-    else:
-        result = _add(input, other)
-    return result if out is None else write_out(out, result, "add")
+        return compute_out(_add, "add", out, input, other, alpha=alpha)
+    return compute_out(_add, "add", out, input, other)
 
 
 def _is_bool(operand: Any) -> bool:
@@ -97,10 +105,8 @@ def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1,
     input, other = _operands("sub", input, other)
     if alpha != 1:
         _check_alpha("sub", input, other, alpha)
-        result = _sub(input, other, alpha=alpha)
-    else:
-        result = _sub(input, other)
-    return result if out is None else write_out(out, result, "sub")
+        return compute_out(_sub, "sub", out, input, other, alpha=alpha)
+    return compute_out(_sub, "sub", out, input, other)
 
 
 subtract = sub
@@ -160,8 +166,7 @@ def mul(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> 
             [6., 8.]])
     """
     input, other = _operands("mul", input, other)
-    result = _mul(input, other)
-    return result if out is None else write_out(out, result, "mul")
+    return compute_out(_mul, "mul", out, input, other)
 
 
 multiply = mul
@@ -224,8 +229,8 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
     """
     input, other = _operands("div", input, other)
     if rounding_mode is None:
-        result = _div(input, other)
-    elif rounding_mode in ("floor", "trunc"):
+        return compute_out(_div, "div", out, input, other)
+    if rounding_mode in ("floor", "trunc"):
         result = _div_rounded(input, other, rounding_mode=rounding_mode)
     else:
         raise RuntimeError(

@@ -24,7 +24,8 @@ else:
     from ..autograd.variable import TensorBase
 
 __all__ = [
-    "OPERANDS", "TensorBase", "as_float", "cast", "check_separate", "check_tensor", "dtype_of",
+    "OPERANDS", "TensorBase", "as_float", "cast", "check_separate", "check_tensor", "compute_out",
+    "dtype_of",
     "in_place", "match", "refuse", "wrap_dim", "wrap_dims", "write_out", "write_over",
 ]  # fmt: skip
 
@@ -212,6 +213,36 @@ def write_out(out: Any, result: Any, op: str = "", exact: bool = False) -> Any:
     out._array[...] = array
     bump_version(out, op)
     return out
+
+
+def compute_out(op: Any, name: str, out: Any, *inputs: Any, **attrs: Any) -> Any:
+    """The result of an elementwise primitive, whose forward takes `out=`, in the tensor `out`.
+
+    It is computed straight into `out` where nothing is recorded, dtypes agree and all operands have
+    its shape.
+    """
+    if out is None:
+        return op(*inputs, **attrs)
+    if not _fits_out(out, inputs):
+        return write_out(out, op(*inputs, **attrs), name)
+    arrays = [x._array if isinstance(x, TensorBase) else x for x in inputs]
+    op.forward(*arrays, out=out._array, **attrs)
+    bump_version(out, name)
+    return out
+
+
+def _fits_out(out: Any, inputs: tuple[Any, ...]) -> bool:
+    array = out._array
+    if out.requires_grad or not array.flags.writeable or 0 in array.strides:
+        return False
+    for x in inputs:
+        if isinstance(x, TensorBase):
+            other = x._array
+            if other.shape != array.shape or other.dtype != array.dtype or x.requires_grad:
+                return False
+        elif type(x) is not float or array.dtype.kind not in _FRACTIONAL:
+            return False
+    return True
 
 
 def check_separate(out: Any, *inputs: Any) -> None:

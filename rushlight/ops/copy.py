@@ -107,6 +107,9 @@ def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
     Itself, if nothing changes and `copy` is False.
     """
+    if len(args) == 1 and not kwargs and type(args[0]) is DType:
+        to_dtype = args[0].numpy
+        return input if input._array.dtype == to_dtype else _to_copy(input, dtype=to_dtype)
     dtype, device, copy, memory_format = _parse_to(args, kwargs)
     if device is not None and device.type != "cpu":
         resolve_device(device)

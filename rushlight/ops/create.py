@@ -125,8 +125,25 @@ def _number_array(value: Any, to: DType) -> Any:
         return np.array(value, to.numpy)
 
 
+def _array_of_fractions(data: Any) -> Any:
+    """Nested lists that begin with a float as NumPy reads them, if it finds nothing but numbers."""
+    first = data
+    while type(first) is list and first:
+        first = first[0]
+    if type(first) is not float:
+        return None
+    try:
+        array = np.array(data)
+    except ValueError:  # ragged: the slow way names the place
+        return None
+    return array if array.dtype == np.float64 else None
+
+
 def _sequence_array(data: Any, dtype: DType | None) -> Any:
     """Nested sequences of numbers, strings refused, ragged ones named."""
+    fractions = _array_of_fractions(data)
+    if fractions is not None and (dtype is None or dtype.is_floating_point):
+        return _host.cast(fractions, (dtype or dtypes.get_default_dtype()).numpy)
     flat: list[Any] = []
     shape = _flatten_into(data, flat, ())
     if flat and (isinstance(flat[0], TensorBase) or any(isinstance(v, TensorBase) for v in flat)):

@@ -211,6 +211,8 @@ def _check_bounds(indices: Array, size: int, dim: int) -> None:
 
 
 def _numpy_index(indices: Any, places: tuple[int, ...]) -> tuple[Any, ...]:
+    if len(places) == places[-1] + 1:
+        return tuple(indices)
     index: list[Any] = [slice(None)] * (places[-1] + 1)
     for place, i in zip(places, indices):
         index[place] = i
@@ -223,7 +225,7 @@ def _index(*tensors: Array, places: tuple[int, ...]) -> Array:
     x = tensors[0]
     if len(places) == 1:
         return kernels(x).take(x, tensors[1], places[0])
-    return x[_numpy_index(tensors[1:], places)]
+    return kernels(x).index_get(x, _numpy_index(tensors[1:], places))
 
 
 @_index.derivative("tensors")
@@ -422,7 +424,7 @@ def _scatter_into(x: Array, indices: Array, source: Any, dim: int, add: bool,
     result = k.copy(x) if out is None else out
     if indices.size == 0:
         return result
-    if is_array(source):
+    if is_array(source) and source.shape != indices.shape:
         source = source[tuple([slice(n) for n in indices.shape])]
     target = result.reshape(-1) if x.ndim == 0 else result
     where = indices.reshape(-1) if indices.ndim == 0 else indices
@@ -543,6 +545,8 @@ def _check_ranks(input: Tensor, index: Tensor, src: Any) -> None:
     """Input, index and source of a scatter have the same number of dims, 0 counting as 1."""
     i = index._array
     if not i.size:
+        return
+    if isinstance(src, TensorBase) and i.ndim == input._array.ndim and i.shape == src._array.shape:
         return
     for name, x in (("self", input), ("src", src)):
         if isinstance(x, TensorBase):

@@ -16,6 +16,7 @@ from .common import (
     as_float,
     cast,
     check_tensor,
+    compute_out,
     dtype_of,
     in_place,
     match,
@@ -68,10 +69,8 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     """
     _check_factor("addcmul", value, input, tensor1, tensor2)
     if _are_alike(input, tensor1, tensor2):
-        result = _addcmul(input, tensor1, tensor2, value=value)
-    else:
-        result = add(input, tensor1 * tensor2, alpha=value)
-    return result if out is None else write_out(out, result, "addcmul")
+        return compute_out(_addcmul, "addcmul", out, input, tensor1, tensor2, value=value)
+    return add(input, tensor1 * tensor2, alpha=value, out=out)
 
 
 @primitive(name="Addcdiv", broadcast=True)
@@ -105,10 +104,8 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     _check_quotient(tensor1, tensor2)
     _check_factor("addcdiv", value, input, tensor1, tensor2)
     if _are_alike(input, tensor1, tensor2):
-        result = _addcdiv(input, tensor1, tensor2, value=value)
-    else:
-        result = add(input, tensor1 / tensor2, alpha=value)
-    return result if out is None else write_out(out, result, "addcdiv")
+        return compute_out(_addcdiv, "addcdiv", out, input, tensor1, tensor2, value=value)
+    return add(input, tensor1 / tensor2, alpha=value, out=out)
 
 
 def _are_alike(*tensors: Tensor) -> bool:
@@ -187,9 +184,8 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | float, *,
                 f"expected dtype {input.dtype} for `weight` but got dtype {weight.dtype}"
             )
         result = _lerp(input, end, weight)
-    else:
-        result = _lerp_number(input, end, weight=weight)
-    return result if out is None else write_out(out, result, "lerp")
+        return result if out is None else write_out(out, result, "lerp")
+    return compute_out(_lerp_number, "lerp", out, input, end, weight=weight)
 
 
 # ---- angles and lengths --------------------------------------------------------------------

@@ -37,7 +37,9 @@ def _state(generator: Any) -> Any:
 
 
 def _float_dtype(dtype: DType | None, op: str) -> DType:
-    d = dtypes.get_default_dtype() if dtype is None else dtype
+    if dtype is None:
+        return dtypes.get_default_dtype()
+    d = dtype
     if not (d.is_floating_point or d.is_complex):
         raise RuntimeError(
             f"\"{op}\" not implemented for '{d.name.capitalize()}'; random numbers "

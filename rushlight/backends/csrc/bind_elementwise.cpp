@@ -3,7 +3,9 @@
 // `y` is an array of x's dtype that broadcasts with x, or a Python number. `out`, when not None, is
 // an array of the result's shape and may be one of the operands. What is not taken (other dtypes,
 // a number that the integer type cannot hold) is left to the reference.
-#include "operands.h"
+#include "operands.h"  // Python.h must come before the system's headers
+
+#include "cast.h"
 
 namespace {
 
@@ -52,6 +54,39 @@ PyObject* py_unary(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     return unary(op, args, nargs);
 }
 
+int cast_source(PyArrayObject* x) {
+    switch (PyArray_TYPE(x)) {
+        case NPY_BOOL: return kFromBool;
+        case NPY_UINT8: return kFromU8;
+        default: return number_of(x);  // the first four are in the order of Number
+    }
+}
+int cast_target(PyArray_Descr* descr) {
+    switch (descr->type_num) {
+        case NPY_FLOAT: return kToF32;
+        case NPY_DOUBLE: return kToF64;
+        case NPY_INT64: return kToI64;
+        case NPY_BOOL: return kToBool;
+        default: return -1;
+    }
+}
+
+// cast(x, dtype)
+PyObject* py_cast(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+    PyArrayObject* x = nargs == 2 ? as_array(args[0]) : nullptr;
+    if (x == nullptr || !PyArray_DescrCheck(args[1])) return not_handled();
+    PyArray_Descr* const descr = reinterpret_cast<PyArray_Descr*>(args[1]);
+    const int source = cast_source(x), target = cast_target(descr);
+    ElementwiseCall<2> call;
+    if (source < 0 || target < 0 || !PyArray_ISNBO(descr->byteorder) || !call.set_array(1, x))
+        return not_handled();
+    if (!call.set_result(nullptr, descr)) return failed();
+    const CastLoop loop = cast_kernels().loops[source][target];
+    return call.run([&](char* const* at, const int64_t* stride, int64_t n) {
+        loop(at[0], at[1], n, stride[0], stride[1]);
+    });
+}
+
 const char kBinaryDoc[] = "(x, y, out=None), or NotImplemented.";
 const char kUnaryDoc[] = "(x, out=None), or NotImplemented.";
 
@@ -91,5 +126,6 @@ PyMethodDef elementwise_methods[] = {
     method("gelu", py_unary<kGelu>, kUnaryDoc),
     method("gelu_tanh", py_unary<kGeluTanh>, kUnaryDoc),
     method("erf", py_unary<kErf>, kUnaryDoc),
+    method("cast", py_cast, "(x, dtype), or NotImplemented."),
     {nullptr, nullptr, 0, nullptr},
 };

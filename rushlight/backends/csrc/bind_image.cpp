@@ -123,8 +123,7 @@ PyObject* py_copy(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
         });
     } else {
         walk.for_each_run([&](char* const* at, int64_t n) {
-            for (int64_t i = 0; i < n; i++)
-                memcpy(at[0] + i * out_step, at[1] + i * x_step, size_t(item));
+            image_kernels().spread(at[0], at[1], n, out_step, x_step, item);
         });
     }
     return reinterpret_cast<PyObject*>(out);

@@ -179,6 +179,33 @@ bool are_usable(PyArrayObject* numbers, PyObject* checked, IndexRun* run) {
     return run->is_checked || all_name(numbers, -run->axis_size, run->axis_size);
 }
 
+// join_numbers(shape, indices): the int64 arrays `indices`, of one shape, name elements along axes of
+// these sizes; where they do in the axes taken together. A range error is the reference's to report.
+PyObject* py_join_numbers(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    int64_t sizes[NPY_MAXDIMS];
+    const int count = n == 2 ? as_int_tuple(args[0], sizes, NPY_MAXDIMS) : -1;
+    if (count < 1 || !PyTuple_Check(args[1]) || PyTuple_GET_SIZE(args[1]) != count)
+        return not_handled();
+    PyArrayObject* first = contiguous_of(PyTuple_GET_ITEM(args[1], 0), NPY_INT64);
+    if (first == nullptr) return not_handled();
+    Owned joined(new_like(first));
+    if (joined.get() == nullptr) return nullptr;
+    int64_t* out = joined.values<int64_t>();
+    const int64_t total = PyArray_SIZE(first);
+    for (int k = 0; k < count; k++) {
+        PyArrayObject* numbers = contiguous_of(PyTuple_GET_ITEM(args[1], k), NPY_INT64);
+        if (numbers == nullptr || !same_shape(numbers, first) ||
+            !all_name(numbers, -sizes[k], sizes[k]))
+            return not_handled();
+        const int64_t* from = data<int64_t>(numbers);
+        for (int64_t i = 0; i < total; i++) {
+            const int64_t number = from[i] + (from[i] < 0 ? sizes[k] : 0);
+            out[i] = k == 0 ? number : out[i] * sizes[k] + number;
+        }
+    }
+    return joined.release();
+}
+
 // take(x, indices, axis, checked); take_along_axis is of the same form
 template <bool along>
 PyObject* py_take(PyObject*, PyObject* const* args, Py_ssize_t n) {
@@ -422,6 +449,7 @@ const char kWriteDoc[] = "(x, indices, values, axis, checked): None, or NotImple
 
 PyMethodDef index_methods[] = {
     method("within", py_within, "(indices, low, high), or NotImplemented."),
+    method("join_numbers", py_join_numbers, "(shape, indices), or NotImplemented."),
     method("take", py_take<false>, "(x, indices, axis, checked), or NotImplemented."),
     method("take_along_axis", py_take<true>, "(x, indices, axis, checked), or NotImplemented."),
     method("put_along_axis", py_put<true>, kWriteDoc),

@@ -81,6 +81,14 @@ void binary_vec_loop(void* out, const void* x, const void* y, int64_t n, int64_t
         if (m > 0) stn(r + i, Op::apply(ldn(a + i, m), ldn(b + i, m)), m);
         return;
     }
+    if (out_stride == 1 && x_stride == 0 && y_stride == 1) {  // the gradient of a sum
+        const Vec<T> same = splat(*a);
+        int64_t i = 0;
+        for (; i + W <= n; i += W) st(r + i, Op::apply(same, ld(b + i)));
+        const int m = int(n - i);
+        if (m > 0) stn(r + i, Op::apply(same, ldn(b + i, m)), m);
+        return;
+    }
     for (int64_t i = 0; i < n; i += W) {
         const int m = n - i < W ? int(n - i) : W;
         T p[W] = {}, q[W] = {};

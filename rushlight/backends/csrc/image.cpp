@@ -1,14 +1,16 @@
 // Data movement: what happens to every sample before it reaches a network, and table rows.
 //
 // All of it is bound by memory, so the loops are plain; the compiler unrolls and vectorises the
-// conversions. A transposing copy goes by tiles of 16 x 16 elements, such that both the lines that are
-// read and those that are written stay in the first-level cache.
+// conversions. A transposing copy goes by tiles of a vector's width, or of 16 x 16 elements, such that
+// both the lines that are read and those that are written stay in the first-level cache; tiles of 4-
+// and 8-byte items are turned around in registers.
 #include "image.h"
 
 #include <string.h>
 
 #include "parallel.h"
 #include "vec.h"
+#include "vec_shuffle.h"
 
 namespace rl {
 namespace RL_ISA {
@@ -66,19 +68,55 @@ bool take_rows(char* out, const char* table, int64_t rows, int64_t row_bytes,
     return true;
 }
 
+// The number type whose vectors hold items of this size.
+template <int64_t item>
+struct Floating {
+    typedef float type;
+};
+template <>
+struct Floating<8> {
+    typedef double type;
+};
+
+// A tile of the transposed copy: element by element, or in registers where vectors hold such items.
+template <class T>
+RL_INLINE void transpose_tile(char* out, const char* x, int64_t rows, int64_t columns,
+                              int64_t out_row, int64_t x_column) {
+    for (int64_t r = 0; r < rows; r++) {
+        T* to = reinterpret_cast<T*>(out + r * out_row);
+        const char* from = x + r * int64_t(sizeof(T));
+        for (int64_t c = 0; c < columns; c++) memcpy(&to[c], from + c * x_column, sizeof(T));
+    }
+}
+template <class T>
+RL_INLINE void transpose_square(char* out, const char* x, int64_t out_row, int64_t x_column) {
+    constexpr int W = kW<T>;
+    Vec<T> square[W];
+    RL_UNROLL
+    for (int c = 0; c < W; c++) square[c] = ld(reinterpret_cast<const T*>(x + c * x_column));
+    transpose(square);
+    RL_UNROLL
+    for (int r = 0; r < W; r++) st(reinterpret_cast<T*>(out + r * out_row), square[r]);
+}
+
 template <class T>
 void transpose_items(char* out, const char* x, int64_t rows, int64_t columns, int64_t out_row,
                      int64_t x_column) {
-    for (int64_t r0 = 0; r0 < rows; r0 += kTile) {
-        const int64_t r1 = r0 + kTile < rows ? r0 + kTile : rows;
-        for (int64_t c0 = 0; c0 < columns; c0 += kTile) {
-            const int64_t c1 = c0 + kTile < columns ? c0 + kTile : columns;
-            for (int64_t r = r0; r < r1; r++) {
-                T* to = reinterpret_cast<T*>(out + r * out_row);
-                const char* from = x + r * int64_t(sizeof(T));
-                for (int64_t c = c0; c < c1; c++)
-                    memcpy(&to[c], from + c * x_column, sizeof(T));
+    constexpr int64_t item = sizeof(T), tile = item >= 4 && item <= 8 ? kVecBytes / item : kTile;
+    for (int64_t r = 0; r < rows; r += tile) {
+        const int64_t height = r + tile < rows ? tile : rows - r;
+        for (int64_t c = 0; c < columns; c += tile) {
+            const int64_t width = c + tile < columns ? tile : columns - c;
+            char* to = out + r * out_row + c * item;
+            const char* from = x + r * item + c * x_column;
+            if constexpr (item == 4 || item == 8) {
+                typedef typename Floating<item>::type F;
+                if (height == tile && width == tile) {
+                    transpose_square<F>(to, from, out_row, x_column);
+                    continue;
+                }
             }
+            transpose_tile<T>(to, from, height, width, out_row, x_column);
         }
     }
 }
@@ -99,10 +137,32 @@ void transpose(char* out, const char* x, int64_t rows, int64_t columns, int64_t 
     }
 }
 
+template <class T>
+void spread_items(char* out, const char* x, int64_t n, int64_t out_step, int64_t x_step) {
+    constexpr int64_t item = sizeof(T);
+    if (out_step == item && x_step == 2 * item) {  // every other column: two vectors make one
+        for (int64_t i = 0; i < n; i++) memcpy(out + i * item, x + 2 * i * item, item);
+    } else if (out_step == item) {
+        for (int64_t i = 0; i < n; i++) memcpy(out + i * item, x + i * x_step, item);
+    } else {
+        for (int64_t i = 0; i < n; i++) memcpy(out + i * out_step, x + i * x_step, item);
+    }
+}
+
+void spread(char* out, const char* x, int64_t n, int64_t out_step, int64_t x_step, int64_t item) {
+    switch (item) {
+        case 1: return spread_items<uint8_t>(out, x, n, out_step, x_step);
+        case 2: return spread_items<uint16_t>(out, x, n, out_step, x_step);
+        case 4: return spread_items<uint32_t>(out, x, n, out_step, x_step);
+        case 8: return spread_items<uint64_t>(out, x, n, out_step, x_step);
+        default: return spread_items<Item16>(out, x, n, out_step, x_step);
+    }
+}
+
 }  // namespace
 
 extern const ImageKernels image_kernels = {
-    to_float, normalize, gather, take_rows, transpose,
+    to_float, normalize, gather, take_rows, transpose, spread,
 };
 
 }  // namespace RL_ISA

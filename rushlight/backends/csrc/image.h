@@ -21,6 +21,9 @@ struct ImageKernels {
     // out[r][c] = x[c][r] for elements of 1, 2, 4, 8 or 16 bytes (strides in bytes)
     void (*transpose)(char* out, const char* x, int64_t rows, int64_t columns, int64_t out_row,
                       int64_t x_column, int64_t item);
+    // n such elements from every x_step bytes to every out_step bytes
+    void (*spread)(char* out, const char* x, int64_t n, int64_t out_step, int64_t x_step,
+                   int64_t item);
 };
 
 }  // namespace rl

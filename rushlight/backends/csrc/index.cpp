@@ -85,6 +85,13 @@ void take_items(char* values, const char* indices, const char* x, int64_t n, con
 
 template <class T>
 void put_items(const char* values, const char* indices, char* x, int64_t n, const IndexRun& run) {
+    if (run.index_step == 0 && run.x_step == int64_t(sizeof(T)) && run.value_step == 0) {
+        x += number_at<true>(indices, run.axis_size) * run.axis_stride;
+        T value;
+        memcpy(&value, values, sizeof(T));
+        for (int64_t i = 0; i < n; i++) reinterpret_cast<T*>(x)[i] = value;
+        return;
+    }
     if (run.index_step == 0 && run.x_step == int64_t(sizeof(T)) && run.value_step == run.x_step) {
         x += number_at<true>(indices, run.axis_size) * run.axis_stride;
         memcpy(x, values, size_t(n) * sizeof(T));

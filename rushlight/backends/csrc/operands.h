@@ -3,11 +3,14 @@
 //
 // A fresh result lies in memory as its operands do: its axes are ordered by the strides of the first
 // operand that tells two axes apart (broadcast axes tell nothing), so that the sum of two transposed
-// arrays is a transposed array and is computed in the order of memory.
+// arrays is a transposed array and is computed in the order of memory. An operand that lies the other way
+// round is turned by tiles of 16 rows and 256 columns (16 KB of floats) into a buffer and read from there.
 #pragma once
 
 #include "bind.h"
+#include "allocator.h"
 #include "elementwise.h"
+#include "image.h"
 #include "strided.h"
 
 namespace rl {
@@ -113,6 +116,9 @@ inline PyArrayObject* result_array(PyObject* out, int ndim, const npy_intp* shap
 
 inline PyObject* failed() { return PyErr_Occurred() ? nullptr : not_handled(); }
 
+constexpr int64_t kTileRows = 16, kTileColumns = 256;
+constexpr int64_t kTurnedElements = 4096;  // below that all operands stay in the first-level cache
+
 // Operand 0 is the result, the others are read: arrays, or one element that repeats.
 template <int operands>
 struct ElementwiseCall {
@@ -173,6 +179,10 @@ struct ElementwiseCall {
         } else {
             StridedWalk<operands> walk;
             start(&walk);
+            if (n >= kTurnedElements && any_turned(walk)) {
+                run_turned(walk, loop);
+                return reinterpret_cast<PyObject*>(arrays[0]);
+            }
             int64_t strides[operands];
             for (int k = 0; k < operands; k++) strides[k] = walk.stride[k][walk.ndim - 1];
             walk.for_each_run(
@@ -207,6 +217,60 @@ struct ElementwiseCall {
         walk->take_shape(ndim, shape);
         walk->order_axes(0);
         walk->merge();
+    }
+    // Whether operand k is side by side along the next-to-innermost axis instead of the innermost one.
+    bool is_turned(const StridedWalk<operands>& walk, int k) const {
+        const int last = walk.ndim - 1;
+        if (arrays[k] == nullptr || last < 1) return false;
+        const int64_t item = PyArray_ITEMSIZE(arrays[k]), step = walk.stride[k][last];
+        return walk.stride[k][last - 1] == item && step != item && step != 0 &&
+               (item == 4 || item == 8);
+    }
+    bool any_turned(const StridedWalk<operands>& walk) const {
+        for (int k = 1; k < operands; k++)
+            if (is_turned(walk, k)) return true;
+        return false;
+    }
+    // As `run`, with the last two axes taken by tiles into which turned operands are copied.
+    template <class Loop>
+    void run_turned(const StridedWalk<operands>& walk, const Loop& loop) const {
+        const int last = walk.ndim - 1;
+        const int64_t rows = walk.shape[last - 1], columns = walk.shape[last];
+        StridedWalk<operands> outer = walk;
+        outer.ndim = last;
+        outer.shape[last - 1] = (rows + kTileRows - 1) / kTileRows;
+        for (int k = 0; k < operands; k++) outer.stride[k][last - 1] *= kTileRows;
+        outer.for_each_element(columns * kTileRows, [&](char* const* at, int64_t block) {
+            const int64_t left = rows - block * kTileRows;
+            run_tiles(walk, at, left < kTileRows ? left : kTileRows, columns, loop);
+        });
+    }
+    template <class Loop>
+    void run_tiles(const StridedWalk<operands>& walk, char* const* at, int64_t rows,
+                   int64_t columns, const Loop& loop) const {
+        alignas(64) char buffer[operands - 1][kTileRows * kTileColumns * sizeof(double)];
+        const int last = walk.ndim - 1;
+        for (int64_t c = 0; c < columns; c += kTileColumns) {
+            const int64_t width = columns - c < kTileColumns ? columns - c : kTileColumns;
+            char* row[operands];
+            int64_t row_step[operands], strides[operands];
+            for (int k = 0; k < operands; k++) {
+                row[k] = at[k] + c * walk.stride[k][last];
+                row_step[k] = walk.stride[k][last - 1];
+                strides[k] = walk.stride[k][last];
+                if (k == 0 || !is_turned(walk, k)) continue;
+                const int64_t item = PyArray_ITEMSIZE(arrays[k]);
+                image_kernels().transpose(buffer[k - 1], row[k], rows, width, width * item,
+                                          strides[k], item);
+                row[k] = buffer[k - 1];
+                row_step[k] = width * item;
+                strides[k] = item;
+            }
+            for (int64_t r = 0; r < rows; r++) {
+                loop(row, strides, width);
+                for (int k = 0; k < operands; k++) row[k] += row_step[k];
+            }
+        }
     }
     // The strides of a dense result whose axes are ordered as the operands' are.
     void set_strides(npy_intp* strides, npy_intp item) {

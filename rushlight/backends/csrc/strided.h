@@ -108,6 +108,26 @@ struct StridedWalk {
                      [&](int64_t begin, int64_t end) { walk_rows(begin, end, run); });
     }
 
+    // Calls visit(pointers, place on the innermost axis) for every element of the walk, in parallel;
+    // each stands for `weight` elements of work.
+    template <class Visit>
+    void for_each_element(int64_t weight, const Visit& visit) const {
+        const int64_t inner = shape[ndim - 1];
+        if (size() == 0) return;
+        parallel_for(size(), 1 + (kElementGrain - 1) / weight, [&](int64_t begin, int64_t end) {
+            for (int64_t place = begin; place < end; place++) {
+                int64_t rest = place;
+                char* at[operands];
+                for (int k = 0; k < operands; k++) at[k] = base[k];
+                for (int i = ndim - 1; i >= 0; i--) {
+                    for (int k = 0; k < operands; k++) at[k] += rest % shape[i] * stride[k][i];
+                    rest /= shape[i];
+                }
+                visit(at, place % inner);
+            }
+        });
+    }
+
   private:
     // 1 if axis b has the larger strides and belongs outside of axis a, -1 if not, 0 if no operand
     // tells them apart.

@@ -3,7 +3,7 @@
 // The loop is written once for operands that lie side by side, as a function of whole vectors. An
 // operand with any other stride is first gathered into a buffer, 256 elements at a time (2 KB at most,
 // four of which stay in the first-level cache); a number that repeats is spread over its buffer once
-// for the whole run. The result is scattered from a buffer likewise. So a Python number, a broadcast
+// for the whole run; two numbers stay in registers. The result is scattered from a buffer likewise. So a Python number, a broadcast
 // row and an array need no code of their own: x + alpha*y is addcmul with a repeated alpha, and clamp
 // takes numbers and arrays as bounds. All operands of a vector are read before it is written, so the
 // result may be one of them.
@@ -11,6 +11,7 @@
 
 #include "lanes.h"
 #include "vec.h"
+#include "vecmath.h"
 
 namespace rl {
 namespace RL_ISA {
@@ -60,12 +61,44 @@ struct Clamp {
     template <class V>
     static RL_INLINE V apply(V x, V low, V high, Lane<V>) { return vmin(vmax(x, low), high); }
 };
+// Between two numbers that are not NaN.
+struct ClampNumbers {
+    static RL_INLINE f32v apply(f32v x, f32v low, f32v high, float) {
+        return clip(x, low[0], high[0]);
+    }
+    static RL_INLINE f64v apply(f64v x, f64v low, f64v high, double) {
+        return clip(x, low[0], high[0]);
+    }
+    static RL_INLINE i32v apply(i32v x, i32v low, i32v high, int32_t) {
+        return vmin(vmax(x, low), high);
+    }
+    static RL_INLINE i64v apply(i64v x, i64v low, i64v high, int64_t) {
+        return vmin(vmax(x, low), high);
+    }
+};
+template <class Op>
+struct WithNumbers {
+    typedef Op type;
+};
+template <>
+struct WithNumbers<Clamp> {
+    typedef ClampNumbers type;
+};
 
 // ------------------------------------------------------------------ loops
 template <class Op, class T>
 RL_INLINE void side_by_side(T* r, const T* a, const T* b, const T* c, int64_t n, T factor) {
     for_vectors<T>(n, [&](int64_t i, int m) RL_LAMBDA_INLINE {
         store(r + i, Op::apply(load(a + i, m), load(b + i, m), load(c + i, m), factor), m);
+    });
+}
+
+// The last two operands are numbers, neither of them NaN.
+template <class Op, class T>
+RL_INLINE void with_numbers(T* r, const T* a, T b, T c, int64_t n, T factor) {
+    const Vec<T> all_b = splat(b), all_c = splat(c);
+    for_vectors<T>(n, [&](int64_t i, int m) RL_LAMBDA_INLINE {
+        store(r + i, WithNumbers<Op>::type::apply(load(a + i, m), all_b, all_c, factor), m);
     });
 }
 
@@ -87,6 +120,9 @@ void ternary_loop(char* const* at, const int64_t* stride, int64_t n, Element ele
     }
     if (stride[0] == item && !is_gathered[0] && !is_gathered[1] && !is_gathered[2])
         return side_by_side<Op, T>(r, in[0], in[1], in[2], n, factor);
+    const bool are_numbers = stride[2] == 0 && stride[3] == 0;
+    if (are_numbers && stride[0] == item && !is_gathered[0] && *in[1] == *in[1] && *in[2] == *in[2])
+        return with_numbers<Op, T>(r, in[0], *in[1], *in[2], n, factor);
     T buffer[4][kBlock];
     for (int64_t begin = 0; begin < n; begin += kBlock) {
         const int64_t count = n - begin < kBlock ? n - begin : kBlock;

@@ -132,6 +132,10 @@ class ArrayKernels(KernelBase):
         if wide is not x:
             x[...] = wide.astype(x.dtype)
 
+    def index_get(self, x: Array, index: Any) -> Array:
+        """`x[index]`, copied."""
+        return x[index]
+
     def index_put(self, x: Array, index: Any, values: Any, checked: bool = False) -> None:
         """`x[index] = values` in place; of values for one element the last one stays."""
         x[index] = values
