@@ -101,7 +101,8 @@ class Tensor(TensorBase, TensorMethods):
         """Whether the memory is a CUDA device's."""
         return False
 
-    is_mps = is_meta = is_quantized = is_sparse = is_mkldnn = is_nested = is_xpu = is_cuda
+    # Kinds of tensors that there are none of here.
+    is_mps = is_meta = is_quantized = is_sparse = is_mkldnn = is_nested = is_xpu = False
 
     @property
     def names(self) -> tuple[None, ...]:
