@@ -359,7 +359,7 @@ inline bool winograd(const Winograd& w, const float* x, const float* bias, float
     const bool keep = small && blocks > 1;
     const Scratch memory(size_t(keep ? panels * panel_size : 0) * sizeof(float));
     float* const transformed = keep ? memory.as<float>() : nullptr;
-    if (keep)
+    if (transformed)
         parallel_for(panels, ceil_div(1 << 16, w.C * panel), [&](int64_t begin, int64_t end) {
             for (int64_t p = begin; p < end; p++) {
                 const int64_t width = w.O - p * panel > W ? panel : W;
