@@ -3,8 +3,8 @@
 //
 //   weights  U[point][k][o]     transformed once, in panels of two vectors of outputs
 //   inputs   V[point][tile][k]  a block of tiles at a time, vectors hold channels
-//   products M[point][tile][o]  36 matrix products V * U of the tiles of gemm_tile.h, for one
-//                               panel of outputs, turned into pixels while they are in L2
+//   products M[point][tile][o]  36 matrix products V * U, for one panel of outputs, turned into
+//                               pixels while they are in L2
 //
 // Blocks are whole rows of tiles, of any number of images. A block has about 28 tiles (two full
 // heights of the product's tile), enough to hide the reading of U, few enough to keep V in L2.
@@ -24,7 +24,7 @@
 #include "conv.h"
 #include "conv_plane.h"
 #include "conv_winograd_math.h"
-#include "gemm_tile.h"
+#include "gemm.h"
 #include "parallel.h"
 
 namespace rl {
@@ -284,27 +284,17 @@ struct PointProducts {
 };
 
 inline void multiply_points(const PointProducts& p, int64_t first_point, int64_t last_point) {
-    constexpr int W = kW<float>;
-    const int64_t blocks = ceil_div(p.M, kTileRows);
-    Tile<float> t = {};
-    t.K = p.K;
-    t.a_row = p.a_row, t.a_k = p.a_k;
-    t.b_k = p.b_k;
-    t.c_row = p.c_row;
-    t.last = W;
-    t.accumulate = p.accumulate;
+    Gemm<float> g;
+    g.M = p.M, g.N = p.width, g.K = p.K;
+    g.a_row = p.a_row, g.a_col = p.a_k;
+    g.b_row = p.b_k, g.b_col = 1;
+    g.c_row = p.c_row;
+    g.accumulate = p.accumulate;
     for (int64_t point = first_point; point < last_point; point++) {
-        t.b = p.b + point * p.b_point;
-        for (int64_t i = 0; i < blocks; i++) {
-            const int64_t first = share(p.M, blocks, i);
-            const int rows = int(share(p.M, blocks, i + 1) - first);
-            t.a = p.a + point * p.a_point + first * p.a_row;
-            t.c = p.c + point * p.c_point + first * p.c_row;
-            if (p.width > W)
-                tile_of_height<float, 2, false>(rows)(t);
-            else
-                tile_of_height<float, 1, false>(rows)(t);
-        }
+        g.a = p.a + point * p.a_point;
+        g.b = p.b + point * p.b_point;
+        g.c = p.c + point * p.c_point;
+        gemm_one_thread(g);
     }
 }
 
@@ -369,7 +359,7 @@ inline bool winograd(const Winograd& w, const float* x, const float* bias, float
     const bool keep = small && blocks > 1;
     const Scratch memory(size_t(keep ? panels * panel_size : 0) * sizeof(float));
     float* const transformed = keep ? memory.as<float>() : nullptr;
-    if (keep)
+    if (transformed)
         parallel_for(panels, ceil_div(1 << 16, w.C * panel), [&](int64_t begin, int64_t end) {
             for (int64_t p = begin; p < end; p++) {
                 const int64_t width = w.O - p * panel > W ? panel : W;

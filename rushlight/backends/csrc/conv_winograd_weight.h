@@ -106,7 +106,7 @@ inline f32v store_unit(const Winograd& w, const WeightUnit& unit, float* dweight
     return poison;
 }
 
-// dweight of all images; false if it holds a number that is not finite.
+// dweight of all images; false if it holds a number that is not finite, or for want of memory.
 inline bool winograd_weight_grad(const Winograd& w, const float* x, const float* grad,
                                  float* dweight) {
     const TiledImages inputs = tiled_inputs(w, x);
@@ -119,6 +119,7 @@ inline bool winograd_weight_grad(const Winograd& w, const float* x, const float*
     D.data = scratch<float>(kPanelB, D.size());
     const int64_t unit_size = PointMatrix::of(kWeightChannels, kWeightOutputs).size();
     const Scratch memory(size_t(blocks > 1 ? units * unit_size : 0) * sizeof(float));
+    if (blocks > 1 && !memory) return false;
     bool finite = true;
     const auto store = [&](const WeightUnit& unit) {
         if (hsum(store_unit(w, unit, dweight)) != 0.0f)
