@@ -9,7 +9,7 @@ from .reference.windows import Ints
 
 
 class NativeLinalg(Kernels):
-    """Products of floating point numbers and of int8; one- and two-dimensional windows in float32."""
+    """Products of floats and of int8; one- and two-dimensional windows in float32."""
 
     # ------------------------------------------------------------------ matrix products
     def matmul(self, a: Array, b: Array) -> Array:
