@@ -9,7 +9,7 @@ from .reference.base import Array, Scalar
 
 
 class NativeLinalg(Kernels):
-    """Products of floating-point numbers and int8; one- and two-dimensional windows in float32."""
+    """Products of floats and of int8; one- and two-dimensional windows in float32."""
 
     # ------------------------------------------------------------------ matrix products
     matmul = native_or(Kernels.matmul, _native.matmul)

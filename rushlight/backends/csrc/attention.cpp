@@ -6,7 +6,9 @@
 // when a later block raises the maximum, what was summed before is scaled down. What is kept for
 // backward is one number per row, the logarithm of its sum, from which the weights are computed
 // anew, block by block. Under a causal mask the blocks to the right of the diagonal are left out.
-// Keys (and values, backward) are packed once per head. Threads take whole heads.
+// Keys (and values, backward) are packed once per head, the keys times the scale, so that products
+// are scores. Backward starts with the last queries: they see the most keys, whose gradients they
+// write, and the others add to them. Threads take whole heads.
 #include "attention.h"
 
 #include <math.h>
@@ -48,11 +50,12 @@ int64_t visible_in(const AttentionCall& call, const Block& block, int64_t i) {
     return count < 0 ? 0 : min64(count, block.count);
 }
 
-// Calls body(block) for all pairs of blocks of a head, the keys in the inner loop.
+// Calls body(block, columns) for all pairs of blocks of a head, from the last queries to the first,
+// the keys in the inner loop; `columns` is how many keys the queries' block sees.
 template <class Body>
 void for_each_block(const AttentionCall& call, int64_t b, int64_t h, const Body& body) {
     const int64_t blocks = ceil_div(call.L, kQueries);
-    for (int64_t i = 0; i < blocks; i++) {
+    for (int64_t i = blocks - 1; i >= 0; i--) {
         const int64_t begin = share(call.L, blocks, i), end = share(call.L, blocks, i + 1);
         const int64_t columns = visible(call, end);
         for (int64_t first = 0; first < columns; first += kKeys)
@@ -69,6 +72,10 @@ void for_each_head(const AttentionCall& call, const Body& body) {
 }
 
 // ------------------------------------------------------------------ products
+void multiply_row(float* x, int64_t n, float factor) {
+    for_vectors<float>(n, [&](int64_t i, int m) { store(x + i, load(x + i, m) * factor, m); });
+}
+
 // x * yT for a block, where y's rows were packed as the columns of `panels`.
 void rows_times_packed(const Panels<float>& panels, const float* x, int64_t x_row,
                        const Block& block, float* result) {
@@ -78,9 +85,12 @@ void rows_times_packed(const Panels<float>& panels, const float* x, int64_t x_ro
 }
 
 Panels<float> pack_rows(const float* rows, int64_t stride, int64_t count, int64_t width,
-                        ScratchSlot slot) {
-    float* const memory = scratch<float>(slot, panels_size<float>(width, count));
-    return pack_panels(rows, 1, stride, width, count, kQueries, memory);
+                        float factor, ScratchSlot slot) {
+    const int64_t size = panels_size<float>(width, count);
+    float* const memory = scratch<float>(slot, size);
+    const Panels<float> panels = pack_panels(rows, 1, stride, width, count, kQueries, memory);
+    if (factor != 1.0f) multiply_row(memory, ceil_div(count, kW<float>) * kW<float> * width, factor);
+    return panels;
 }
 
 void product(int64_t M, int64_t N, int64_t K, const float* a, int64_t a_row, int64_t a_col,
@@ -95,33 +105,24 @@ void product(int64_t M, int64_t N, int64_t K, const float* a, int64_t a_row, int
 }
 
 // ------------------------------------------------------------------ rows of scores
-float scale_row(float* x, int64_t n, float scale) {
+float largest_of(const float* x, int64_t n) {
     f32v best = splat(-__builtin_inff());
     for_vectors<float>(n, [&](int64_t i, int m) {
-        const f32v scaled = load(x + i, m) * scale;
-        store(x + i, scaled, m);
-        best = vmax(best, keep_lanes(scaled, m, -__builtin_inff()));
+        best = vmax(best, keep_lanes(load(x + i, m), m, -__builtin_inff()));
     });
     return largest_lane(best);
 }
 
-float mask_row(const AttentionMask& mask, const Block& block, int64_t i, float* x, int64_t n) {
+// Applies the mask, if there is one, to n scores of row i.
+void mask_row(const AttentionMask& mask, const Block& block, int64_t i, float* x, int64_t n) {
     const int64_t start =
         block.b * mask.batch + block.h * mask.head + i * mask.row + block.first * mask.column;
     if (mask.allowed != nullptr) {
         for (int64_t j = 0; j < n; j++)
             x[j] = mask.allowed[start + j * mask.column] ? x[j] : -__builtin_inff();
-    } else {
+    } else if (mask.added != nullptr) {
         for (int64_t j = 0; j < n; j++) x[j] += mask.added[start + j * mask.column];
     }
-    return scale_row(x, n, 1.0f);
-}
-
-// Raw products become scores: scaled and masked. Returns the largest.
-float finish_scores(const AttentionCall& call, const Block& block, int64_t i, float* x, int64_t n) {
-    const float largest = scale_row(x, n, call.scale);
-    if (call.mask.added == nullptr && call.mask.allowed == nullptr) return largest;
-    return mask_row(call.mask, block, i, x, n);
 }
 
 // x = exp(x - shift) for the first n of `count` numbers, 0 behind them. Returns the sum.
@@ -134,10 +135,6 @@ float exp_row(float* x, int64_t n, int64_t count, float shift) {
     });
     if (n < count) memset(x + n, 0, size_t(count - n) * sizeof(float));
     return hsum(sum);
-}
-
-void multiply_row(float* x, int64_t n, float factor) {
-    for_vectors<float>(n, [&](int64_t i, int m) { store(x + i, load(x + i, m) * factor, m); });
 }
 
 float dot_rows(const float* x, const float* y, int64_t n) {
@@ -153,13 +150,14 @@ struct Running {
     float sum[kQueries];
 };
 
-// Turns a row of raw products into weights relative to the largest score so far, and scales down
+// Turns a row of scores into weights relative to the largest score so far, and scales down
 // what the row has summed when that rises. A row that has seen nothing yet is relative to 0.
 void weigh_row(const AttentionCall& call, const Block& block, int64_t r, float* scores,
                float* out_row, Running* running) {
     const int64_t n = visible_in(call, block, block.begin + r);
     const float before = running->largest[r];
-    const float here = finish_scores(call, block, block.begin + r, scores, n);
+    mask_row(call.mask, block, block.begin + r, scores, n);
+    const float here = largest_of(scores, n);
     const float largest = here > before || here != here ? here : before;
     const float shift = largest == -__builtin_inff() ? 0.0f : largest;
     const float sum = exp_row(scores, n, block.count, shift);
@@ -173,19 +171,25 @@ void weigh_row(const AttentionCall& call, const Block& block, int64_t r, float* 
     running->largest[r] = largest;
 }
 
+// Weights become relative to their sum, whose logarithm is kept.
 void finish_rows(const AttentionCall& call, const Block& block, const Running& running) {
     const HeadsView& out = call.out;
-    float* const lse = call.lse + (block.b * call.H + block.h) * call.L + block.begin;
     for (int64_t r = 0; r < block.rows(); r++) {
         const float sum = running.sum[r];
         float* const row = out.at(block.b, block.h) + (block.begin + r) * out.row;
         multiply_row(row, call.Ev, sum == 0.0f ? 0.0f : 1.0f / sum);
-        lse[r] = sum == 0.0f ? __builtin_inff() : running.largest[r] + logf(sum);
     }
+    float* const lse = call.lse + (block.b * call.H + block.h) * call.L + block.begin;
+    for_vectors<float>(block.rows(), [&](int64_t r, int m) {
+        const f32v sum = load(running.sum + r, m);
+        const f32v logs = load(running.largest + r, m) + vlog(sum);
+        store(lse + r, select(sum == f32v{}, splat(__builtin_inff()), logs), m);
+    });
 }
 
 void forward_head(const AttentionCall& call, int64_t b, int64_t h) {
-    const Panels<float> keys = pack_rows(call.k.at(b, h), call.k.row, call.S, call.E, kPanelB);
+    const Panels<float> keys = 
+        pack_rows(call.k.at(b, h), call.k.row, call.S, call.E, call.scale, kPanelB);
     float* const scores = scratch<float>(kPlane, kQueries * kKeys);
     Running running;
     for_each_block(call, b, h, [&](const Block& block, int64_t columns) {
@@ -207,27 +211,32 @@ void forward(const AttentionCall& call) {
 }
 
 // ------------------------------------------------------------------ backward
-// slopes = weights * (slopes - shift) * scale: from gradients of the weights to those of the raw
-// products.
-void slope_row(float* slopes, const float* weights, int64_t n, float shift, float scale) {
+// For n scores and gradients of weights in `slopes`: scores become weights, slopes gradients of the
+// products without scale, weight * (slope - shift) * scale. Zeros up to `count`.
+void slope_row(float* scores, float* slopes, int64_t n, int64_t count, float lse, float shift,
+               float scale) {
     for_vectors<float>(n, [&](int64_t i, int m) {
-        store(slopes + i, load(weights + i, m) * (load(slopes + i, m) - shift) * scale, m);
+        const f32v weight = vexp(load(scores + i, m) - lse);
+        store(scores + i, weight, m);
+        store(slopes + i, weight * (load(slopes + i, m) - shift) * scale, m);
     });
+    if (n == count) return;
+    memset(scores + n, 0, size_t(count - n) * sizeof(float));
+    memset(slopes + n, 0, size_t(count - n) * sizeof(float));
 }
 
 // With P the weights and dP = g vT: dS = P (dP - rowsum(g out)).
-void grad_block(const AttentionGradCall& call, const Block& block, float* weights, float* slopes) {
+void grad_block(const AttentionGradCall& call, const Block& block, float* scores, float* slopes) {
     const AttentionCall& f = call.forward;
     const float* const lse = f.lse + (block.b * f.H + block.h) * f.L;
     const float* const out = f.out.at(block.b, block.h);
     const float* const grad = call.grad.at(block.b, block.h);
     for (int64_t r = 0; r < block.rows(); r++) {
         const int64_t i = block.begin + r, n = visible_in(f, block, i);
-        float* const row = weights + r * block.count;
-        finish_scores(f, block, i, row, n);
-        exp_row(row, n, block.count, lse[i]);
+        float* const row = scores + r * block.count;
+        mask_row(f.mask, block, i, row, n);
         const float shift = dot_rows(grad + i * call.grad.row, out + i * f.out.row, f.Ev);
-        slope_row(slopes + r * block.count, row, block.count, shift, f.scale);
+        slope_row(row, slopes + r * block.count, n, block.count, lse[i], shift, f.scale);
     }
 }
 
@@ -239,21 +248,23 @@ void backward_head(const AttentionGradCall& call, int64_t b, int64_t h) {
     const AttentionCall& f = call.forward;
     const float *q = f.q.at(b, h), *k = f.k.at(b, h), *grad = call.grad.at(b, h);
     float *dq = call.dq.at(b, h), *dk = call.dk.at(b, h), *dv = call.dv.at(b, h);
-    const Panels<float> keys = pack_rows(k, f.k.row, f.S, f.E, kPanelB);
-    const Panels<float> values = pack_rows(f.v.at(b, h), f.v.row, f.S, f.Ev, kPanelA);
+    const Panels<float> keys = pack_rows(k, f.k.row, f.S, f.E, f.scale, kPanelB);
+    const Panels<float> values = pack_rows(f.v.at(b, h), f.v.row, f.S, f.Ev, 1.0f, kWeights);
     float* const weights = scratch<float>(kPlane, kQueries * kKeys);
     float* const slopes = scratch<float>(kPlane2, kQueries * kKeys);
-    clear_rows(dk, call.dk.row, f.S, f.E);
-    clear_rows(dv, call.dv.row, f.S, f.Ev);
+    const int64_t seen = visible(f, f.L);
+    clear_rows(dk + seen * call.dk.row, call.dk.row, f.S - seen, f.E);
+    clear_rows(dv + seen * call.dv.row, call.dv.row, f.S - seen, f.Ev);
     for_each_block(f, b, h, [&](const Block& block, int64_t) {
         const int64_t rows = block.rows(), n = block.count;
+        const bool is_last = block.end == f.L;
         rows_times_packed(keys, q, f.q.row, block, weights);
         rows_times_packed(values, grad, call.grad.row, block, slopes);
         grad_block(call, block, weights, slopes);
         product(n, f.Ev, rows, weights, 1, n, grad + block.begin * call.grad.row, call.grad.row,
-                dv + block.first * call.dv.row, call.dv.row, true);
+                dv + block.first * call.dv.row, call.dv.row, !is_last);
         product(n, f.E, rows, slopes, 1, n, q + block.begin * f.q.row, f.q.row,
-                dk + block.first * call.dk.row, call.dk.row, true);
+                dk + block.first * call.dk.row, call.dk.row, !is_last);
         product(rows, f.E, n, slopes, n, 1, k + block.first * f.k.row, f.k.row,
                 dq + block.begin * call.dq.row, call.dq.row, block.first > 0);
     });
