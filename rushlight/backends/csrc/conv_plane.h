@@ -93,6 +93,31 @@ inline void make_plane(const Plane& p, const float* src, float outside, float* d
         }
 }
 
+// W pixels of up to G channels, G a power of two: the first stages of a transpose leave G channels
+// of a pixel side by side in the vectors; the copies put the pixels C apart. Each copy runs over
+// into the next pixel, which is written later.
+template <int G>
+void interleave_few(const float* src, int64_t channel, int64_t C, int pixels, float* dst) {
+    constexpr int W = kW<float>;
+    f32v block[G];
+    RL_UNROLL
+    for (int i = 0; i < G; i++) {
+        if (i < C)
+            block[i] = pixels == W ? ld(src + i * channel) : ldn(src + i * channel, pixels);
+        else
+            block[i] = f32v{};
+    }
+    transpose_blocks<G>(block);
+    float turned[W * G];  // pixel i * G + j begins at turned[j * W + i * G]
+    RL_UNROLL
+    for (int i = 0; i < G; i++) st(turned + i * W, block[i]);
+    RL_UNROLL
+    for (int i = 0; i < W; i++) {
+        if (i >= pixels) break;
+        memcpy(dst + i * C, turned + i % G * W + i / G * G, G * sizeof(float));
+    }
+}
+
 // n pixels of C channels from channel-major (`channel` apart) to pixel-major. Whole stores run
 // over into the next pixel, which is written later.
 inline void interleave(const float* src, int64_t channel, int64_t C, int64_t n, float* dst) {
@@ -100,6 +125,14 @@ inline void interleave(const float* src, int64_t channel, int64_t C, int64_t n, 
     if (C == 1) return copy_floats(dst, src, n);
     for (int64_t x = 0; x < n; x += W) {
         const int pixels = int(min64(W, n - x));
+        if (C <= 4 && W >= 4) {
+            interleave_few<4>(src + x, channel, C, pixels, dst + x * C);
+            continue;
+        }
+        if (C <= 8 && W >= 8) {
+            interleave_few<8 < W ? 8 : W>(src + x, channel, C, pixels, dst + x * C);
+            continue;
+        }
         for (int64_t c = 0; c < C; c += W) {
             const int lanes = int(min64(W, C - c));
             const bool whole = lanes == W || C < W;
@@ -126,6 +159,8 @@ inline void make_pixel_major(const Plane& p, const float* src, float* dst) {
     const int64_t begin = min64(p.left < 0 ? -p.left : 0, p.cols);
     int64_t end = min64(p.W - p.left, p.cols);
     if (end < begin) end = begin;
+    if (p.left == 0 && p.cols == p.W && p.top >= 0 && p.top + p.rows <= p.H)
+        return interleave(src + p.top * p.W, p.H * p.W, p.C, p.rows * p.W, dst);
     for (int64_t r = 0; r < p.rows; r++, dst += p.cols * p.C) {
         const int64_t y = p.top + r;
         if (y < 0 || y >= p.H) {

@@ -63,25 +63,30 @@ RL_INLINE V pair_high(V a, V b) {
     return shuffle(a, b, typename PairLanesHigh<kW<Lane<V>>, D, kW<Lane<V>>>::type{});
 }
 
-template <int D, class V>
+template <int D, int G, class V>
 RL_INLINE void transpose_stage(V* rows) {
-    constexpr int width = kW<Lane<V>>;
-    if constexpr (D < width) {
+    if constexpr (D < G) {
         RL_UNROLL
-        for (int i = 0; i < width; i++) {
+        for (int i = 0; i < G; i++) {
             if (i & D) continue;
             V low = pair_low<D>(rows[i], rows[i + D]);
             rows[i + D] = pair_high<D>(rows[i], rows[i + D]);
             rows[i] = low;
         }
-        transpose_stage<D * 2>(rows);
+        transpose_stage<D * 2, G>(rows);
     }
+}
+
+// G vectors taken as W / G squares of G x G lanes side by side, each transposed.
+template <int G, class V>
+RL_INLINE void transpose_blocks(V* rows) {
+    transpose_stage<1, G>(rows);
 }
 
 // W vectors of W lanes, transposed in registers: afterwards rows[i][j] is what rows[j][i] was.
 template <class V>
 RL_INLINE void transpose(V* rows) {
-    transpose_stage<1>(rows);
+    transpose_blocks<kW<Lane<V>>>(rows);
 }
 
 template <int D, class V>
