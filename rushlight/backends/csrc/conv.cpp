@@ -10,6 +10,7 @@
 // cut further by rows or by output channels.
 #include "conv.h"
 
+#include "conv_depthwise.h"
 #include "conv_direct.h"
 #include "conv_input_grad.h"
 #include "conv_scatter.h"
@@ -161,7 +162,9 @@ void forward_direct(const ConvShape& s, const float* x, const float* weight, con
 }
 
 void forward(const ConvShape& s, const float* x, const float* weight, const float* bias, float* y) {
-    if (prefers_unfolding(s))
+    if (is_depthwise(s))
+        depthwise_forward(s, x, weight, bias, y);
+    else if (prefers_unfolding(s))
         for_each_unfolded(s, [&](const UnfoldTask& t) { unfold_forward(t, x, weight, bias, y); });
     else
         forward_direct(s, x, weight, bias, y);
@@ -245,7 +248,9 @@ void input_grad_scattered(const ConvShape& s, const float* grad, const float* we
 }
 
 void input_grad(const ConvShape& s, const float* grad, const float* weight, float* dx) {
-    if (scatter_pays(s))
+    if (is_depthwise(s))
+        depthwise_input_grad(s, grad, weight, dx);
+    else if (scatter_pays(s))
         input_grad_scattered(s, grad, weight, dx);
     else if (gradients_prefer_unfolding(s))
         for_each_unfolded(s,
@@ -304,7 +309,9 @@ void weight_grad_unfolded(const ConvShape& s, const float* grad, const float* x,
 }
 
 void weight_grad(const ConvShape& s, const float* grad, const float* x, float* dweight) {
-    if (gradients_prefer_unfolding(s))
+    if (is_depthwise(s))
+        depthwise_weight_grad(s, grad, x, dweight);
+    else if (gradients_prefer_unfolding(s))
         weight_grad_unfolded(s, grad, x, dweight);
     else
         weight_grad_outer(s, grad, x, dweight);

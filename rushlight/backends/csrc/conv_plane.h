@@ -49,6 +49,25 @@ inline void add_floats(float* to, const float* from, int64_t n) {
     }
 }
 
+// n pairs of neighbours into their first and their second numbers.
+inline void split_pairs(const float* from, int64_t n, float* first, float* second) {
+    for (int64_t i = 0; i < n; i += kW<float>) {
+        const int count = int(min64(kW<float>, n - i));
+        f32v even, odd;
+        load_pairs(from + 2 * i, count, &even, &odd);
+        stn(first + i, even, count);
+        stn(second + i, odd, count);
+    }
+}
+
+// The opposite.
+inline void join_pairs(const float* first, const float* second, int64_t n, float* to) {
+    for (int64_t i = 0; i < n; i += kW<float>) {
+        const int count = int(min64(kW<float>, n - i));
+        store_pairs(to + 2 * i, ldn(first + i, count), ldn(second + i, count), count);
+    }
+}
+
 // The last number is copied alone, because its right neighbour may lie outside the source.
 inline void copy_every_second(float* to, const float* from, int64_t n) {
     int64_t i = 0;
@@ -90,6 +109,32 @@ inline void make_plane(const Plane& p, const float* src, float outside, float* d
             for (int64_t phase = 0; phase < p.phases; phase++)
                 copy_row(dst + phase * p.cols, from, p.W, p.left + phase, p.phases, p.cols,
                          outside);
+        }
+}
+
+// Planes of one geometry, one after the other in the same memory: the border is written once, the
+// inside for each image. Columns from..from + n of the plane have a source.
+inline void fill_inside(const Plane& p, const float* src, float* dst) {
+    const int64_t from = p.left < 0 ? -p.left : 0;
+    const int64_t n = min64(p.W - p.left, p.row()) - from;
+    const int64_t first = p.top < 0 ? -p.top : 0, last = min64(p.rows, p.H - p.top);
+    if (n <= 0) return;
+    // Where columns from and from + 1 go, and with two phases every second one after them.
+    const int64_t to = from % p.phases * p.cols + from / p.phases;
+    const int64_t next = (from + 1) % p.phases * p.cols + (from + 1) / p.phases;
+    for (int64_t c = 0; c < p.C; c++)
+        for (int64_t r = first; r < last; r++) {
+            const float* row = src + (c * p.H + p.top + r) * p.W + p.left + from;
+            float* out = dst + (c * p.rows + r) * p.row();
+            if (p.phases == 1) {
+                copy_floats(out + to, row, n);
+            } else if (p.phases == 2) {
+                split_pairs(row, n / 2, out + to, out + next);
+                if (n % 2) out[to + n / 2] = row[n - 1];
+            } else {
+                for (int64_t i = from; i < from + n; i++)
+                    out[i % p.phases * p.cols + i / p.phases] = row[i - from];
+            }
         }
 }
 

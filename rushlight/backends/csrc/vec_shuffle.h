@@ -130,6 +130,26 @@ RL_INLINE void load_pairs(const float* p, int n, f32v* first, f32v* second) {
     *second = shuffle(a, b, typename EverySecond<1, W>::type{});
 }
 
+// The lanes of two vectors in turn: half of them, beginning with lane First of each.
+template <int W, int First, int J, int... I>
+struct InTurn {
+    typedef typename InTurn<W, First, J - 2, First + J / 2 - 1, W + First + J / 2 - 1, I...>::type
+        type;
+};
+template <int W, int First, int... I>
+struct InTurn<W, First, 0, I...> {
+    typedef Lanes<I...> type;
+};
+
+// The opposite of load_pairs.
+RL_INLINE void store_pairs(float* p, f32v first, f32v second, int n) {
+    constexpr int W = kW<float>;
+    const f32v low = shuffle(first, second, typename InTurn<W, 0, W>::type{});
+    const f32v high = shuffle(first, second, typename InTurn<W, W / 2, W>::type{});
+    stn(p, low, 2 * n < W ? 2 * n : W);
+    if (2 * n > W) stn(p + W, high, 2 * n - W);
+}
+
 }  // namespace
 }  // namespace RL_ISA
 }  // namespace rl
