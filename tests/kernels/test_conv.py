@@ -130,6 +130,19 @@ def test_channels(channels: int, outputs: int) -> None:
     compare_all((3, channels, 9, 10), (outputs, channels, 5, 5), (1, 1), (0, 0), (1, 1))
 
 
+@pytest.mark.parametrize("kernel", [(5, 5), (3, 4), (1, 1), (2, 7)])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 3), (3, 1)])
+@pytest.mark.parametrize(("channels", "outputs"), [(1, 40), (3, 16), (6, 16), (11, 9)])
+def test_many_products_with_padding(
+    channels: int, outputs: int, stride: Ints, kernel: Ints
+) -> None:
+    # Few channels and a plane not much larger than the kernel.
+    weight = (outputs, channels, *kernel)
+    for size, padding, dilation in [((14, 14), 0, 1), ((9, 17), 1, 1), ((15, 13), 0, 2)]:
+        compare_all((2, channels, *size), weight, stride, (padding,) * 2, (dilation,) * 2)
+    compare_all((2, 3 * channels, 12, 9), (3 * outputs, *weight[1:]), stride, (0, 1), (1, 1), 3)
+
+
 @pytest.mark.parametrize("size", [1, 2, 4, 5, 6, 7])
 def test_small_planes_with_many_outputs(size: int) -> None:
     compare_all((7, 20, size, size), (40, 20, 3, 3), (1, 1), (1, 1), (1, 1))
@@ -182,6 +195,7 @@ def test_three_axes() -> None:
         ((5, 64, 20, 20), (80, 64, 1, 1), 1, 0),
         ((9, 64, 4, 4), (96, 64, 3, 3), 1, 1),
         ((40, 1, 28, 28), (32, 1, 3, 3), 1, 0),
+        ((1, 6, 30, 30), (32, 6, 7, 7), 1, 0),
     ],
 )
 def test_large_enough_for_two_threads(

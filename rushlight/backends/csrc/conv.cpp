@@ -12,8 +12,10 @@
 // cut further by rows or by output channels.
 #include "conv.h"
 
+#include "conv_depthwise.h"
 #include "conv_direct.h"
 #include "conv_input_grad.h"
+#include "conv_scatter.h"
 #include "conv_unfold.h"
 #include "conv_weight.h"
 #include "conv_winograd.h"
@@ -193,7 +195,9 @@ void forward_direct(const ConvShape& s, const float* x, const float* weight, con
 void forward(const ConvShape& s, const float* x, const float* weight, const float* bias, float* y) {
     const Winograd w = winograd_forward(s, weight);
     if (prefers_winograd(s, w, kTransformWeight) && winograd(w, x, bias, y)) return;
-    if (prefers_unfolding(s))
+    if (is_depthwise(s))
+        depthwise_forward(s, x, weight, bias, y);
+    else if (prefers_unfolding(s))
         for_each_unfolded(s, [&](const UnfoldTask& t) { unfold_forward(t, x, weight, bias, y); });
     else
         forward_direct(s, x, weight, bias, y);
@@ -257,10 +261,33 @@ void input_grad_direct(const ConvShape& s, const float* grad, const float* weigh
     });
 }
 
+void input_grad_scattered(const ConvShape& s, const float* grad, const float* weight, float* dx) {
+    ScatterPlan plan = plan_scatter(s);
+    const int64_t group_room = plan.group_weights();
+    const int64_t size = s.group_outputs() * s.group_channels() * s.KH * s.KW;
+    float* packed = scratch<float>(kWeights, s.groups * group_room);
+    for (int64_t g = 0; g < s.groups; g++)
+        pack_scatter(plan, weight + g * size, packed + g * group_room);
+    const int64_t tasks = s.N * s.groups, parts = parts_per_task(tasks, s.work(), s.H);
+    const int64_t grain = grain_for(tasks * parts, s.work());
+    parallel_for(tasks * parts, grain, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++) {
+            const int64_t part = i % parts, item = i / parts, group = item % s.groups;
+            scatter_rows(plan, grad + item * s.group_outputs() * s.OH * s.OW,
+                         packed + group * group_room, share(s.H, parts, part),
+                         share(s.H, parts, part + 1), dx + item * s.group_channels() * s.H * s.W);
+        }
+    });
+}
+
 void input_grad(const ConvShape& s, const float* grad, const float* weight, float* dx) {
     const Winograd w = winograd_input_grad(s, weight);
     if (prefers_winograd(s, w, kTransformWeight) && winograd(w, grad, nullptr, dx)) return;
-    if (gradients_prefer_unfolding(s))
+    if (is_depthwise(s))
+        depthwise_input_grad(s, grad, weight, dx);
+    else if (scatter_pays(s))
+        input_grad_scattered(s, grad, weight, dx);
+    else if (gradients_prefer_unfolding(s))
         for_each_unfolded(s,
                           [&](const UnfoldTask& t) { unfold_input_grad(t, grad, weight, dx); });
     else
@@ -319,7 +346,9 @@ void weight_grad_unfolded(const ConvShape& s, const float* grad, const float* x,
 void weight_grad(const ConvShape& s, const float* grad, const float* x, float* dweight) {
     const Winograd w = winograd_forward(s, nullptr);
     if (prefers_winograd(s, w, kTransformSums) && winograd_weight_grad(w, x, grad, dweight)) return;
-    if (gradients_prefer_unfolding(s))
+    if (is_depthwise(s))
+        depthwise_weight_grad(s, grad, x, dweight);
+    else if (gradients_prefer_unfolding(s))
         weight_grad_unfolded(s, grad, x, dweight);
     else
         weight_grad_outer(s, grad, x, dweight);

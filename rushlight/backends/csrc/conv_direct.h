@@ -41,6 +41,8 @@ constexpr int kFewVectors = kVecRegs == 32 ? 4 : 2;
 
 // ---------------------------------------------------------------------------- many outputs
 struct ManyTile {
+    // What to do with the finished sums acc[(r * PX + p) * NV + v].
+    void (*store)(const ManyTile&, const f32v* acc, int R, int PX, int NV);
     const float* src;
     int64_t row_step, K;
     const int32_t* offset;
@@ -51,8 +53,8 @@ struct ManyTile {
     int outputs;  // how many of the tile's channels exist
 };
 
-// acc[(r * PX + p) * NV + v]: turns W pixels x W channels at a time.
-__attribute__((noinline)) inline void store_many(const ManyTile& t, const f32v* acc, int R, int PX,
+// Turns W pixels x W channels at a time.
+inline void store_many(const ManyTile& t, const f32v* acc, int R, int PX,
                                                  int NV) {
     constexpr int W = kW<float>;
     for (int v = 0; v < NV; v++) {
@@ -94,7 +96,11 @@ void many_tile(const ManyTile& t) {
             }
         }
     }
-    store_many(t, acc, R, PX, NV);
+    // A copy, so that the sums themselves have no address and stay in registers.
+    f32v sums[R * PX * NV];
+    RL_UNROLL
+    for (int i = 0; i < R * PX * NV; i++) sums[i] = acc[i];
+    t.store(t, sums, R, PX, NV);
 }
 
 typedef void (*ManyFunction)(const ManyTile&);
@@ -123,6 +129,7 @@ inline void direct_many(const Direct& d) {
     const int rows = 2 * d.OW <= kPixels && d.OH > 1 ? 2 : 1;
     const int64_t row_blocks = ceil_div(d.OH, rows), col_blocks = ceil_div(d.OW, kPixels / rows);
     ManyTile t;
+    t.store = store_many;
     t.row_step = d.row_step;
     t.K = d.K;
     t.offset = d.offset;

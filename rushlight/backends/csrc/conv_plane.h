@@ -49,6 +49,25 @@ inline void add_floats(float* to, const float* from, int64_t n) {
     }
 }
 
+// n pairs of neighbours into their first and their second numbers.
+inline void split_pairs(const float* from, int64_t n, float* first, float* second) {
+    for (int64_t i = 0; i < n; i += kW<float>) {
+        const int count = int(min64(kW<float>, n - i));
+        f32v even, odd;
+        load_pairs(from + 2 * i, count, &even, &odd);
+        stn(first + i, even, count);
+        stn(second + i, odd, count);
+    }
+}
+
+// The opposite.
+inline void join_pairs(const float* first, const float* second, int64_t n, float* to) {
+    for (int64_t i = 0; i < n; i += kW<float>) {
+        const int count = int(min64(kW<float>, n - i));
+        store_pairs(to + 2 * i, ldn(first + i, count), ldn(second + i, count), count);
+    }
+}
+
 // The last number is copied alone, because its right neighbour may lie outside the source.
 inline void copy_every_second(float* to, const float* from, int64_t n) {
     int64_t i = 0;
@@ -116,6 +135,57 @@ inline void make_plane(const Plane& p, const float* src, float outside, float* d
         }
 }
 
+// Planes of one geometry, one after the other in the same memory: the border is written once, the
+// inside for each image. Columns from..from + n of the plane have a source.
+inline void fill_inside(const Plane& p, const float* src, float* dst) {
+    const int64_t from = p.left < 0 ? -p.left : 0;
+    const int64_t n = min64(p.W - p.left, p.row()) - from;
+    const int64_t first = p.top < 0 ? -p.top : 0, last = min64(p.rows, p.H - p.top);
+    if (n <= 0) return;
+    // Where columns from and from + 1 go, and with two phases every second one after them.
+    const int64_t to = from % p.phases * p.cols + from / p.phases;
+    const int64_t next = (from + 1) % p.phases * p.cols + (from + 1) / p.phases;
+    for (int64_t c = 0; c < p.C; c++)
+        for (int64_t r = first; r < last; r++) {
+            const float* row = src + (c * p.H + p.top + r) * p.W + p.left + from;
+            float* out = dst + (c * p.rows + r) * p.row();
+            if (p.phases == 1) {
+                copy_floats(out + to, row, n);
+            } else if (p.phases == 2) {
+                split_pairs(row, n / 2, out + to, out + next);
+                if (n % 2) out[to + n / 2] = row[n - 1];
+            } else {
+                for (int64_t i = from; i < from + n; i++)
+                    out[i % p.phases * p.cols + i / p.phases] = row[i - from];
+            }
+        }
+}
+
+// W pixels of up to G channels, G a power of two: the first stages of a transpose leave G channels
+// of a pixel side by side in the vectors; the copies put the pixels C apart. Each copy runs over
+// into the next pixel, which is written later.
+template <int G>
+void interleave_few(const float* src, int64_t channel, int64_t C, int pixels, float* dst) {
+    constexpr int W = kW<float>;
+    f32v block[G];
+    RL_UNROLL
+    for (int i = 0; i < G; i++) {
+        if (i < C)
+            block[i] = pixels == W ? ld(src + i * channel) : ldn(src + i * channel, pixels);
+        else
+            block[i] = f32v{};
+    }
+    transpose_blocks<G>(block);
+    float turned[W * G];  // pixel i * G + j begins at turned[j * W + i * G]
+    RL_UNROLL
+    for (int i = 0; i < G; i++) st(turned + i * W, block[i]);
+    RL_UNROLL
+    for (int i = 0; i < W; i++) {
+        if (i >= pixels) break;
+        memcpy(dst + i * C, turned + i % G * W + i / G * G, G * sizeof(float));
+    }
+}
+
 // W pixels of W channels, turned in registers.
 RL_INLINE void interleave_square(const float* src, int64_t channel, int64_t C, float* dst) {
     constexpr int W = kW<float>;
@@ -162,6 +232,16 @@ inline void interleave_vector(const float* src, int64_t channel, int lanes, int6
 inline void interleave(const float* src, int64_t channel, int64_t C, int64_t n, float* dst) {
     constexpr int W = kW<float>;
     if (C == 1) return copy_floats(dst, src, n);
+    if (C <= 8 && W >= 8) {
+        for (int64_t x = 0; x < n; x += W) {
+            const int pixels = int(min64(W, n - x));
+            if (C <= 4)
+                interleave_few<4>(src + x, channel, C, pixels, dst + x * C);
+            else
+                interleave_few<W >= 8 ? 8 : 4>(src + x, channel, C, pixels, dst + x * C);
+        }
+        return;
+    }
     // Runs of pixels one vector of channels after the other: the processor fetches a few streams
     // ahead, but not one for each of all channels.
     constexpr int64_t run = 256;
@@ -185,6 +265,8 @@ inline void make_pixel_major(const Plane& p, const float* src, float* dst) {
     const int64_t begin = min64(p.left < 0 ? -p.left : 0, p.cols);
     int64_t end = min64(p.W - p.left, p.cols);
     if (end < begin) end = begin;
+    if (p.left == 0 && p.cols == p.W && p.top >= 0 && p.top + p.rows <= p.H)
+        return interleave(src + p.top * p.W, p.H * p.W, p.C, p.rows * p.W, dst);
     for (int64_t r = 0; r < p.rows; r++, dst += p.cols * p.C) {
         const int64_t y = p.top + r;
         if (y < 0 || y >= p.H) {

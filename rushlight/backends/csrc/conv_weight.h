@@ -2,15 +2,16 @@
 //
 //     dweight[o][c][ky][kx] = sum over pixels  grad[o][pixel] * x[c][pixel moved by the tap]
 //
-// Both factors are copied pixel-major, grad as (pixel, o) and x, padded, as (row, col, c). For one
-// ky the pairs (kx, c) a pixel needs are then neighbours in memory (dilation 1; else one kx at a
-// time), so the sum over pixels is a matrix product whose inner loop only walks forward. The factor
-// with at least 12 channels lies in vectors, the other is broadcast:
+// x is copied pixel-major and padded, as (row, col, c). For one ky the pairs (kx, c) a pixel needs
+// are then neighbours in memory (dilation 1; else one kx at a time), so the sum over pixels is a
+// matrix product whose inner loop only walks forward. With at least 12 outputs they lie in vectors
+// (grad is copied, too, as (pixel, o)) and x is broadcast; else the other way round:
 //   many outputs   MR = up to 14 of the (kx, c) pairs x 2 vectors of o;
 //   few channels   the same with broadcasts gathered from several ky, for images of one or two
 //                  channels, where one ky has too few pairs to fill the tile;
 //   few outputs    MR = up to 6 of the o x up to 4 vectors of (kx, c), which may belong to
-//                  different ky, so that even 3 input channels keep 24 sums in flight.
+//                  different ky, so that even 3 input channels keep 24 sums in flight; grad is
+//                  broadcast from where it lies.
 // A tile's sums stay in registers over a few images (256 pixels or more, so that reading and
 // writing them costs little) and are kept in `sums`, which is turned into the weight's layout at
 // the end.
@@ -50,10 +51,17 @@ void outer_tile(const OuterTile& t) {
             acc[r][v] =
                 t.accumulate ? ld(t.sums + r * t.sums_row + t.sums_offset[v]) : f32v{};
     }
-    for (int64_t i = 0; i < t.images * t.rows; i++) {
-        const int64_t image = i / t.rows, y = i % t.rows;
-        const float* p = t.p + image * t.p_image + y * t.p_row;
-        const float* q = t.q + image * t.q_image + y * t.q_row;
+    const float* p_start = t.p;
+    const float* q_start = t.q;
+    for (int64_t image = 0, y = 0; image < t.images;) {
+        const float* p = p_start + y * t.p_row;
+        const float* q = q_start + y * t.q_row;
+        if (++y == t.rows) {
+            y = 0;
+            image++;
+            p_start += t.p_image;
+            q_start += t.q_image;
+        }
         for (int64_t x = 0; x < t.cols; x++, p += t.p_pixel, q += t.q_pixel) {
             f32v lanes[NV];
             RL_UNROLL
@@ -91,16 +99,16 @@ OuterFunction outer_tile_of_height(int rows) {
     return table[rows];
 }
 
-inline OuterFunction spread_function(int rows, int vectors) {
-    return vectors == 1 ? outer_tile_of_height<1, true>(rows)
-                        : outer_tile_of_height<2, true>(rows);
+inline OuterFunction outer_function(int rows, int vectors) {
+    return vectors == 1 ? outer_tile_of_height<1, false>(rows)
+                        : outer_tile_of_height<2, false>(rows);
 }
 
-inline OuterFunction outer_function(int rows, int vectors) {
-    if (vectors == 1) return outer_tile_of_height<1, false>(rows);
-    if (vectors == 2) return outer_tile_of_height<2, false>(rows);
-    if (vectors == 3) return outer_tile_of_height<(kOuterVectors > 2 ? 3 : 1), false>(rows);
-    return outer_tile_of_height<(kOuterVectors > 2 ? 4 : 1), false>(rows);
+inline OuterFunction spread_function(int rows, int vectors) {
+    if (vectors == 1) return outer_tile_of_height<1, true>(rows);
+    if (vectors == 2) return outer_tile_of_height<2, true>(rows);
+    if (vectors == 3) return outer_tile_of_height<(kOuterVectors > 2 ? 3 : 1), true>(rows);
+    return outer_tile_of_height<(kOuterVectors > 2 ? 4 : 1), true>(rows);
 }
 
 // Everything about one group's gradient that does not depend on the image.
@@ -139,10 +147,11 @@ inline OuterPlan plan_outer(int64_t C, int64_t O, int64_t KH, int64_t KW, int64_
     return p;
 }
 
-// A few images in pixel-major order, and which units to do.
+// A few images, x in pixel-major order, grad only where vectors hold outputs; which units to do.
 struct OuterImages {
     const float* x;
     const float* grad;
+    int64_t grad_image;
     int64_t images;
     int64_t unit_begin, unit_end;
     bool accumulate;
@@ -152,14 +161,14 @@ struct OuterImages {
 inline OuterTile start_tile(const OuterPlan& p, const OuterImages& in) {
     OuterTile t;
     const int64_t x_row = p.stride_h * p.plane.cols * p.C, x_pixel = p.stride_w * p.C;
-    const int64_t grad_row = p.OW * p.O, grad_image = p.OH * grad_row;
     const bool grad_in_vectors = p.vectors_hold_outputs;
-    t.p_image = grad_in_vectors ? p.plane.size() : grad_image;
+    const int64_t grad_pixel = grad_in_vectors ? p.O : 1, grad_row = p.OW * grad_pixel;
+    t.p_image = grad_in_vectors ? p.plane.size() : in.grad_image;
     t.p_row = grad_in_vectors ? x_row : grad_row;
-    t.p_pixel = grad_in_vectors ? x_pixel : p.O;
-    t.q_image = grad_in_vectors ? grad_image : p.plane.size();
+    t.p_pixel = grad_in_vectors ? x_pixel : grad_pixel;
+    t.q_image = grad_in_vectors ? in.grad_image : p.plane.size();
     t.q_row = grad_in_vectors ? grad_row : x_row;
-    t.q_pixel = grad_in_vectors ? p.O : x_pixel;
+    t.q_pixel = grad_in_vectors ? grad_pixel : x_pixel;
     t.images = in.images;
     t.rows = p.OH;
     t.cols = p.OW;
@@ -223,7 +232,10 @@ inline void outer_few(const OuterPlan& p, const OuterImages& in, float* sums) {
     const int64_t vectors = (in.unit_end - in.unit_begin) * per_ky;
     const int64_t groups = ceil_div(vectors, kOuterVectors);
     const int64_t blocks = ceil_div(p.O, kOuterFew);
+    int64_t outputs_at[kOuterFew];
+    for (int64_t o = 0; o < kOuterFew; o++) outputs_at[o] = o * p.OH * p.OW;
     OuterTile t = start_tile(p, in);
+    t.p_offset = outputs_at;
     t.q = in.x;
     for (int64_t g = 0; g < groups; g++) {
         const int64_t first = in.unit_begin * per_ky + share(vectors, groups, g);
@@ -239,9 +251,9 @@ inline void outer_few(const OuterPlan& p, const OuterImages& in, float* sums) {
         t.sums_offset = sums_offset;
         for (int64_t b = 0; b < blocks; b++) {
             const int64_t o = share(p.O, blocks, b);
-            t.p = in.grad + o;
+            t.p = in.grad + o * p.OH * p.OW;
             t.sums = sums + o * p.width;
-            outer_function(int(share(p.O, blocks, b + 1) - o), count)(t);
+            spread_function(int(share(p.O, blocks, b + 1) - o), count)(t);
         }
     }
 }
@@ -259,12 +271,16 @@ inline void add_outer_products(const OuterPlan& p, const float* x, int64_t x_ima
     // The last vectors of x and grad may run over their end; scratch has the slack.
     const int64_t x_size = p.plane.size(), grad_size = p.O * p.OH * p.OW;
     float* pixels = scratch<float>(kPlane, images * x_size + 4 * kW<float>);
-    float* grads = scratch<float>(kPlane2, images * grad_size + 2 * kW<float>);
-    for (int64_t n = 0; n < images; n++) {
+    for (int64_t n = 0; n < images; n++)
         make_pixel_major(p.plane, x + n * x_image, pixels + n * x_size);
-        interleave(grad + n * grad_image, p.OH * p.OW, p.O, p.OH * p.OW, grads + n * grad_size);
+    OuterImages in{pixels, grad, grad_image, images, unit_begin, unit_end, accumulate};
+    if (p.vectors_hold_outputs) {
+        float* grads = scratch<float>(kPlane2, images * grad_size + 2 * kW<float>);
+        for (int64_t n = 0; n < images; n++)
+            interleave(grad + n * grad_image, p.OH * p.OW, p.O, p.OH * p.OW, grads + n * grad_size);
+        in.grad = grads;
+        in.grad_image = grad_size;
     }
-    const OuterImages in{pixels, grads, images, unit_begin, unit_end, accumulate};
     if (p.few_channels)
         outer_spread(p, in, sums);
     else if (p.vectors_hold_outputs)

@@ -63,25 +63,30 @@ RL_INLINE V pair_high(V a, V b) {
     return shuffle(a, b, typename PairLanesHigh<kW<Lane<V>>, D, kW<Lane<V>>>::type{});
 }
 
-template <int D, class V>
+template <int D, int G, class V>
 RL_INLINE void transpose_stage(V* rows) {
-    constexpr int width = kW<Lane<V>>;
-    if constexpr (D < width) {
+    if constexpr (D < G) {
         RL_UNROLL
-        for (int i = 0; i < width; i++) {
+        for (int i = 0; i < G; i++) {
             if (i & D) continue;
             V low = pair_low<D>(rows[i], rows[i + D]);
             rows[i + D] = pair_high<D>(rows[i], rows[i + D]);
             rows[i] = low;
         }
-        transpose_stage<D * 2>(rows);
+        transpose_stage<D * 2, G>(rows);
     }
+}
+
+// G vectors taken as W / G squares of G x G lanes side by side, each transposed.
+template <int G, class V>
+RL_INLINE void transpose_blocks(V* rows) {
+    transpose_stage<1, G>(rows);
 }
 
 // W vectors of W lanes, transposed in registers: afterwards rows[i][j] is what rows[j][i] was.
 template <class V>
 RL_INLINE void transpose(V* rows) {
-    transpose_stage<1>(rows);
+    transpose_blocks<kW<Lane<V>>>(rows);
 }
 
 template <int D, class V>
@@ -123,6 +128,26 @@ RL_INLINE void load_pairs(const float* p, int n, f32v* first, f32v* second) {
     const f32v b = whole ? ld(p + W) : 2 * n > W ? ldn(p + W, 2 * n - W) : f32v{};
     *first = shuffle(a, b, typename EverySecond<0, W>::type{});
     *second = shuffle(a, b, typename EverySecond<1, W>::type{});
+}
+
+// The lanes of two vectors in turn: half of them, beginning with lane First of each.
+template <int W, int First, int J, int... I>
+struct InTurn {
+    typedef typename InTurn<W, First, J - 2, First + J / 2 - 1, W + First + J / 2 - 1, I...>::type
+        type;
+};
+template <int W, int First, int... I>
+struct InTurn<W, First, 0, I...> {
+    typedef Lanes<I...> type;
+};
+
+// The opposite of load_pairs.
+RL_INLINE void store_pairs(float* p, f32v first, f32v second, int n) {
+    constexpr int W = kW<float>;
+    const f32v low = shuffle(first, second, typename InTurn<W, 0, W>::type{});
+    const f32v high = shuffle(first, second, typename InTurn<W, W / 2, W>::type{});
+    stn(p, low, 2 * n < W ? 2 * n : W);
+    if (2 * n > W) stn(p + W, high, 2 * n - W);
 }
 
 }  // namespace

@@ -1,0 +1,335 @@
+// conv_depthwise.h: convolution whose groups have one input channel each.
+//
+// Nothing is shared between channels, so there is little to multiply for every number read and no
+// matrix product to be had. One channel's image is copied into a padded, stride-sorted plane
+// (conv_plane.h) that stays in the cache and whose border is written once for all channels. Small
+// planes are filled several at a time: what has just been written cannot be read with another
+// alignment before it has left the store buffer. Vectors hold neighbouring pixels of a row, and each
+// tap is a load at a fixed offset:
+//   forward          four rows at a time; with 3 x 3 kernels a row of the plane is loaded three
+//                    times for all the output rows that read it, with the weights in registers.
+//   input gradient   the same on a plane of grad with the taps reversed. Stride s has s * s phases
+//                    (conv_input_grad.h); the rows of two column phases are joined when stored.
+//   weight gradient  up to nine taps' vectors of sums, folded after the last image.
+#pragma once
+
+#include "conv_input_grad.h"
+
+namespace rl {
+namespace RL_ISA {
+namespace {
+
+inline bool is_depthwise(const ConvShape& s) {
+    return s.group_channels() == 1 && s.groups > 1;
+}
+
+// Channels per range: about 30 microseconds.
+inline int64_t depthwise_grain(const ConvShape& s) {
+    return ceil_div(600000, s.N * s.group_outputs() * s.OH * s.OW * s.KH * s.KW + 1) + 1;
+}
+
+// ---------------------------------------------------------------------------- taps over pixels
+struct Taps {
+    int64_t count;
+    const int32_t* offset;  // in the plane, from the output pixel
+    const float* weight;
+    float bias;
+};
+
+struct Rows {
+    const float* plane;
+    int64_t row_step;  // in the plane, from an output row to the next
+    float* y;
+    int64_t rows, columns;
+};
+
+// Rows y .. y + R - 1.
+template <int R>
+void tap_rows(const Rows& to, const Taps& taps, int64_t y) {
+    constexpr int W = kW<float>;
+    for (int64_t x = 0; x < to.columns; x += W) {
+        const float* src = to.plane + y * to.row_step + x;
+        const int n = int(min64(W, to.columns - x));
+        f32v acc[R];
+        RL_UNROLL
+        for (int r = 0; r < R; r++) acc[r] = splat(taps.bias);
+        for (int64_t k = 0; k < taps.count; k++) {
+            const f32v w = splat(taps.weight[k]);
+            const float* at = src + taps.offset[k];
+            RL_UNROLL
+            for (int r = 0; r < R; r++) acc[r] = fma(w, ld(at + r * to.row_step), acc[r]);
+        }
+        RL_UNROLL
+        for (int r = 0; r < R; r++) stn(to.y + (y + r) * to.columns + x, acc[r], n);
+    }
+}
+
+// The same for 3 x 3 taps in rows that follow each other: offsets of the first three taps, and
+// those of the others one and two rows further.
+template <int R>
+void tap_rows_3x3(const Rows& to, const Taps& taps, int64_t y) {
+    constexpr int W = kW<float>;
+    f32v weight[9];
+    RL_UNROLL
+    for (int k = 0; k < 9; k++) weight[k] = splat(taps.weight[k]);
+    for (int64_t x = 0; x < to.columns; x += W) {
+        const float* src = to.plane + y * to.row_step + x;
+        const int n = int(min64(W, to.columns - x));
+        f32v acc[R];
+        RL_UNROLL
+        for (int r = 0; r < R; r++) acc[r] = splat(taps.bias);
+        RL_UNROLL
+        for (int row = 0; row < R + 2; row++) {
+            RL_UNROLL
+            for (int kx = 0; kx < 3; kx++) {
+                const f32v pixels = ld(src + row * to.row_step + taps.offset[kx]);
+                RL_UNROLL
+                for (int ky = 0; ky < 3; ky++)
+                    if (row >= ky && row - ky < R)
+                        acc[row - ky] = fma(weight[ky * 3 + kx], pixels, acc[row - ky]);
+            }
+        }
+        RL_UNROLL
+        for (int r = 0; r < R; r++) stn(to.y + (y + r) * to.columns + x, acc[r], n);
+    }
+}
+
+inline bool is_3x3(const Rows& to, const Taps& taps) {
+    return taps.count == 9 && taps.offset[3] == taps.offset[0] + to.row_step &&
+           taps.offset[4] == taps.offset[1] + to.row_step &&
+           taps.offset[8] == taps.offset[2] + 2 * to.row_step;
+}
+
+inline void run_taps(const Rows& to, const Taps& taps) {
+    constexpr int R = 4;
+    auto* const single = is_3x3(to, taps) ? tap_rows_3x3<1> : tap_rows<1>;
+    auto* const several = is_3x3(to, taps) ? tap_rows_3x3<R> : tap_rows<R>;
+    if (to.rows < R) {
+        for (int64_t y = 0; y < to.rows; y++) single(to, taps, y);
+        return;
+    }
+    // A last block that is too short moves up and computes some rows again.
+    for (int64_t y = 0; y < to.rows; y += R) several(to, taps, min64(y, to.rows - R));
+}
+
+// ---------------------------------------------------------------------------- forward
+inline Plane depthwise_plane(const ConvShape& s) {
+    Plane p;
+    p.C = 1, p.H = s.H, p.W = s.W;
+    p.top = -s.pad_h, p.left = -s.pad_w;
+    p.rows = (s.OH - 1) * s.stride_h + (s.KH - 1) * s.dil_h + 1;
+    p.phases = s.stride_w;
+    p.cols = s.OW + (s.KW - 1) * s.dil_w / s.stride_w;
+    return p;
+}
+
+inline void depthwise_offsets(const ConvShape& s, const Plane& p, int32_t* offset) {
+    for (int64_t ky = 0; ky < s.KH; ky++)
+        for (int64_t kx = 0; kx < s.KW; kx++) {
+            const int64_t step = kx * s.dil_w;
+            *offset++ = int32_t(ky * s.dil_h * p.row() + step % s.stride_w * p.cols +
+                                step / s.stride_w);
+        }
+}
+
+// Planes of a few channels with their borders; the last rows are read a whole vector wide.
+class ChannelPlanes {
+  public:
+    ChannelPlanes(const Plane& shape, int64_t planes_per_channel) : shape_(shape) {
+        shape_.C = planes_per_channel;
+        most_ = kCachedFloats / shape_.size();
+        if (most_ < 1) most_ = 1;
+        if (most_ > kMostChannels) most_ = kMostChannels;
+        const int64_t room = most_ * shape_.size() + kW<float>;
+        planes_ = scratch<float>(kPlane, room);
+        fill_floats(planes_, room, 0.0f);
+    }
+
+    // Calls body(channel, plane) for channels begin .. end - 1, the first of which lies at src.
+    template <class Body>
+    void for_each(const float* src, int64_t begin, int64_t end, const Body& body) const {
+        Plane several = shape_;
+        for (int64_t c = begin; c < end; c += most_) {
+            const int64_t count = min64(most_, end - c);
+            several.C = count * shape_.C;
+            fill_inside(several, src + (c - begin) * shape_.C * shape_.H * shape_.W, planes_);
+            for (int64_t i = 0; i < count; i++) body(c + i, planes_ + i * shape_.size());
+        }
+    }
+
+    int64_t row() const { return shape_.row(); }
+
+  private:
+    static constexpr int64_t kCachedFloats = 4096, kMostChannels = 8;
+    Plane shape_;
+    int64_t most_;
+    float* planes_;
+};
+
+inline void depthwise_forward(const ConvShape& s, const float* x, const float* weight,
+                              const float* bias, float* y) {
+    const int64_t M = s.group_outputs(), taps = s.KH * s.KW, in = s.H * s.W, out = s.OH * s.OW;
+    parallel_for(s.groups, depthwise_grain(s), [&](int64_t begin, int64_t end) {
+        const Plane p = depthwise_plane(s);
+        const ChannelPlanes planes(p, 1);
+        int32_t* offset = scratch<int32_t>(kOffsets, taps);
+        depthwise_offsets(s, p, offset);
+        for (int64_t n = 0; n < s.N; n++)
+            planes.for_each(x + (n * s.C + begin) * in, begin, end,
+                            [&](int64_t c, const float* plane) {
+                for (int64_t o = c * M; o < (c + 1) * M; o++)
+                    run_taps(Rows{plane, s.stride_h * p.row(), y + (n * s.O + o) * out, s.OH, s.OW},
+                             Taps{taps, offset, weight + o * taps, bias ? bias[o] : 0.0f});
+            });
+    });
+}
+
+// ---------------------------------------------------------------------------- input gradient
+inline void swap_values(int32_t* a, int32_t* b) {
+    const int32_t kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+// The phases of one group's gradient: which taps, and where they read.
+struct DepthwisePhase {
+    int64_t rows, columns, taps;
+    const int32_t* offset;
+    const int32_t* index;  // of the tap's weight
+};
+
+// Rows y0, y0 + stride_h, ... of dx from the results of their column phases.
+inline void join_phases(const ConvShape& s, const float* const* from, int64_t y0, int64_t rows,
+                        float* dx) {
+    const int64_t step = s.stride_w;
+    for (int64_t m = 0; m < rows; m++) {
+        float* row = dx + (m * s.stride_h + y0) * s.W;
+        if (step == 2) {
+            const int64_t first = ceil_div(s.W, 2), second = s.W / 2;
+            join_pairs(from[0] + m * first, from[1] + m * second, second, row);
+            if (first > second) row[s.W - 1] = from[0][m * first + second];
+            continue;
+        }
+        for (int64_t phase = 0; phase < step; phase++) {
+            const int64_t columns = ceil_div(s.W - phase, step);
+            for (int64_t i = 0; i < columns; i++)
+                row[i * step + phase] = from[phase][m * columns + i];
+        }
+    }
+}
+
+inline void depthwise_input_grad(const ConvShape& s, const float* grad, const float* weight,
+                                 float* dx) {
+    const InputGradPlan plan = plan_input_grad(s);
+    const int64_t phases = plan.phases(), most = s.group_outputs() * s.KH * s.KW;
+    int32_t* offsets = scratch<int32_t>(kOffsets, 2 * most * phases);
+    DepthwisePhase* listed = scratch<DepthwisePhase>(kSums, phases);
+    for (int64_t i = 0; i < phases; i++) {
+        int32_t* offset = offsets + 2 * most * i;
+        const int64_t taps = phase_offsets(plan, i, offset, offset + most);
+        // Backwards, which is in the order in which the plane lies.
+        for (int64_t a = 0, b = taps - 1; a < b; a++, b--) {
+            swap_values(&offset[a], &offset[b]);
+            swap_values(&offset[most + a], &offset[most + b]);
+        }
+        listed[i] = {ceil_div(s.H - i / s.stride_w, s.stride_h),
+                     ceil_div(s.W - i % s.stride_w, s.stride_w), taps, offset, offset + most};
+    }
+    const int64_t M = s.group_outputs(), in = s.H * s.W, out = s.OH * s.OW;
+    parallel_for(s.groups, depthwise_grain(s), [&](int64_t begin, int64_t end) {
+        const ChannelPlanes planes(plan.plane, M);
+        float* taps = scratch<float>(kWeights, most);
+        float* results = scratch<float>(kResult, in + s.H);
+        const float** from = scratch<const float*>(kTaps, s.stride_w);
+        const auto run_phase = [&](const DepthwisePhase& phase, int64_t c, const float* plane,
+                                   float* to) {
+            for (int64_t k = 0; k < phase.taps; k++)
+                taps[k] = weight[c * most + phase.index[k]];
+            run_taps(Rows{plane, planes.row(), to, phase.rows, phase.columns},
+                     Taps{phase.taps, phase.offset, taps, 0.0f});
+        };
+        const auto run_channel = [&](int64_t c, const float* plane, float* target) {
+            if (phases == 1) return run_phase(listed[0], c, plane, target);
+            for (int64_t y0 = 0; y0 < min64(s.stride_h, s.H); y0++) {
+                float* to = results;
+                for (int64_t x0 = 0; x0 < min64(s.stride_w, s.W); x0++) {
+                    const DepthwisePhase& phase = listed[y0 * s.stride_w + x0];
+                    run_phase(phase, c, plane, to);
+                    from[x0] = to;
+                    to += phase.rows * phase.columns;
+                }
+                join_phases(s, from, y0, listed[y0 * s.stride_w].rows, target);
+            }
+        };
+        for (int64_t n = 0; n < s.N; n++)
+            planes.for_each(grad + (n * s.O + begin * M) * out, begin, end,
+                            [&](int64_t c, const float* plane) {
+                run_channel(c, plane, dx + (n * s.C + c) * in);
+            });
+    });
+}
+
+// ---------------------------------------------------------------------------- weight gradient
+// Adds grad * plane for T taps to T vectors of sums.
+template <int T>
+void add_products(const ConvShape& s, const float* grad, const float* plane, int64_t row_step,
+                  const int32_t* offset, float* sums) {
+    constexpr int W = kW<float>;
+    f32v acc[T];
+    RL_UNROLL
+    for (int t = 0; t < T; t++) acc[t] = ld(sums + t * W);
+    for (int64_t y = 0; y < s.OH; y++, grad += s.OW, plane += row_step) {
+        int64_t x = 0;
+        for (; x + W <= s.OW; x += W) {
+            const f32v g = ld(grad + x);
+            RL_UNROLL
+            for (int t = 0; t < T; t++) acc[t] = fma(g, ld(plane + x + offset[t]), acc[t]);
+        }
+        if (x == s.OW) continue;
+        // What lies behind the row must not take part: it may be infinite.
+        const int n = int(s.OW - x);
+        const f32v g = ldn(grad + x, n);
+        RL_UNROLL
+        for (int t = 0; t < T; t++) acc[t] = fma(g, ldn(plane + x + offset[t], n), acc[t]);
+    }
+    RL_UNROLL
+    for (int t = 0; t < T; t++) st(sums + t * W, acc[t]);
+}
+
+inline void depthwise_weight_grad(const ConvShape& s, const float* grad, const float* x,
+                                  float* dweight) {
+    constexpr int W = kW<float>;
+    const int64_t M = s.group_outputs(), taps = s.KH * s.KW, in = s.H * s.W, out = s.OH * s.OW;
+    parallel_for(s.groups, depthwise_grain(s), [&](int64_t begin, int64_t end) {
+        const Plane p = depthwise_plane(s);
+        const ChannelPlanes planes(p, 1);
+        int32_t* offset = scratch<int32_t>(kOffsets, taps);
+        depthwise_offsets(s, p, offset);
+        const int64_t size = (end - begin) * M * taps;
+        float* sums = scratch<float>(kSums, size * W);
+        fill_floats(sums, size * W, 0.0f);
+        const auto add_channel = [&](const float* from, const float* plane, float* own) {
+            for (int64_t t = 0, step; t < taps; t += step) {
+                const int64_t left = taps - t;
+                step = left >= 9 ? 9 : left >= 4 ? 4 : 1;
+                auto* const add = step == 9   ? add_products<9>
+                                  : step == 4 ? add_products<4>
+                                              : add_products<1>;
+                add(s, from, plane, s.stride_h * p.row(), offset + t, own + t * W);
+            }
+        };
+        for (int64_t n = 0; n < s.N; n++)
+            planes.for_each(x + (n * s.C + begin) * in, begin, end,
+                            [&](int64_t c, const float* plane) {
+                for (int64_t o = c * M; o < (c + 1) * M; o++)
+                    add_channel(grad + (n * s.O + o) * out, plane,
+                                sums + (o - begin * M) * taps * W);
+            });
+        for (int64_t i = 0; i < size; i++)
+            dweight[begin * M * taps + i] = hsum(ld(sums + i * W));
+    });
+}
+
+}  // namespace
+}  // namespace RL_ISA
+}  // namespace rl
