@@ -47,14 +47,23 @@ def getitem(input: Tensor, index: Any) -> Tensor:
         return _select(input, dim=0, index=index % size)
     if kind is slice and input._array.ndim:
         return slice_dim(input, 0, _plain(index.start), _plain(index.stop), _plain(index.step) or 1)
-    if isinstance(index, TensorBase) and _is_flat_mask(input, index):
-        input, index = flatten(input, 0, index._array.ndim - 1), index.reshape(-1)
+    if isinstance(index, TensorBase):
+        if _is_numbers(input, index):
+            return _index(input, *_index_tensors(input, 0, index), places=(0,))
+        if _is_flat_mask(input, index):
+            input, index = flatten(input, 0, index._array.ndim - 1), index.reshape(-1)
     items = index if kind is tuple else (index,)
     view, advanced = _basic(input, items)
     if not advanced:
         return view if view is not input else _alias(input)
     return _index(view, *[a for a in advanced if a is not None],
                   places=tuple(i for i, a in enumerate(advanced) if a is not None))  # fmt: skip
+
+
+def _is_numbers(input: Tensor, index: Tensor) -> bool:
+    """Whether an index tensor names places along the first dim: by far the most common one."""
+    numbers = index._array
+    return bool(numbers.dtype.kind == "i" and numbers.ndim and input._array.ndim)
 
 
 def _is_flat_mask(input: Tensor, index: Any) -> bool:
@@ -186,7 +195,8 @@ def _index_tensors(view: Any, dim: int, item: Any) -> list[Any]:
             )
     array = item._array
     shape = view._array.shape
-    if array.dtype.kind == "b" or array.dtype == "uint8":
+    kind, width = array.dtype.kind, array.dtype.itemsize
+    if kind == "b" or (kind == "u" and width == 1):
         for j, n in enumerate(array.shape):
             if dim + j >= len(shape) or shape[dim + j] != n:
                 raise IndexError(
@@ -195,12 +205,12 @@ def _index_tensors(view: Any, dim: int, item: Any) -> list[Any]:
                 )
         found = kernels(array).nonzero(array)
         return [wrap(found[:, j]) for j in range(array.ndim)]
-    if array.dtype.kind not in "iu":
+    if kind not in "iu":
         raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
     if dim >= len(shape):
         raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
     _check_bounds(array, shape[dim], dim)
-    return [item if array.dtype == "int64" else wrap(cast(array, dtypes.int64))]
+    return [item if kind == "i" and width == 8 else wrap(cast(array, dtypes.int64))]
 
 
 def _check_bounds(indices: Array, size: int, dim: int) -> None:
@@ -252,6 +262,10 @@ def _index_backward_dtensors(grad: Tensor, tensors: Any, places: Any) -> list[An
 
 def setitem(input: Tensor, index: Any, value: Any) -> None:
     """`input[index] = value`, with gradients to both."""
+    if isinstance(index, TensorBase) and _is_numbers(input, index):
+        numbers = _index_tensors(input, 0, index)
+        _index_put_(input, numbers, (0,), _as_value(input, value), accumulate=False)
+        return
     items = index if type(index) is tuple else (index,)
     if len(items) == 1 and isinstance(items[0], TensorBase) and items[0]._array.dtype.kind == "b":
         if type(value) in NUMBERS and items[0]._array.shape == input._array.shape:

@@ -179,8 +179,9 @@ bool are_usable(PyArrayObject* numbers, PyObject* checked, IndexRun* run) {
     return run->is_checked || all_name(numbers, -run->axis_size, run->axis_size);
 }
 
-// join_numbers(shape, indices): the int64 arrays `indices`, of one shape, name elements along axes of
-// these sizes; where they do in the axes taken together. A range error is the reference's to report.
+// join_numbers(shape, indices): the int64 arrays `indices`, of one shape, name elements along axes
+// of these sizes; where they do in the axes taken together. A range error is the reference's to
+// report.
 PyObject* py_join_numbers(PyObject*, PyObject* const* args, Py_ssize_t n) {
     int64_t sizes[NPY_MAXDIMS];
     const int count = n == 2 ? as_int_tuple(args[0], sizes, NPY_MAXDIMS) : -1;

@@ -13,9 +13,8 @@ using namespace rl;
 // Whether the elements of both lie in the same places of one block of memory.
 bool lies_alike(PyArrayObject* a, PyArrayObject* b) {
     if (!same_shape(a, b)) return false;
-    if (is_contiguous(a) && is_contiguous(b)) return true;
-    if (!PyArray_IS_F_CONTIGUOUS(a) || !PyArray_IS_F_CONTIGUOUS(b)) return false;
-    return true;
+    return (is_contiguous(a) && is_contiguous(b)) ||
+           (PyArray_IS_F_CONTIGUOUS(a) && PyArray_IS_F_CONTIGUOUS(b));
 }
 
 // A list or tuple of arrays like `params`; entry i is checked against parameter i.
@@ -42,8 +41,8 @@ class ArrayList {
 };
 
 // Fills one range per parameter, with `count` lists of states; false when something does not fit.
-bool make_ranges(const ArrayList& params, const ArrayList& grads, const ArrayList* states, int count,
-                 int* type_num, std::vector<OptimRange>* ranges) {
+bool make_ranges(const ArrayList& params, const ArrayList& grads, const ArrayList* states,
+                 int count, int* type_num, std::vector<OptimRange>* ranges) {
     if (!params.is_list() || !grads.is_list() || grads.size() != params.size()) return false;
     for (int k = 0; k < count; k++)
         if (!states[k].is_list() || states[k].size() != params.size()) return false;
@@ -137,8 +136,9 @@ bool as_numbers(PyObject* object, int most, double* numbers) {
     return true;
 }
 
-// rule(params, grads, states, factors, numbers, weight_decay, maximize): `states` is a tuple of lists;
-// `factors` has a tuple for each parameter: what it is multiplied with first, then the rule's factors.
+// rule(params, grads, states, factors, numbers, weight_decay, maximize): `states` is a tuple of
+// lists; `factors` has a tuple for each parameter: what it is multiplied with first, then the
+// rule's factors.
 template <OptimRule rule, int state_count>
 PyObject* py_rule(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     if (nargs != 7 || !PyTuple_Check(args[2]) || PyTuple_GET_SIZE(args[2]) != state_count)

@@ -1,7 +1,7 @@
 // Python functions of the elementwise kernels of three operands.
 //
-// Operands are arrays of one dtype that broadcast; Python numbers may stand for all but the first (in
-// `where` for the second or the third). What is not taken is left to the reference.
+// Operands are arrays of one dtype that broadcast; Python numbers may stand for all but the first
+// (in `where` for the second or the third). What is not taken is left to the reference.
 #include "operands.h"  // Python.h must come before the system's headers
 
 #include "ternary.h"

@@ -1,8 +1,8 @@
 // Conversions between number types.
 //
-// One loop per pair of types; the compiler vectorises it where both sides lie side by side. Fractions
-// are cut off towards zero (what int64 cannot hold becomes its lowest number, as in NumPy), and
-// anything but zero, NaN included, is true.
+// One loop per pair of types; the compiler vectorises it where both sides lie side by side.
+// Fractions are cut off towards zero (what int64 cannot hold becomes its lowest number, as in
+// NumPy), and anything but zero, NaN included, is true.
 #include "cast.h"
 
 #include <string.h>
@@ -46,8 +46,9 @@ void cast_loop(char* out, const char* x, int64_t n, int64_t out_stride, int64_t 
 
 }  // namespace
 
-#define RL_CASTS(From) \
-    {cast_loop<From, float>, cast_loop<From, double>, cast_loop<From, int64_t>, cast_loop<From, bool>}
+#define RL_CASTS(From)                                                        \
+    {cast_loop<From, float>, cast_loop<From, double>, cast_loop<From, int64_t>, \
+     cast_loop<From, bool>}
 
 // In the order of CastSource and CastTarget.
 extern const CastKernels cast_kernels = {{RL_CASTS(float), RL_CASTS(double), RL_CASTS(int32_t),

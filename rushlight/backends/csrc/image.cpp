@@ -1,9 +1,9 @@
 // Data movement: what happens to every sample before it reaches a network, and table rows.
 //
 // All of it is bound by memory, so the loops are plain; the compiler unrolls and vectorises the
-// conversions. A transposing copy goes by tiles of a vector's width, or of 16 x 16 elements, such that
-// both the lines that are read and those that are written stay in the first-level cache; tiles of 4-
-// and 8-byte items are turned around in registers.
+// conversions. A transposing copy goes by tiles of a vector's width, or of 16 x 16 elements, such
+// that both the lines that are read and those that are written stay in the first-level cache; tiles
+// of 4- and 8-byte items are turned around in registers.
 #include "image.h"
 
 #include <string.h>

@@ -1,12 +1,12 @@
 // Gathering, scattering and adding up by number.
 //
-// The binding walks over three arrays of one shape: the values, the numbers, and x, whose stride is 0
-// along the indexed axis. A run is the innermost axis of that walk. When the number is the same all
-// along the run (index_step == 0), the run is a piece of one row and is copied or added whole;
-// otherwise every element looks its number up. Additions into one element happen in the order of the
-// walk, so that results do not depend on the number of threads: the binding splits the walk only along
-// axes where x moves. add_rows splits by target rows instead: every thread reads all numbers, which is
-// little beside the rows, and adds those of its own range.
+// The binding walks over three arrays of one shape: the values, the numbers, and x, whose stride is
+// 0 along the indexed axis. A run is the innermost axis of that walk. When the number is the same
+// all along the run (index_step == 0), the run is a piece of one row and is copied or added whole;
+// otherwise every element looks its number up. Additions into one element happen in the order of
+// the walk, so that results do not depend on the number of threads: the binding splits the walk
+// only along axes where x moves. add_rows splits by target rows instead: every thread reads all
+// numbers, which is little beside the rows, and adds those of its own range.
 #include "index.h"
 
 #include <string.h>
@@ -41,10 +41,12 @@ struct Item16 {
     uint64_t half[2];
 };
 
-// Calls move(value, x) with the offsets of every pair of elements. The common steps are constants of
-// the loop: numbers and values side by side, and x indexed along neighbours or along another axis.
+// Calls move(value, x) with the offsets of every pair of elements. The common steps are constants
+// of the loop: numbers and values side by side, and x indexed along neighbours or along another
+// axis.
 template <class T, bool wraps, class Move>
-RL_INLINE void each_known_pair(const char* indices, int64_t n, const IndexRun& run, const Move& move) {
+RL_INLINE void each_known_pair(const char* indices, int64_t n, const IndexRun& run,
+                               const Move& move) {
     constexpr int64_t item = sizeof(T), number = sizeof(int64_t);
     const int64_t size = run.axis_size, stride = run.axis_stride, x_step = run.x_step;
     const int64_t value_step = run.value_step, index_step = run.index_step;
@@ -59,7 +61,8 @@ RL_INLINE void each_known_pair(const char* indices, int64_t n, const IndexRun& r
             move(i * item, number_at<wraps>(indices + i * number, size) * stride + i * item);
     } else {
         for (int64_t i = 0; i < n; i++)
-            move(i * value_step, number_at<wraps>(indices + i * index_step, size) * stride + i * x_step);
+            move(i * value_step,
+                 number_at<wraps>(indices + i * index_step, size) * stride + i * x_step);
     }
 }
 

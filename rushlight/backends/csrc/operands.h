@@ -1,10 +1,11 @@
-// operands.h: what bindings of elementwise functions share: operands of one dtype that broadcast, the
-// result's memory, and the walk over all of them.
+// operands.h: what bindings of elementwise functions share: operands of one dtype that broadcast,
+// the result's memory, and the walk over all of them.
 //
-// A fresh result lies in memory as its operands do: its axes are ordered by the strides of the first
-// operand that tells two axes apart (broadcast axes tell nothing), so that the sum of two transposed
-// arrays is a transposed array and is computed in the order of memory. An operand that lies the other way
-// round is turned by tiles of 16 rows and 256 columns (16 KB of floats) into a buffer and read from there.
+// A fresh result lies in memory as its operands do: its axes are ordered by the strides of the
+// first operand that tells two axes apart (broadcast axes tell nothing), so that the sum of two
+// transposed arrays is a transposed array and is computed in the order of memory. An operand that
+// lies the other way round is turned by tiles of 16 rows and 256 columns (16 KB of floats) into a
+// buffer and read from there.
 #pragma once
 
 #include "bind.h"
@@ -107,8 +108,8 @@ inline PyArrayObject* given_result(PyObject* out, int ndim, const npy_intp* shap
     return array;
 }
 
-// `out` as given, checked, or a fresh C-contiguous array; a new reference. Null: not handled, or out
-// of memory.
+// `out` as given, checked, or a fresh C-contiguous array; a new reference. Null: not handled, or
+// out of memory.
 inline PyArrayObject* result_array(PyObject* out, int ndim, const npy_intp* shape, int type_num) {
     if (out == nullptr || is_none(out)) return new_array(ndim, shape, type_num);
     return given_result(out, ndim, shape, type_num);
@@ -218,7 +219,8 @@ struct ElementwiseCall {
         walk->order_axes(0);
         walk->merge();
     }
-    // Whether operand k is side by side along the next-to-innermost axis instead of the innermost one.
+    // Whether operand k is side by side along the next-to-innermost axis instead of the innermost
+    // one.
     bool is_turned(const StridedWalk<operands>& walk, int k) const {
         const int last = walk.ndim - 1;
         if (arrays[k] == nullptr || last < 1) return false;

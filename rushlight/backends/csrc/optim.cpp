@@ -1,13 +1,13 @@
 // Optimizer steps.
 //
-// All parameters of a group are one job: their elements count as one long row, which is cut into pieces of
-// 32,768, so that many small parameters cost no more than a large one. Every array is read and written
-// once. A parameter whose gradient has become zero has moments that decay for ever into denormal
-// numbers, which are many times slower; they are flushed to zero here (the processor's mode is set for
-// the piece and put back).
+// All parameters of a group are one job: their elements count as one long row, which is cut into
+// pieces of 32,768, so that many small parameters cost no more than a large one. Every array is
+// read and written once. A parameter whose gradient has become zero has moments that decay for ever
+// into denormal numbers, which are many times slower; they are flushed to zero here (the
+// processor's mode is set for the piece and put back).
 //
-// SGD and Adam have loops of their own; the other algorithms share one, into which a rule puts what it
-// does to a vector of a parameter and of its states.
+// SGD and Adam have loops of their own; the other algorithms share one, into which a rule puts what
+// it does to a vector of a parameter and of its states.
 #include "optim.h"
 
 #include <math.h>

@@ -54,7 +54,8 @@ struct OptimKernels {
     void (*sgd_f64)(const OptimRange* ranges, int count, const SgdSettings& settings);
     void (*adam_f32)(const OptimRange* ranges, int count, const AdamSettings& settings);
     void (*adam_f64)(const OptimRange* ranges, int count, const AdamSettings& settings);
-    void (*rules[kOptimRules][2])(const OptimRange* ranges, int count, const RuleSettings& settings);
+    // in float32 and float64
+    void (*rules[kOptimRules][2])(const OptimRange* ranges, int count, const RuleSettings& s);
 };
 
 }  // namespace rl

@@ -1,8 +1,8 @@
 // strided.h: walking several arrays of one shape and different strides, run by run.
 //
-// Axes are ordered as the operands lie in memory (if asked) and merged where every operand allows it,
-// so that contiguous arrays of any rank become one run, and a broadcast row costs one call per row.
-// The innermost axis is the run.
+// Axes are ordered as the operands lie in memory (if asked) and merged where every operand allows
+// it, so that contiguous arrays of any rank become one run, and a broadcast row costs one call per
+// row. The innermost axis is the run.
 #pragma once
 
 #include <stdint.h>
@@ -12,8 +12,8 @@
 
 namespace rl {
 
-// Elements that are worth a thread: about 10 microseconds of arithmetic. Below twice as many the work
-// is done serially.
+// Elements that are worth a thread: about 10 microseconds of arithmetic. Below twice as many the
+// work is done serially.
 constexpr int64_t kElementGrain = 65536;
 
 template <int operands>
@@ -108,8 +108,8 @@ struct StridedWalk {
                      [&](int64_t begin, int64_t end) { walk_rows(begin, end, run); });
     }
 
-    // Calls visit(pointers, place on the innermost axis) for every element of the walk, in parallel;
-    // each stands for `weight` elements of work.
+    // Calls visit(pointers, place on the innermost axis) for every element of the walk, in
+    // parallel; each stands for `weight` elements of work.
     template <class Visit>
     void for_each_element(int64_t weight, const Visit& visit) const {
         const int64_t inner = shape[ndim - 1];

@@ -1,12 +1,12 @@
 // Elementwise functions of three operands, in one pass over memory.
 //
 // The loop is written once for operands that lie side by side, as a function of whole vectors. An
-// operand with any other stride is first gathered into a buffer, 256 elements at a time (2 KB at most,
-// four of which stay in the first-level cache); a number that repeats is spread over its buffer once
-// for the whole run; two numbers stay in registers. The result is scattered from a buffer likewise. So a Python number, a broadcast
-// row and an array need no code of their own: x + alpha*y is addcmul with a repeated alpha, and clamp
-// takes numbers and arrays as bounds. All operands of a vector are read before it is written, so the
-// result may be one of them.
+// operand with any other stride is first gathered into a buffer, 256 elements at a time (2 KB at
+// most, four of which stay in the first-level cache); a number that repeats is spread over its
+// buffer once for the whole run; two numbers stay in registers. The result is scattered from a
+// buffer likewise. So a Python number, a broadcast row and an array need no code of their own: x +
+// alpha*y is addcmul with a repeated alpha, and clamp takes numbers and arrays as bounds. All
+// operands of a vector are read before it is written, so the result may be one of them.
 #include "ternary.h"
 
 #include "lanes.h"

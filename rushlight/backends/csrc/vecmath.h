@@ -1,11 +1,11 @@
 // vecmath.h: exp, log, tanh, erf and their kin for a whole vector at a time.
 //
-// Every function reduces its argument to a small interval, evaluates a polynomial there and puts the
-// pieces together again without a branch. Coefficients: exp, log and tanh in single precision are
-// those of the Cephes library; exp in double precision is the Taylor series of degree 13 (on
+// Every function reduces its argument to a small interval, evaluates a polynomial there and puts
+// the pieces together again without a branch. Coefficients: exp, log and tanh in single precision
+// are those of the Cephes library; exp in double precision is the Taylor series of degree 13 (on
 // |r| <= ln(2)/2 its error is below 2^-57); erf and erfc are Chebyshev interpolants that were
-// computed for this file with 60 digits. Errors are at most 2.5 units in the last place (gelu: 6). NaN comes
-// out as NaN, and infinities, zeros and denormals give what the C library gives.
+// computed for this file with 60 digits. Errors are at most 2.5 units in the last place (gelu: 6).
+// NaN comes out as NaN, and infinities, zeros and denormals give what the C library gives.
 #pragma once
 
 #include "vec.h"
@@ -254,8 +254,8 @@ RL_INLINE V verf(V x) {
     return select(size < 1, near, select(x < V{}, -far, far));
 }
 
-// exp(-x^2/2), and the normal distribution function, erfc(-x / sqrt 2) / 2, from it, which cancels on
-// neither side.
+// exp(-x^2/2), and the normal distribution function, erfc(-x / sqrt 2) / 2, from it, which cancels
+// on neither side.
 template <class V>
 RL_INLINE V half_gauss(V x) {
     return gauss(clip(vabs(x), Lane<V>(0), Lane<V>(38.8)), Lane<V>(0.5));
