@@ -487,12 +487,14 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: DType | None = 
     """
     if end is None:
         start, end = 0, start
-    start, end, step = (v.item() if isinstance(v, TensorBase) else v for v in (start, end, step))
+    whole = type(start) is int and type(end) is int and type(step) is int
+    if not whole:
+        numbers = [v.item() if isinstance(v, TensorBase) else v for v in (start, end, step)]
+        whole = all(isinstance(v, (int, np.integer)) for v in numbers)
+        start, end, step = numbers
     if dtype is None and out is not None:
         dtype = out.dtype
     if dtype is None:
-        numbers = (start, end, step)
-        whole = all(isinstance(v, (int, np.integer)) for v in numbers)
         dtype = dtypes.int64 if whole else dtypes.get_default_dtype()
     if step == 0:
         raise RuntimeError("step must be nonzero")

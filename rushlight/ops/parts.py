@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
@@ -167,14 +168,24 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
         raise TypeError(
             f"expected Tensor as element {i} in argument 0, but got {type(other).__name__}"
         ) from None
-    if () in shapes:
-        raise RuntimeError(
-            f"zero-dimensional tensor (at position {shapes.index(())}) cannot be concatenated"
-        )
     solid = tensors
     if (0,) in shapes:  # an empty 1-dim tensor fits anywhere, for old programs' sake
         solid = [x for x in tensors if x._array.shape != (0,)] or tensors[:1]
         shapes = [x._array.shape for x in solid]
+    d = _joined_dim(tuple(shapes), dim)
+    if out is not None:
+        check_separate(out, *solid)
+    result = _cat(*solid, dim=d)
+    return result if out is None else write_out(out, result, "cat")
+
+
+@lru_cache(maxsize=1024)
+def _joined_dim(shapes: tuple[Shape, ...], dim: int) -> int:
+    """The dim along which tensors of these shapes are joined, if they fit."""
+    if () in shapes:
+        raise RuntimeError(
+            f"zero-dimensional tensor (at position {shapes.index(())}) cannot be concatenated"
+        )
     shape = shapes[0]
     d = wrap_dim(dim, len(shape))
     for i, other in enumerate(shapes):
@@ -190,10 +201,7 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
                 f"Sizes of tensors must match except in dimension {d}. Expected size {shape[bad]} "
                 f"but got size {other[bad]} for tensor number {i} in the list."
             )
-    if out is not None:
-        check_separate(out, *solid)
-    result = _cat(*solid, dim=d)
-    return result if out is None else write_out(out, result, "cat")
+    return d
 
 
 concat = concatenate = cat
@@ -354,22 +362,28 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
     """
     if not isinstance(split_size_or_sections, int):
         return split_with_sizes(tensor, list(split_size_or_sections), dim)
-    size = split_size_or_sections
-    if tensor._array.ndim == 0:
+    d, bounds = _split_bounds(tensor._array.shape, split_size_or_sections, dim)
+    return _split(tensor, dim=d, bounds=bounds)
+
+
+@lru_cache(maxsize=1024)
+def _split_bounds(shape: Shape, size: int, dim: int) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """The dim, and where along it each part begins and ends."""
+    if len(shape) == 0:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     if size < 0:
         raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
-    d = wrap_dim(dim, tensor._array.ndim)
-    total = tensor._array.shape[d]
+    d = wrap_dim(dim, len(shape))
+    total = shape[d]
     if size == 0:
         if total:
             raise RuntimeError(
                 "split_size can only be 0 if dimension size is 0, but got dimension size of "
                 f"{total}"
             )
-        return _split(tensor, dim=d, bounds=((0, 0),))
+        return d, ((0, 0),)
     starts = range(0, max(total, 1), size)
-    return _split(tensor, dim=d, bounds=tuple((s, min(s + size, total)) for s in starts))
+    return d, tuple((s, min(s + size, total)) for s in starts)
 
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:

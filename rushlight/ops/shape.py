@@ -358,9 +358,15 @@ def permute(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     >>> torch.permute(torch.zeros(2, 3, 5), (2, 0, 1)).shape
     torch.Size([5, 2, 3])
     """
-    ndim = input._array.ndim
-    dims = _named_sizes("permute", "dims", dims, named)
-    order = tuple(wrap_dim(d, ndim) for d in _sizes(dims))
+    if named:
+        dims = _named_sizes("permute", "dims", dims, named)
+    return _permute(input, dims=_order(_sizes(dims), input._array.ndim))
+
+
+@lru_cache(maxsize=1024)
+def _order(dims: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    """A permutation as non-negative numbers."""
+    order = tuple(wrap_dim(d, ndim) for d in dims)
     if len(order) != ndim:
         raise RuntimeError(
             f"permute(sparse_coo): number of dimensions in the tensor input does not match the "
@@ -369,7 +375,7 @@ def permute(input: Tensor, *dims: Any, **named: Any) -> Tensor:
         )
     if len(set(order)) != ndim:
         raise RuntimeError("permute(): duplicate dims are not allowed.")
-    return _permute(input, dims=order)
+    return order
 
 
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
@@ -421,13 +427,19 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
             [2, 2, 2]])
     """
     old, new = input._array.shape, _sizes(sizes)
-    lead = len(new) - len(old)
-    if lead < 0:
+    if len(new) < len(old):
         raise RuntimeError(
             f"expand({input.type()}{{{list(old)}}}, size={list(new)}): the number of sizes "
             f"provided ({len(new)}) must be greater or equal to the number of dimensions in the "
             f"tensor ({len(old)})"
         )
+    return _expand(input, shape=_expanded(old, new))
+
+
+@lru_cache(maxsize=1024)
+def _expanded(old: Shape, new: Shape) -> Shape:
+    """`new` with the sizes of `old` in the place of -1."""
+    lead = len(new) - len(old)
     shape = list(new)
     for i, (n, size) in enumerate(zip(old, new[lead:]), lead):
         if size == -1:
@@ -443,7 +455,7 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
             f"The expanded size of the tensor (-1) isn't allowed in a leading, "
             f"non-existing dimension {shape.index(-1)}"
         )
-    return _expand(input, shape=tuple(shape))
+    return tuple(shape)
 
 
 def broadcast_to(input: Tensor, size: Any) -> Tensor:
