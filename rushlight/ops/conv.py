@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Shape
-from .common import check_tensor, dtype_of, type_name
+from .common import TensorBase, check_tensor, dtype_of, type_name
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -224,8 +224,9 @@ def _check_dtypes(op: str, x: Array, w: Array, bias: Array | None) -> None:
 
 def _check(op: str, input: Any, weight: Any, bias: Any, groups: int, n: int,
            transposed: bool) -> None:  # fmt: skip
-    check_tensor(input, op)
-    check_tensor(weight, op, "weight", 2)
+    if not (isinstance(input, TensorBase) and isinstance(weight, TensorBase)):
+        check_tensor(input, op)
+        check_tensor(weight, op, "weight", 2)
     x, w = input._array, weight._array
     b = None if bias is None else bias._array
     _check_shapes(op, n, x.shape, w.shape, None if b is None else b.shape, groups, transposed)
@@ -236,12 +237,16 @@ def _check(op: str, input: Any, weight: Any, bias: Any, groups: int, n: int,
 def _conv_nd(op: str, n: int, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any,
              padding: Any, dilation: Any, groups: int) -> Tensor:  # fmt: skip
     _check(op, input, weight, bias, groups, n, transposed=False)
-    stride, dilation, kernel = as_key(stride), as_key(dilation), weight._array.shape[2:]
+    kernel = weight._array.shape[2:]
     if isinstance(padding, str):
         steps, gaps = tuple_of(stride, n), tuple_of(dilation, n)
         input, padding = _named_padding(op, input, kernel, steps, padding, gaps)
     shape = input._array.shape
-    stride, padding, dilation = _window(op, shape, kernel, stride, as_key(padding), dilation)
+    try:
+        stride, padding, dilation = _window(op, shape, kernel, stride, padding, dilation)
+    except TypeError:  # lists, which no cache takes
+        window = as_key(stride), as_key(padding), as_key(dilation)
+        stride, padding, dilation = _window(op, shape, kernel, *window)
     if len(shape) == n + 2:
         return _conv(input, weight, bias, stride=stride, padding=padding, dilation=dilation,
                      groups=groups)  # fmt: skip

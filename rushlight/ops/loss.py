@@ -10,7 +10,7 @@ from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..dtypes import int64, uint8
 from ..types_ import Array, Shape
-from .common import check_tensor, dtype_of, type_name
+from .common import TensorBase, check_tensor, dtype_of, type_name
 from .softmax import log_softmax
 
 if TYPE_CHECKING:
@@ -225,8 +225,9 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
     >>> torch.nn.functional.cross_entropy(torch.tensor([[1., 2.]]), torch.tensor([1]))
     tensor(0.3133)
     """
-    check_tensor(input, "cross_entropy")
-    check_tensor(target, "cross_entropy", "target", 2)
+    if not (isinstance(input, TensorBase) and isinstance(target, TensorBase)):
+        check_tensor(input, "cross_entropy")
+        check_tensor(target, "cross_entropy", "target", 2)
     if size_average is not None or reduce is not None or reduction != "mean":
         reduction = reduction_of(reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:

@@ -60,8 +60,11 @@ def _window(op: str, n: int, input: Any, kernel_size: Any, stride: Any, padding:
             dilation: Any, ceil_mode: bool) -> Any:  # fmt: skip
     """(input with a batch dim, kernel, stride, padding, dilation, whether there was a batch)."""
     shape = input._array.shape
-    window = _checked_window(op, n, shape, as_key(kernel_size), as_key(stride), as_key(padding),
-                             as_key(dilation), ceil_mode)  # fmt: skip
+    given = kernel_size, stride, padding, dilation
+    try:
+        window = _checked_window(op, n, shape, *given, ceil_mode)
+    except TypeError:  # lists, which no cache takes
+        window = _checked_window(op, n, shape, *map(as_key, given), ceil_mode)
     batched = len(shape) == n + 2
     return (input if batched else input.unsqueeze(0), *window, batched)
 
