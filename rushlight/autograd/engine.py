@@ -15,6 +15,7 @@ from typing import Any
 
 from .grad_mode import state
 from .node import Node
+from .recorded import PrimitiveNode
 from .twin import native
 from .variable import TensorBase, wrap
 
@@ -211,8 +212,13 @@ class _Pass:
         return any(e is not None and e[0] in needed for e in node.edges)
 
     def _apply(self, node: Node, grads: list[Any]) -> Any:
+        needed = self.needed
         try:
-            results = node.apply(grads)
+            if needed is None or not isinstance(node, PrimitiveNode):
+                results = node.apply(grads)
+            else:
+                edges = tuple([e if e is not None and e[0] in needed else None for e in node.edges])
+                results = node.apply(grads, edges)
         except Exception as error:
             _explain(error, node)
             raise

@@ -7,10 +7,11 @@ rules these values; `release` frees the tensors.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..types_ import Array
-from .node import Node
+from .node import Edge, Node
 from .twin import native
 from .variable import Storage, wrap
 
@@ -103,10 +104,14 @@ class PrimitiveNode(RecordedNode):
     input_meta: tuple[Any, ...] | None = None  # (shape, dtype) of inputs, where they differ
     released = False
 
-    def apply(self, grads: list[Any]) -> list[Any]:
-        """Gradients of the inputs, one per edge (None where there is none)."""
+    def apply(self, grads: list[Any], edges: Sequence[Edge] | None = None) -> list[Any]:
+        """Gradients of the inputs, one per edge (None where there is none).
+
+        `edges` are the node's, with None for those that need no gradient in this pass.
+        """
         values = self._values(grads)
-        edges = self.edges
+        if edges is None:
+            edges = self.edges
         op = self.op
         if op.variadic is not None:
             values["needs"] = tuple([edge is not None for edge in edges])

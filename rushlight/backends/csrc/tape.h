@@ -141,9 +141,10 @@ Py_ssize_t next_sequence_nr();
 bool reserve_kept(Node* node, int count);
 bool reserve_results(Node* node, int count);
 
-// Gradients of the inputs from those of the outputs by the op's rules. `out` has one place per edge,
-// filled with new references or null.
-bool apply_rules(Node* node, PyObject* const* grads, Py_ssize_t n_grads, PyObject** out);
+// Gradients of the inputs from those of the outputs by the op's rules, for those of the edges that are
+// not None. `out` has one place per edge, filled with new references or null.
+bool apply_rules(Node* node, PyObject* edges, PyObject* const* grads, Py_ssize_t n_grads,
+                 PyObject** out);
 // Frees the tensors that are kept; a node that keeps none may run again.
 void release(Node* node);
 // A kept value as a rule sees it, a kept output as a tensor; null with an error if it was changed.

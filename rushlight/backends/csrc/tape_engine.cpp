@@ -352,7 +352,7 @@ class Pass {
             !run_pre_hooks(object, grads, n_grads))
             return false;
         const bool ok = node->op != nullptr
-                            ? apply_rules(node, grads, n_grads, out)
+                            ? apply_rules(node, node->edges, grads, n_grads, out)
                             : take_items(call_apply(object, grads, n_grads), out, n_out, object);
         if (!ok) {
             explain(object);

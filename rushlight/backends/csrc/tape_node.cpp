@@ -131,14 +131,18 @@ bool is_recorded(PyObject* self) {
     return false;
 }
 
-PyObject* py_apply(PyObject* self, PyObject* grads) {
+// apply(grads, edges): `edges` are the node's, without those that need no gradient.
+PyObject* py_apply(PyObject* self, PyObject* const* args, Py_ssize_t n) {
     Node* node = as_node(self);
     if (!is_recorded(self)) return nullptr;
-    if (!PyList_Check(grads) || PyList_GET_SIZE(grads) < node->num_outputs) {
+    PyObject* grads = n > 0 ? args[0] : Py_None;
+    PyObject* edges = n > 1 ? args[1] : node->edges;
+    if (!PyList_Check(grads) || PyList_GET_SIZE(grads) < node->num_outputs || n > 2 ||
+        !PyTuple_Check(edges) || PyTuple_GET_SIZE(edges) != PyTuple_GET_SIZE(node->edges)) {
         PyErr_SetString(PyExc_TypeError, "apply() takes a list with one gradient per output");
         return nullptr;
     }
-    const Py_ssize_t n_grads = PyList_GET_SIZE(grads), count = PyTuple_GET_SIZE(node->edges);
+    const Py_ssize_t n_grads = PyList_GET_SIZE(grads), count = PyTuple_GET_SIZE(edges);
     PyObject** values = PyMem_New(PyObject*, size_t(n_grads + count));
     if (values == nullptr) return PyErr_NoMemory();
     for (Py_ssize_t i = 0; i < n_grads; i++) {
@@ -147,7 +151,7 @@ PyObject* py_apply(PyObject* self, PyObject* grads) {
         Py_XINCREF(values[i]);  // a rule might change the list
     }
     PyObject** out = values + n_grads;
-    const bool ok = apply_rules(node, values, n_grads, out);
+    const bool ok = apply_rules(node, edges, values, n_grads, out);
     PyObject* list = ok ? PyList_New(count) : nullptr;
     for (Py_ssize_t i = 0; ok && i < count; i++) {
         if (list == nullptr) {
@@ -252,7 +256,7 @@ PyObject* py_adopt_result(PyObject* self, PyObject* object) {
 }
 
 PyMethodDef node_methods[] = {
-    {"_apply_rules", py_apply, METH_O, "Gradients of the inputs, one per edge."},
+    method("_apply_rules", py_apply, "Gradients of the inputs, one per edge."),
     {"_release_kept", py_release, METH_NOARGS, "Frees the tensors kept for backward."},
     {"saved_value", py_saved_value, METH_O, "What is kept under a name."},
     {"keeps", py_keeps, METH_O, "Whether this very tensor is kept."},

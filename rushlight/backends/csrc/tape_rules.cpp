@@ -162,17 +162,16 @@ class Arguments {
     PyObject *grad_list_ = nullptr, *results_ = nullptr;
 };
 
-inline bool has_edge(Node* node, int position) {
-    return position < PyTuple_GET_SIZE(node->edges) &&
-           PyTuple_GET_ITEM(node->edges, position) != Py_None;
+inline bool has_edge(PyObject* edges, int position) {
+    return position < PyTuple_GET_SIZE(edges) && PyTuple_GET_ITEM(edges, position) != Py_None;
 }
 
 // Which of the positions (all edges when null) want a gradient, as a tuple of bools.
-PyObject* needs_of(Node* node, const int* positions, Py_ssize_t count, bool* any) {
+PyObject* needs_of(PyObject* edges, const int* positions, Py_ssize_t count, bool* any) {
     PyObject* needs = PyTuple_New(count);
     *any = false;
     for (Py_ssize_t i = 0; needs != nullptr && i < count; i++) {
-        const bool needed = has_edge(node, positions != nullptr ? positions[i] : int(i));
+        const bool needed = has_edge(edges, positions != nullptr ? positions[i] : int(i));
         *any |= needed;
         PyTuple_SET_ITEM(needs, i, PyBool_FromLong(needed));
     }
@@ -236,11 +235,11 @@ bool match_inputs(Node* node, PyObject** out) {
     return true;
 }
 
-bool run_rules(Node* node, Arguments& arguments, PyObject** out) {
+bool run_rules(Node* node, PyObject* edges, Arguments& arguments, PyObject** out) {
     const Plan* plan = plan_of(node);
     bool any;
     if (plan->is_variadic) {
-        PyObject* needs = needs_of(node, nullptr, PyTuple_GET_SIZE(node->edges), &any);
+        PyObject* needs = needs_of(edges, nullptr, PyTuple_GET_SIZE(edges), &any);
         const bool ok =
             needs != nullptr && spread(arguments.call(plan->rules[0], needs), needs, nullptr, out);
         Py_XDECREF(needs);
@@ -249,7 +248,7 @@ bool run_rules(Node* node, Arguments& arguments, PyObject** out) {
     for (int r = 0; r < plan->n_rules; r++) {
         const RulePlan& rule = plan->rules[r];
         if (!rule.is_joint) {
-            if (!has_edge(node, rule.positions[0])) continue;
+            if (!has_edge(edges, rule.positions[0])) continue;
             PyObject* grad = arguments.call(rule, nullptr);
             if (grad == nullptr) return false;
             if (grad == Py_None)
@@ -258,7 +257,7 @@ bool run_rules(Node* node, Arguments& arguments, PyObject** out) {
                 out[rule.positions[0]] = grad;
             continue;
         }
-        PyObject* needs = needs_of(node, rule.positions, rule.n_positions, &any);
+        PyObject* needs = needs_of(edges, rule.positions, rule.n_positions, &any);
         const bool ok = needs != nullptr && (!any || spread(arguments.call(rule, needs), needs,
                                                             rule.positions, out));
         Py_XDECREF(needs);
@@ -269,15 +268,16 @@ bool run_rules(Node* node, Arguments& arguments, PyObject** out) {
 
 }  // namespace
 
-bool apply_rules(Node* node, PyObject* const* grads, Py_ssize_t n_grads, PyObject** out) {
+bool apply_rules(Node* node, PyObject* edges, PyObject* const* grads, Py_ssize_t n_grads,
+                 PyObject** out) {
     if (node->released) {
         PyErr_SetObject(PyExc_RuntimeError, callbacks.freed_message);
         return false;
     }
-    const Py_ssize_t count = PyTuple_GET_SIZE(node->edges);
+    const Py_ssize_t count = PyTuple_GET_SIZE(edges);
     for (Py_ssize_t i = 0; i < count; i++) out[i] = nullptr;
     Arguments arguments(node, grads, n_grads);
-    if (run_rules(node, arguments, out)) return true;
+    if (run_rules(node, edges, arguments, out)) return true;
     for (Py_ssize_t i = 0; i < count; i++) Py_CLEAR(out[i]);
     return false;
 }
