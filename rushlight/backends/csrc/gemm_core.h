@@ -167,11 +167,12 @@ bool reads_a_in_place(const Gemm<T>& g) {
     return g.N <= (g.a_col == 1 ? kNoPackColumns : kNoPackColumnsT);
 }
 
-template <class T>
+// InPlace: whether A may be read where it lies. Without, half of the tiles need not be compiled.
+template <class T, bool InPlace>
 void gemm_packed(const Gemm<T>& g) {
     const int64_t k_blocks = ceil_div(g.K, kBlockK), n_blocks = ceil_div(g.N, kBlockN);
     const int64_t row_blocks = ceil_div(g.M, kTileRows);
-    const bool b_in_place = g.b_col == 1, a_in_place = reads_a_in_place(g);
+    const bool b_in_place = g.b_col == 1, a_in_place = InPlace && reads_a_in_place(g);
     T* const panel_a = scratch<T>(kPanelA, kBlockK * kTileRows);
     T* const panels_b =
         b_in_place ? nullptr : scratch<T>(kPanelB, kBlockK * (min64(kBlockN, g.N) + 2 * kW<T>));
@@ -199,7 +200,7 @@ void gemm_packed(const Gemm<T>& g) {
                     t.last = last_columns<T>(columns - j, vectors);
                     set_stage(g, t, i, j0 + j, kb == 0, kb == k_blocks - 1);
                     if (a_in_place)
-                        run_tile<T, false>(vectors, rows, t);
+                        run_tile<T, !InPlace>(vectors, rows, t);
                     else
                         run_tile<T, true>(vectors, rows, t);
                     j += panel_width<T>(vectors);
@@ -209,7 +210,7 @@ void gemm_packed(const Gemm<T>& g) {
     }
 }
 
-template <class T>
+template <class T, bool InPlace = true>
 void gemm_serial(Gemm<T> g) {
     if (g.M == 0 || g.N == 0) return;
     if (g.K == 0) return fill_epilogue(g);
@@ -226,13 +227,13 @@ void gemm_serial(Gemm<T> g) {
     if (g.N == 1) g.b_col = g.b_row == 1 ? g.K : 1;
     if (g.K == 1) g.b_row = g.N, g.a_col = 1;
     const int64_t kn = g.K * g.N;
-    if (g.b_col == 1 &&
-        (g.M <= kWideRows || kn <= 4096 || (kn <= 131072 && reads_a_in_place(g))))
-        gemm_nopack(g);
-    else if (g.b_row == 1 && g.a_col == 1 && g.M <= kDotMostRows && g.K >= kDotDepthPerRow * g.M)
-        gemm_dot(g);
-    else
-        gemm_packed(g);
+    if constexpr (InPlace)
+        if (g.b_col == 1 &&
+            (g.M <= kWideRows || kn <= 4096 || (kn <= 131072 && reads_a_in_place(g))))
+            return gemm_nopack(g);
+    if (g.b_row == 1 && g.a_col == 1 && g.M <= kDotMostRows && g.K >= kDotDepthPerRow * g.M)
+        return gemm_dot(g);
+    gemm_packed<T, InPlace>(g);
 }
 
 }  // namespace

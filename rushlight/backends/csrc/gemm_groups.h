@@ -4,7 +4,7 @@
 // them all to a 32-bit sum. So a product over K narrow numbers is one over K / 2 or K / 4 words,
 // with the tiles, the packing and the blocks of gemm_core.h, once numbers that are neighbours along
 // k have been put into one word. Where an operand runs along k this is a copy (zeros fill the last
-// word); where it runs across, two or four rows are interleaved.
+// word); where it runs across, two or four rows are interleaved. For the files that need AVX-512.
 #pragma once
 
 #include "gemm_scratch.h"
@@ -26,6 +26,14 @@ template <>
 struct UnsignedOf<int8_t> {
     typedef uint8_t type;
 };
+
+// W numbers as words, by instructions that GCC does not find by itself for bytes.
+RL_INLINE u32v widen_parts(const uint16_t* p) {
+    return (u32v)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p));
+}
+RL_INLINE u32v widen_parts(const int8_t* p) {
+    return (u32v)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p));
+}
 
 // A matrix of words, `Word` being the tiles' number type.
 template <class Word>
@@ -54,18 +62,14 @@ void interleave(const Narrow* from, int64_t line, int64_t step, int64_t lines, i
                 uint32_t flip, uint32_t* to) {
     constexpr int G = kGroup<Narrow>, W = kW<uint32_t>, bits = 8 * int(sizeof(Narrow));
     typedef typename UnsignedOf<Narrow>::type Part;  // not extended by its sign
-    typedef Part NarrowVec __attribute__((vector_size(W * sizeof(Part))));
     for (int64_t k = 0; k < K; k += G) {
         const int parts = int(min64(G, K - k));
         int64_t i = 0;
         for (; line == 1 && parts == G && i + W <= lines; i += W) {
             u32v words = {};
             RL_UNROLL
-            for (int q = 0; q < G; q++) {
-                NarrowVec numbers;
-                memcpy(&numbers, from + (k + q) * step + i, sizeof(numbers));
-                words |= __builtin_convertvector(numbers, u32v) << (q * bits);
-            }
+            for (int q = 0; q < G; q++)
+                words |= widen_parts(from + (k + q) * step + i) << (q * bits);
             st(to + i, words ^ flip);
         }
         for (; i < lines; i++) {
