@@ -36,6 +36,16 @@ class NativeLinalg(Kernels):
     avg_pool = native_or(Kernels.avg_pool, _native.avg_pool)
     avg_pool_grad = native_or(Kernels.avg_pool_grad, _native.avg_pool_grad)
     adaptive_avg_pool = native_or(Kernels.adaptive_avg_pool, _native.adaptive_avg_pool)
+
+    def adaptive_max_pool(self, x: Array, output_size: Ints) -> tuple[Array, Array]:
+        axes = len(output_size)
+        spatial = x.shape[2:]
+        is_even = len(spatial) == axes and x.size and 0 not in output_size
+        if not is_even or any(n % m for n, m in zip(spatial, output_size)):
+            return super().adaptive_max_pool(x, output_size)
+        kernel = tuple(n // m for n, m in zip(spatial, output_size))  # windows side by side
+        return self.max_pool(x, kernel, kernel, (0,) * axes, (1,) * axes, False)
+
     adaptive_avg_pool_grad = native_or(
         Kernels.adaptive_avg_pool_grad, _native.adaptive_avg_pool_grad
     )

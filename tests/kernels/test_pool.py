@@ -200,3 +200,15 @@ def test_no_images(backend: Kernels) -> None:
     assert backend.max_pool_grad(out, indices, x.shape).shape == x.shape
     assert backend.avg_pool(x, (2, 2), (2, 2), (0, 0), False, True, None).shape == (0, 3, 4, 4)
     assert backend.adaptive_avg_pool(x, (2, 2)).shape == (0, 3, 2, 2)
+
+
+@pytest.mark.parametrize("output_size", [(2, 4), (1, 1), (6, 8), (4, 3), (7, 9)])
+def test_adaptive_maximum_of_even_and_uneven_cells(
+    native: Kernels, reference: Kernels, output_size: tuple[int, int]
+) -> None:
+    x = numpy.random.default_rng(0).integers(0, 5, (2, 3, 6, 8)).astype(numpy.float32)  # ties
+    x[0, 1, 2, 3] = numpy.nan
+    for result, expected in zip(
+        native.adaptive_max_pool(x, output_size), reference.adaptive_max_pool(x, output_size)
+    ):
+        numpy.testing.assert_array_equal(result, expected)
