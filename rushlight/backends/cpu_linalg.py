@@ -6,6 +6,7 @@ from . import _native
 from .cpu_method import native_or
 from .reference import Kernels
 from .reference.base import Array, Scalar
+from .reference.windows import Ints
 
 
 class NativeLinalg(Kernels):
