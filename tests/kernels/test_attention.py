@@ -76,6 +76,15 @@ def test_heads_cut_out_of_rows(native: Any, reference: Any, kind: str) -> None:
     assert out.swapaxes(1, 2).flags.c_contiguous, "joining the heads is a view"
 
 
+@pytest.mark.parametrize("kind", ["none", "causal"])
+def test_heads_wide_enough_for_products_that_copy_operands(
+    native: Any, reference: Any, kind: str
+) -> None:
+    shape = (1, 1, 70, 520, 300, 280)
+    q, k, v, grad = arrays(shape)
+    compare(native, reference, shape, kind, [q / 10, k, v, grad / 10])
+
+
 def test_other_strides(native: Any, reference: Any) -> None:
     shape = (2, 2, 9, 9, 6, 6)
     compare(native, reference, shape, "bool", [np.asfortranarray(a) for a in arrays(shape)])
