@@ -126,17 +126,25 @@ def _number_array(value: Any, to: DType) -> Any:
 
 
 def _array_of_fractions(data: Any) -> Any:
-    """Nested lists that begin with a float as NumPy reads them, if it finds nothing but numbers."""
-    first = data
-    while type(first) is list and first:
-        first = first[0]
-    if type(first) is not float:
+    """Nested lists of Python numbers, one of them a float, as NumPy reads them; else None.
+
+    What is not a plain number (a tensor, a NumPy scalar, a string) has rules of its own.
+    """
+    if not _are_plain_numbers(data):
         return None
     try:
         array = np.array(data)
     except ValueError:  # ragged: the slow way names the place
         return None
     return array if array.dtype == np.float64 else None
+
+
+_PLAIN_NUMBERS = {float, int, builtins.bool}
+
+
+def _are_plain_numbers(data: Any) -> builtins.bool:
+    kinds = set(map(type, data))
+    return kinds <= _PLAIN_NUMBERS or (kinds == {list} and all(map(_are_plain_numbers, data)))
 
 
 def _sequence_array(data: Any, dtype: DType | None) -> Any:

@@ -21,10 +21,17 @@ import rushlight as torch
         ([], torch.float32), (np.float64(1), torch.float64),
         (np.arange(3, dtype=np.int32), torch.int32),
         ([np.float64(1), np.float64(2)], torch.float64),
+        ([1.0, np.float64(2)], torch.float64), ([[1.0, 2.0], np.ones(2)], torch.float64),
+        ([1.0, 2j], torch.complex64), ([[0.5, 1], [True, 2]], torch.float32),
     ],
 )  # fmt: skip
 def test_dtype_is_inferred(data: object, dtype: torch.dtype) -> None:
     assert torch.tensor(data).dtype is dtype
+
+
+def test_numbers_beside_a_tensor_that_wants_a_gradient() -> None:
+    x = torch.tensor(2.0, requires_grad=True)
+    assert torch.tensor([1.0, x]).tolist() == [1.0, 2.0]
 
 
 def test_ragged_data_is_refused() -> None:
