@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 import numpy
 
-from . import _native
 from .cpu_linalg import NativeLinalg
 from .reference.base import Array
 from .reference.windows import Ints
@@ -36,21 +35,22 @@ class NativeVolume(NativeLinalg):
         window = (stride, padding, dilation, groups)
         if not _are_volumes(x, weight):
             return super().conv(x, weight, bias, *window)
-        count = (x.shape[2] + 2 * padding[0] - dilation[0] * (weight.shape[2] - 1) - 1) // stride[0]
+        depth, taps = x.shape[2], weight.shape[2]
+        outputs = (depth + 2 * padding[0] - dilation[0] * (taps - 1) - 1) // stride[0] + 1
         planes, total = _planes(x), None
-        for tap, read, written in _taps(weight.shape[2], x.shape[2], count + 1, *window[:3]):
-            part = _native.conv(
+        for tap, read, written in _taps(taps, depth, outputs, *window[:3]):
+            part = super().conv(
                 _batch(planes[read]), weight[:, :, tap].copy(), None,
                 stride[1:], padding[1:], dilation[1:], groups,
             )  # fmt: skip
             if total is None:
-                total = numpy.zeros((count + 1, len(x), *part.shape[1:]), part.dtype)
+                total = numpy.zeros((outputs, len(x), *part.shape[1:]), part.dtype)
             target = total[written]
-            _native.add(target, part.reshape(target.shape), target)
+            self.add(target, part.reshape(target.shape), target)
         if total is None:  # the window reads nothing but padding
             return super().conv(x, weight, bias, *window)
         if bias is not None:
-            _native.add(total, bias[:, None, None], total)
+            self.add(total, bias[:, None, None], total)
         return _volumes(total)
 
     def conv_input_grad(
@@ -71,12 +71,12 @@ class NativeVolume(NativeLinalg):
         total = numpy.zeros((depth, n, channels, *plane), grad.dtype)
         for tap, written, read in _taps(weight.shape[2], depth, grad.shape[2], *window[:3]):
             source = _batch(grads[read])
-            part = _native.conv_input_grad(
+            part = super().conv_input_grad(
                 source, weight[:, :, tap].copy(), (len(source), channels, *plane),
                 stride[1:], padding[1:], dilation[1:], groups,
             )  # fmt: skip
             target = total[written]
-            _native.add(target, part.reshape(target.shape), target)
+            self.add(target, part.reshape(target.shape), target)
         return _volumes(total)
 
     def conv_weight_grad(
@@ -95,7 +95,7 @@ class NativeVolume(NativeLinalg):
         grads, planes = _planes(grad), _planes(x)
         result = numpy.zeros(weight_shape, grad.dtype)
         for tap, read, summed in _taps(weight_shape[2], x.shape[2], grad.shape[2], *window[:3]):
-            result[:, :, tap] = _native.conv_weight_grad(
+            result[:, :, tap] = super().conv_weight_grad(
                 _batch(grads[summed]), _batch(planes[read]), (*weight_shape[:2], *weight_shape[3:]),
                 stride[1:], padding[1:], dilation[1:], groups,
             )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The frame of optimizers that change one parameter at a time by a formula."""
+"""The frame of optimizers that work elementwise: one kernel call per group, or a formula each."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ class Rule(NamedTuple):
 
     name: str
     states: tuple[str, ...]  # their names, in the kernel's order
-    factors: Sequence[
-        tuple[float, ...]
-    ]  # per parameter: what it shrinks by, and what the rule asks
-    numbers: tuple[float, ...]
+    # per parameter: what it shrinks by, and what the rule asks of it
+    factors: Sequence[tuple[float, ...]]
+    numbers: tuple[float, ...]  # what all parameters share
     weight_decay: float
 
 
