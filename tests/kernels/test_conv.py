@@ -166,6 +166,30 @@ def test_windows(
     compare_all((2, channels, 11, 13), weight, stride, padding, dilation, groups)
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 14, 33])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize(("kernel", "multiplier"), [(3, 1), (3, 2), (5, 1), (1, 1)])
+def test_one_channel_per_group(size: int, stride: int, kernel: int, multiplier: int) -> None:
+    weight = (19 * multiplier, 1, kernel, kernel)
+    window = ((stride,) * 2, (kernel // 2,) * 2, (1, 1), 19)
+    compare_all((2, 19, size, size + 3), weight, *window)
+    compare_all((1, 19, size + 9, size + 8), weight, (stride, 1), (0, 0), (2, 1), 19)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_infinity_beside_the_window_leaves_a_channels_weight_gradient_finite(stride: int) -> None:
+    # With kernel 3 and no padding, tap (0, 0) never reads the last two rows and columns.
+    x = random_tensor(1, 2, 3, 9, 9)
+    x[:, :, -1], x[:, :, :, -1] = numpy.inf, numpy.nan
+    size = 7 if stride == 1 else 4
+    grad = random_tensor(2, 2, 3, size, size)
+    window = ((stride, stride), (0, 0), (1, 1), 3)
+    result = cpu.conv_weight_grad(grad, x, (3, 1, 3, 3), *window)
+    expected = reference.conv_weight_grad(grad, x, (3, 1, 3, 3), *window)
+    numpy.testing.assert_array_equal(numpy.isfinite(result), numpy.isfinite(expected))
+    assert numpy.isfinite(result[:, :, 0, 0]).all()
+
+
 @pytest.mark.parametrize("length", [4, 16, 50])
 def test_one_axis(length: int) -> None:
     compare_all((2, 3, length), (5, 3, 3), (1,), (1,), (1,))
@@ -188,12 +212,14 @@ def test_three_axes() -> None:
         ((9, 64, 4, 4), (96, 64, 3, 3), 1, 1),
         ((40, 1, 28, 28), (32, 1, 3, 3), 1, 0),
         ((1, 6, 30, 30), (32, 6, 7, 7), 1, 0),
+        ((2, 70, 60, 60), (70, 1, 3, 3), 1, 1),
     ],
 )
 def test_large_enough_for_two_threads(
     x: Ints, weight: Ints, stride: int, padding: int, threads: int
 ) -> None:
-    compare_all(x, weight, (stride,) * 2, (padding,) * 2, (1, 1))
+    groups = x[1] // weight[1]
+    compare_all(x, weight, (stride,) * 2, (padding,) * 2, (1, 1), groups)
 
 
 # ------------------------------------------------------------------ inputs of all kinds

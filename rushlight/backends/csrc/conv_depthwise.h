@@ -9,8 +9,9 @@
 //   forward          four rows at a time; with 3 x 3 kernels a row of the plane is loaded three
 //                    times for all the output rows that read it, with the weights in registers.
 //   input gradient   the same on a plane of grad with the taps reversed. Stride s has s * s phases
-//                    (conv_input_grad.h); the rows of two column phases are joined when stored.
-//   weight gradient  up to nine taps' vectors of sums, folded after the last image.
+//                    (conv_input_grad.h); two column phases are computed together and joined.
+//   weight gradient  up to nine taps' vectors of sums, folded after the last image. With 3 x 3
+//                    kernels three rows of grad are kept while the plane's rows go by.
 #pragma once
 
 #include "conv_input_grad.h"
@@ -64,9 +65,8 @@ void tap_rows(const Rows& to, const Taps& taps, int64_t y) {
     }
 }
 
-// The same for 3 x 3 taps in rows that follow each other: offsets of the first three taps, and
-// those of the others one and two rows further.
-template <int R>
+// The same for 3 x 3 taps and row stride S: the first three taps' offsets will do.
+template <int R, int S>
 void tap_rows_3x3(const Rows& to, const Taps& taps, int64_t y) {
     constexpr int W = kW<float>;
     f32v weight[9];
@@ -79,14 +79,16 @@ void tap_rows_3x3(const Rows& to, const Taps& taps, int64_t y) {
         RL_UNROLL
         for (int r = 0; r < R; r++) acc[r] = splat(taps.bias);
         RL_UNROLL
-        for (int row = 0; row < R + 2; row++) {
+        for (int row = 0; row < (R - 1) * S + 3; row++) {
             RL_UNROLL
             for (int kx = 0; kx < 3; kx++) {
-                const f32v pixels = ld(src + row * to.row_step + taps.offset[kx]);
+                const f32v pixels = ld(src + row * (to.row_step / S) + taps.offset[kx]);
                 RL_UNROLL
-                for (int ky = 0; ky < 3; ky++)
-                    if (row >= ky && row - ky < R)
-                        acc[row - ky] = fma(weight[ky * 3 + kx], pixels, acc[row - ky]);
+                for (int ky = 0; ky < 3; ky++) {
+                    const int r = (row - ky) / S;
+                    if (row >= ky && (row - ky) % S == 0 && r < R)
+                        acc[r] = fma(weight[ky * 3 + kx], pixels, acc[r]);
+                }
             }
         }
         RL_UNROLL
@@ -94,16 +96,18 @@ void tap_rows_3x3(const Rows& to, const Taps& taps, int64_t y) {
     }
 }
 
-inline bool is_3x3(const Rows& to, const Taps& taps) {
-    return taps.count == 9 && taps.offset[3] == taps.offset[0] + to.row_step &&
-           taps.offset[4] == taps.offset[1] + to.row_step &&
-           taps.offset[8] == taps.offset[2] + 2 * to.row_step;
+// Whether there are three rows of three taps each, the rows 1 / S of the row step apart.
+inline bool is_3x3(const Rows& to, const Taps& taps, int64_t S) {
+    const int32_t* offset = taps.offset;
+    return taps.count == 9 && (offset[3] - offset[0]) * S == to.row_step &&
+           (offset[6] - offset[3]) * S == to.row_step && offset[4] - offset[1] == offset[3] - offset[0];
 }
 
 inline void run_taps(const Rows& to, const Taps& taps) {
     constexpr int R = 4;
-    auto* const single = is_3x3(to, taps) ? tap_rows_3x3<1> : tap_rows<1>;
-    auto* const several = is_3x3(to, taps) ? tap_rows_3x3<R> : tap_rows<R>;
+    const bool one = is_3x3(to, taps, 1), two = is_3x3(to, taps, 2);
+    auto* const single = one ? tap_rows_3x3<1, 1> : tap_rows<1>;
+    auto* const several = one ? tap_rows_3x3<R, 1> : two ? tap_rows_3x3<R, 2> : tap_rows<R>;
     if (to.rows < R) {
         for (int64_t y = 0; y < to.rows; y++) single(to, taps, y);
         return;
@@ -198,24 +202,38 @@ struct DepthwisePhase {
     const int32_t* index;  // of the tap's weight
 };
 
-// Rows y0, y0 + stride_h, ... of dx from the results of their column phases.
-inline void join_phases(const ConvShape& s, const float* const* from, int64_t y0, int64_t rows,
-                        float* dx) {
-    const int64_t step = s.stride_w;
-    for (int64_t m = 0; m < rows; m++) {
-        float* row = dx + (m * s.stride_h + y0) * s.W;
-        if (step == 2) {
-            const int64_t first = ceil_div(s.W, 2), second = s.W / 2;
-            join_pairs(from[0] + m * first, from[1] + m * second, second, row);
-            if (first > second) row[s.W - 1] = from[0][m * first + second];
-            continue;
-        }
-        for (int64_t phase = 0; phase < step; phase++) {
-            const int64_t columns = ceil_div(s.W - phase, step);
-            for (int64_t i = 0; i < columns; i++)
-                row[i * step + phase] = from[phase][m * columns + i];
-        }
+// R rows from row y of two column phases, whose pixels alternate in rows of W numbers, y_step apart.
+template <int R>
+void tap_row_pairs(const Rows& to, const Taps* phases, int64_t y, int64_t y_step, int64_t W) {
+    constexpr int lanes = kW<float>;
+    for (int64_t x = 0; x < to.columns; x += lanes) {
+        const float* src = to.plane + y * to.row_step + x;
+        f32v acc[2][R] = {};
+        RL_UNROLL
+        for (int phase = 0; phase < 2; phase++)
+            for (int64_t k = 0; k < phases[phase].count; k++) {
+                const f32v w = splat(phases[phase].weight[k]);
+                const float* at = src + phases[phase].offset[k];
+                RL_UNROLL
+                for (int r = 0; r < R; r++)
+                    acc[phase][r] = fma(w, ld(at + r * to.row_step), acc[phase][r]);
+            }
+        RL_UNROLL
+        for (int r = 0; r < R; r++)
+            store_pairs(to.y + (y + r) * y_step + 2 * x, acc[0][r], acc[1][r],
+                        int(min64(2 * lanes, W - 2 * x)));
     }
+}
+
+// Stride 2 along the row: rows y0, y0 + stride_h, ... of dx.
+inline void run_tap_pairs(const ConvShape& s, const Rows& to, const Taps* phases) {
+    constexpr int R = 4;
+    const int64_t step = s.stride_h * s.W;
+    if (to.rows < R)
+        for (int64_t y = 0; y < to.rows; y++) tap_row_pairs<1>(to, phases, y, step, s.W);
+    else
+        for (int64_t y = 0; y < to.rows; y += R)
+            tap_row_pairs<R>(to, phases, min64(y, to.rows - R), step, s.W);
 }
 
 inline void depthwise_input_grad(const ConvShape& s, const float* grad, const float* weight,
@@ -238,27 +256,29 @@ inline void depthwise_input_grad(const ConvShape& s, const float* grad, const fl
     const int64_t M = s.group_outputs(), in = s.H * s.W, out = s.OH * s.OW;
     parallel_for(s.groups, depthwise_grain(s), [&](int64_t begin, int64_t end) {
         const ChannelPlanes planes(plan.plane, M);
-        float* taps = scratch<float>(kWeights, most);
-        float* results = scratch<float>(kResult, in + s.H);
-        const float** from = scratch<const float*>(kTaps, s.stride_w);
-        const auto run_phase = [&](const DepthwisePhase& phase, int64_t c, const float* plane,
-                                   float* to) {
-            for (int64_t k = 0; k < phase.taps; k++)
-                taps[k] = weight[c * most + phase.index[k]];
-            run_taps(Rows{plane, planes.row(), to, phase.rows, phase.columns},
-                     Taps{phase.taps, phase.offset, taps, 0.0f});
+        float* weights = scratch<float>(kWeights, 2 * most);
+        float* result = scratch<float>(kResult, in);
+        const auto taps_of = [&](const DepthwisePhase& phase, int64_t c, float* room) {
+            for (int64_t k = 0; k < phase.taps; k++) room[k] = weight[c * most + phase.index[k]];
+            return Taps{phase.taps, phase.offset, room, 0.0f};
         };
         const auto run_channel = [&](int64_t c, const float* plane, float* target) {
-            if (phases == 1) return run_phase(listed[0], c, plane, target);
-            for (int64_t y0 = 0; y0 < min64(s.stride_h, s.H); y0++) {
-                float* to = results;
-                for (int64_t x0 = 0; x0 < min64(s.stride_w, s.W); x0++) {
-                    const DepthwisePhase& phase = listed[y0 * s.stride_w + x0];
-                    run_phase(phase, c, plane, to);
-                    from[x0] = to;
-                    to += phase.rows * phase.columns;
+            for (int64_t i = 0; i < phases; i++) {
+                const DepthwisePhase& phase = listed[i];
+                if (phase.rows <= 0 || phase.columns <= 0) continue;
+                Rows to{plane, planes.row(), target, phase.rows, phase.columns};
+                const Taps taps = taps_of(phase, c, weights);
+                if (phases == 1) {
+                    run_taps(to, taps);
+                } else if (s.stride_w == 2 && i % 2 == 0) {
+                    const Taps both[] = {taps, taps_of(listed[i + 1], c, weights + most)};
+                    to.y += i / 2 * s.W;
+                    run_tap_pairs(s, to, both);
+                } else if (s.stride_w != 2) {
+                    to.y = result;
+                    run_taps(to, taps);
+                    spread_phase(s, i, result, to.rows, to.columns, 1, target);
                 }
-                join_phases(s, from, y0, listed[y0 * s.stride_w].rows, target);
             }
         };
         for (int64_t n = 0; n < s.N; n++)
@@ -296,6 +316,50 @@ void add_products(const ConvShape& s, const float* grad, const float* plane, int
     for (int t = 0; t < T; t++) st(sums + t * W, acc[t]);
 }
 
+// The products of one vector of columns in row `row` of the plane with the rows of grad, kept in
+// `rows`, that meet it through kernel rows Low .. High.
+template <int Low, int High>
+RL_INLINE void add_row_3x3(const float* row, const int32_t* offset, int n, const f32v* rows,
+                           f32v* acc) {
+    RL_UNROLL
+    for (int kx = 0; kx < 3; kx++) {
+        const f32v pixels = ldn(row + offset[kx], n);
+        RL_UNROLL
+        for (int ky = Low; ky <= High; ky++)
+            acc[ky * 3 + kx] = fma(rows[ky], pixels, acc[ky * 3 + kx]);
+    }
+}
+
+// add_products for 3 x 3 taps, stride 1 down the columns, and two rows or more.
+inline void add_products_3x3(const ConvShape& s, const float* grad, const float* plane,
+                             int64_t row_step, const int32_t* offset, float* sums) {
+    constexpr int W = kW<float>;
+    f32v acc[9];
+    RL_UNROLL
+    for (int t = 0; t < 9; t++) acc[t] = ld(sums + t * W);
+    for (int64_t x = 0; x < s.OW; x += W) {
+        const int n = int(min64(W, s.OW - x));
+        const float* row = plane + x;
+        f32v rows[3] = {ldn(grad + x, n), f32v{}, f32v{}};
+        add_row_3x3<0, 0>(row, offset, n, rows, acc);
+        for (int64_t y = 1; y < s.OH; y++) {
+            row += row_step;
+            rows[2] = rows[1], rows[1] = rows[0];
+            rows[0] = ldn(grad + y * s.OW + x, n);
+            if (y == 1)
+                add_row_3x3<0, 1>(row, offset, n, rows, acc);
+            else
+                add_row_3x3<0, 2>(row, offset, n, rows, acc);
+        }
+        rows[2] = rows[1], rows[1] = rows[0];
+        add_row_3x3<1, 2>(row + row_step, offset, n, rows, acc);
+        rows[2] = rows[1];
+        add_row_3x3<2, 2>(row + 2 * row_step, offset, n, rows, acc);
+    }
+    RL_UNROLL
+    for (int t = 0; t < 9; t++) st(sums + t * W, acc[t]);
+}
+
 inline void depthwise_weight_grad(const ConvShape& s, const float* grad, const float* x,
                                   float* dweight) {
     constexpr int W = kW<float>;
@@ -308,7 +372,9 @@ inline void depthwise_weight_grad(const ConvShape& s, const float* grad, const f
         const int64_t size = (end - begin) * M * taps;
         float* sums = scratch<float>(kSums, size * W);
         fill_floats(sums, size * W, 0.0f);
+        const bool few_loads = s.KH == 3 && s.KW == 3 && s.stride_h == 1 && s.dil_h == 1 && s.OH > 1;
         const auto add_channel = [&](const float* from, const float* plane, float* own) {
+            if (few_loads) return add_products_3x3(s, from, plane, p.row(), offset, own);
             for (int64_t t = 0, step; t < taps; t += step) {
                 const int64_t left = taps - t;
                 step = left >= 9 ? 9 : left >= 4 ? 4 : 1;

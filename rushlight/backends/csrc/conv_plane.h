@@ -60,14 +60,6 @@ inline void split_pairs(const float* from, int64_t n, float* first, float* secon
     }
 }
 
-// The opposite.
-inline void join_pairs(const float* first, const float* second, int64_t n, float* to) {
-    for (int64_t i = 0; i < n; i += kW<float>) {
-        const int count = int(min64(kW<float>, n - i));
-        store_pairs(to + 2 * i, ldn(first + i, count), ldn(second + i, count), count);
-    }
-}
-
 // The last number is copied alone, because its right neighbour may lie outside the source.
 inline void copy_every_second(float* to, const float* from, int64_t n) {
     int64_t i = 0;

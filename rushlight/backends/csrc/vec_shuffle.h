@@ -141,13 +141,13 @@ struct InTurn<W, First, 0, I...> {
     typedef Lanes<I...> type;
 };
 
-// The opposite of load_pairs.
+// The opposite of load_pairs: the first n numbers (n <= 2 W) of the pairs.
 RL_INLINE void store_pairs(float* p, f32v first, f32v second, int n) {
     constexpr int W = kW<float>;
     const f32v low = shuffle(first, second, typename InTurn<W, 0, W>::type{});
     const f32v high = shuffle(first, second, typename InTurn<W, W / 2, W>::type{});
-    stn(p, low, 2 * n < W ? 2 * n : W);
-    if (2 * n > W) stn(p + W, high, 2 * n - W);
+    stn(p, low, n < W ? n : W);
+    if (n > W) stn(p + W, high, n - W);
 }
 
 }  // namespace
