@@ -148,6 +148,14 @@ def test_small_planes_with_many_outputs(size: int) -> None:
     compare_all((7, 20, size, size), (40, 20, 3, 3), (1, 1), (1, 1), (1, 1))
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 8])
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (1, 2), (3, 2)])
+def test_few_pixels(size: int, kernel: int, stride: int) -> None:
+    inputs = (1, 20, (size - 1) * stride + 1, size * stride)
+    padding = (kernel // 2,) * 2
+    compare_all(inputs, (40, 20, kernel, kernel), (stride,) * 2, padding, (1, 1))
+
+
 @pytest.mark.parametrize("stride", [(1, 1), (2, 2), (1, 3), (3, 2)])
 @pytest.mark.parametrize("padding", [(0, 0), (1, 2), (4, 0)])
 @pytest.mark.parametrize("dilation", [(1, 1), (2, 1), (1, 3)])

@@ -11,7 +11,7 @@ import pytest
 
 from rushlight.backends import native_available
 
-FILES = ["test_gemm.py", "test_conv.py", "test_pool.py"]
+FILES = ["test_gemm.py", "test_conv.py", "test_conv_winograd.py", "test_pool.py"]
 
 
 def other_isas() -> list[str]:

@@ -1,5 +1,7 @@
 // conv.cpp: two-dimensional convolution and its derivatives: which way, and shared out how.
 //
+//   3 x 3, stride one         by Winograd's transforms (conv_winograd.h, conv_winograd_weight.h),
+//                             which need a quarter of the multiplications: 16 channels and more.
 //   forward, input gradient   straight from a padded plane (conv_direct.h). The input gradient is a
 //                             convolution of `grad` with the taps reversed; stride s splits it into
 //                             s * s phases, one for each remainder of the pixel's position.
@@ -16,6 +18,8 @@
 #include "conv_scatter.h"
 #include "conv_unfold.h"
 #include "conv_weight.h"
+#include "conv_winograd.h"
+#include "conv_winograd_weight.h"
 #include "parallel.h"
 
 namespace rl {
@@ -65,6 +69,33 @@ void for_each_unfolded(const ConvShape& s, const Body& body) {
         parallel_for(tasks, grain_for(tasks, s.work()), run);
     else
         run(0, tasks);
+}
+
+// ---------------------------------------------------------------------------- Winograd
+Winograd winograd_forward(const ConvShape& s, const float* weight) {
+    return Winograd{s.N,   s.C,   s.H, s.W,     s.O,   s.OH, s.OW, s.pad_h, s.pad_w,
+                    weight, s.C * 9, 9,   false};
+}
+
+// The gradient's convolution reads grad with the taps reversed, inputs and outputs exchanged.
+Winograd winograd_input_grad(const ConvShape& s, const float* weight) {
+    return Winograd{s.N,       s.O,       s.OH,   s.OW, s.C,     s.H, s.W,
+                    2 - s.pad_h, 2 - s.pad_w, weight, 9,    s.C * 9, true};
+}
+
+// Costs in vector multiply-adds per channel and vector of outputs, measured with AVX-512 against
+// the direct and unfolded ways: what transforming one weight costs more than packing it, for the
+// convolutions and for the weight gradient; and what transforming a tile costs per channel.
+constexpr int64_t kTransformWeight = 150, kTransformSums = 250, kTransformTile = 280;
+// Below one vector of channels the products are too short and the lanes half empty.
+constexpr int64_t kWinogradChannels = 16;
+
+bool prefers_winograd(const ConvShape& s, const Winograd& w, int64_t weight_cost) {
+    if (s.KH != 3 || s.KW != 3 || s.stride_h != 1 || s.stride_w != 1 || s.dil_h != 1 ||
+        s.dil_w != 1 || s.groups != 1 || s.C < kWinogradChannels || s.O < kWinogradChannels)
+        return false;
+    const int64_t per_tile = kWinogradPoints + kTransformTile * (s.C + s.O) / (s.C * s.O);
+    return w.tiles() * per_tile + weight_cost < s.N * s.OH * s.OW * 9;
 }
 
 // ---------------------------------------------------------------------------- forward
@@ -162,6 +193,8 @@ void forward_direct(const ConvShape& s, const float* x, const float* weight, con
 }
 
 void forward(const ConvShape& s, const float* x, const float* weight, const float* bias, float* y) {
+    const Winograd w = winograd_forward(s, weight);
+    if (prefers_winograd(s, w, kTransformWeight) && winograd(w, x, bias, y)) return;
     if (is_depthwise(s))
         depthwise_forward(s, x, weight, bias, y);
     else if (prefers_unfolding(s))
@@ -248,6 +281,8 @@ void input_grad_scattered(const ConvShape& s, const float* grad, const float* we
 }
 
 void input_grad(const ConvShape& s, const float* grad, const float* weight, float* dx) {
+    const Winograd w = winograd_input_grad(s, weight);
+    if (prefers_winograd(s, w, kTransformWeight) && winograd(w, grad, nullptr, dx)) return;
     if (is_depthwise(s))
         depthwise_input_grad(s, grad, weight, dx);
     else if (scatter_pays(s))
@@ -309,6 +344,8 @@ void weight_grad_unfolded(const ConvShape& s, const float* grad, const float* x,
 }
 
 void weight_grad(const ConvShape& s, const float* grad, const float* x, float* dweight) {
+    const Winograd w = winograd_forward(s, nullptr);
+    if (prefers_winograd(s, w, kTransformSums) && winograd_weight_grad(w, x, grad, dweight)) return;
     if (is_depthwise(s))
         depthwise_weight_grad(s, grad, x, dweight);
     else if (gradients_prefer_unfolding(s))

@@ -89,7 +89,30 @@ inline void copy_row(float* to, const float* from, int64_t W, int64_t left, int6
     fill_floats(to + end, cols - end, outside);
 }
 
+// Stride two and rows of at most a vector per phase, where the calls for every row and phase would
+// cost more than the copying: each channel is padded first, then both phases of a row split at once.
+inline void make_narrow_pairs(const Plane& p, const float* src, float outside, float* dst) {
+    const int64_t wide = 2 * p.cols;
+    float* padded = scratch<float>(kPlane2, p.rows * wide);
+    for (int64_t c = 0; c < p.C; c++, src += p.H * p.W) {
+        for (int64_t r = 0; r < p.rows; r++) {
+            const int64_t y = p.top + r;
+            if (y < 0 || y >= p.H)
+                fill_floats(padded + r * wide, wide, outside);
+            else
+                copy_row(padded + r * wide, src + y * p.W, p.W, p.left, 1, wide, outside);
+        }
+        for (int64_t r = 0; r < p.rows; r++, dst += wide) {
+            f32v even, odd;
+            load_pairs(padded + r * wide, int(p.cols), &even, &odd);
+            stn(dst, even, int(p.cols));
+            stn(dst + p.cols, odd, int(p.cols));
+        }
+    }
+}
+
 inline void make_plane(const Plane& p, const float* src, float outside, float* dst) {
+    if (p.phases == 2 && p.cols <= kW<float>) return make_narrow_pairs(p, src, outside, dst);
     for (int64_t c = 0; c < p.C; c++)
         for (int64_t r = 0; r < p.rows; r++, dst += p.row()) {
             const int64_t y = p.top + r;
@@ -155,40 +178,74 @@ void interleave_few(const float* src, int64_t channel, int64_t C, int pixels, fl
     }
 }
 
-// n pixels of C channels from channel-major (`channel` apart) to pixel-major. Whole stores run
-// over into the next pixel, which is written later.
+// W pixels of W channels, turned in registers.
+RL_INLINE void interleave_square(const float* src, int64_t channel, int64_t C, float* dst) {
+    constexpr int W = kW<float>;
+    f32v block[W];
+    RL_UNROLL
+    for (int i = 0; i < W; i++) block[i] = ld(src + i * channel);
+    transpose(block);
+    RL_UNROLL
+    for (int i = 0; i < W; i++) st(dst + i * C, block[i]);
+}
+
+// The same for fewer of either; pixels are stored whole or, if need be, only their `lanes`.
+inline void interleave_edge(const float* src, int64_t channel, int64_t C, int lanes, int pixels,
+                            bool whole, float* dst) {
+    constexpr int W = kW<float>;
+    f32v block[W];
+    RL_UNROLL
+    for (int i = 0; i < W; i++)
+        block[i] = i < lanes ? ldn(src + i * channel, pixels) : f32v{};
+    transpose(block);
+    for (int i = 0; i < pixels; i++, dst += C) {
+        if (whole)
+            st(dst, block[i]);
+        else
+            stn(dst, block[i], lanes);
+    }
+}
+
+// n pixels of up to W channels, zeros for the others: dst[pixel][W].
+inline void interleave_vector(const float* src, int64_t channel, int lanes, int64_t n,
+                              float* dst) {
+    constexpr int W = kW<float>;
+    for (int64_t x = 0; x < n; x += W) {
+        const int pixels = int(min64(W, n - x));
+        if (pixels == W && lanes == W)
+            interleave_square(src + x, channel, W, dst + x * W);
+        else
+            interleave_edge(src + x, channel, W, lanes, pixels, true, dst + x * W);
+    }
+}
+
+// n pixels of C channels from channel-major (`channel` apart) to pixel-major. Fewer channels than
+// lanes are stored whole: they run over into the next pixel, which is written later.
 inline void interleave(const float* src, int64_t channel, int64_t C, int64_t n, float* dst) {
     constexpr int W = kW<float>;
     if (C == 1) return copy_floats(dst, src, n);
-    for (int64_t x = 0; x < n; x += W) {
-        const int pixels = int(min64(W, n - x));
-        if (C <= 4 && W >= 4) {
-            interleave_few<4>(src + x, channel, C, pixels, dst + x * C);
-            continue;
-        }
-        if (C <= 8 && W >= 8) {
-            interleave_few<8 < W ? 8 : W>(src + x, channel, C, pixels, dst + x * C);
-            continue;
-        }
+    if (C <= 8 && C <= W) {
+        auto* const few = C <= 4 ? interleave_few<4> : interleave_few<(W > 4 ? 8 : 4)>;
+        for (int64_t x = 0; x < n; x += W)
+            few(src + x, channel, C, int(min64(W, n - x)), dst + x * C);
+        return;
+    }
+    // Runs of pixels one vector of channels after the other: the processor fetches a few streams
+    // ahead, but not one for each of all channels.
+    constexpr int64_t run = 256;
+    for (int64_t x0 = 0; x0 < n; x0 += run)
         for (int64_t c = 0; c < C; c += W) {
             const int lanes = int(min64(W, C - c));
-            const bool whole = lanes == W || C < W;
-            f32v block[W];
-            RL_UNROLL
-            for (int i = 0; i < W; i++)
-                block[i] = i < lanes ? (pixels == W ? ld(src + (c + i) * channel + x)
-                                                    : ldn(src + (c + i) * channel + x, pixels))
-                                     : f32v{};
-            transpose(block);
-            float* out = dst + x * C + c;
-            for (int i = 0; i < pixels; i++, out += C) {
-                if (whole)
-                    st(out, block[i]);
+            for (int64_t x = x0; x < min64(x0 + run, n); x += W) {
+                const int pixels = int(min64(W, n - x));
+                const float* from = src + c * channel + x;
+                float* to = dst + x * C + c;
+                if (pixels == W && lanes == W)
+                    interleave_square(from, channel, C, to);
                 else
-                    stn(out, block[i], lanes);
+                    interleave_edge(from, channel, C, lanes, pixels, lanes == W || C < W, to);
             }
         }
-    }
 }
 
 // The plane (one phase) with pixel-major channels: dst[row][col][c].

@@ -116,6 +116,21 @@ inline void unfold_forward(const UnfoldTask& t, const float* x, const float* wei
     if (t.images > 1) scatter_images(g.c, t.y_image(), O, t.plane(), t.images, y + t.y_start());
 }
 
+// The columns of the input's gradient for few pixels, which would leave lanes of the product empty:
+// the product is done pixel by row, where the vectors lie along the weight, and turned.
+constexpr int64_t kFewPixels = 64;
+
+inline void multiply_few_pixels(const UnfoldTask& t, const float* grads, const float* weight,
+                                float* columns) {
+    Gemm<float> g;
+    g.M = t.width(), g.N = t.rows(), g.K = t.s->group_outputs();
+    g.a = grads, g.a_row = 1, g.a_col = g.M;
+    g.b = weight + t.weight_start(), g.b_row = g.N, g.b_col = 1;
+    g.c = scratch<float>(kResult, g.M * g.N), g.c_row = g.N;
+    t.multiply(g);
+    interleave(g.c, g.N, g.M, g.N, columns);
+}
+
 inline void unfold_input_grad(const UnfoldTask& t, const float* grad, const float* weight,
                               float* dx) {
     const bool in_place = t.images == 1 && columns_are_image(*t.s);
@@ -125,7 +140,12 @@ inline void unfold_input_grad(const UnfoldTask& t, const float* grad, const floa
     g.b = grads_of(t, grad), g.b_row = g.N, g.b_col = 1;
     g.c = in_place ? dx + t.x_start() : scratch<float>(kPlane, g.M * g.N);
     g.c_row = g.N;
-    t.multiply(g);
+    // Turning less than a vector of pixels runs over the end, which only scratch has room for.
+    const bool roomy = !in_place || g.N > kW<float>;
+    if (g.N <= kFewPixels && g.N % kW<float> != 0 && roomy)
+        multiply_few_pixels(t, g.b, weight, g.c);
+    else
+        t.multiply(g);
     if (in_place) return;
     for (int64_t n = 0; n < t.images; n++) {
         float* target = dx + t.x_start() + n * t.x_image();

@@ -289,28 +289,26 @@ inline void add_outer_products(const OuterPlan& p, const float* x, int64_t x_ima
         outer_few(p, in, sums);
 }
 
-// Sums (tap, c) x o of W channels c, c + 1, ... into dweight (O, C, taps), by two turns in
-// registers: (c, o) to (o, c) for every tap, then (tap, c) to (c, tap) for every output.
+// Sums (tap, c) x o of W channels c, c + 1, ... into dweight (O, C, taps): W of the pairs (c, tap)
+// in the order of the weight x W outputs are turned at a time.
 inline void store_weight_channels(const OuterPlan& p, const float* sums, int64_t c,
                                   float* dweight) {
     constexpr int W = kW<float>;
-    const int64_t taps = p.KH * p.KW;
-    const int channels = int(min64(W, p.C - c));
-    float* turned = scratch<float>(kPlane, W * taps * W);
-    float* row = scratch<float>(kPlane2, W * taps + W);
+    const int64_t taps = p.KH * p.KW, pairs = min64(W, p.C - c) * taps;
     for (int64_t o = 0; o < p.O; o += W) {
         const int outputs = int(min64(W, p.O - o));
-        for (int64_t tap = 0; tap < taps; tap++) {
+        int64_t channel = c, tap = 0;
+        for (int64_t first = 0; first < pairs; first += W) {
+            const int n = int(min64(W, pairs - first));
             f32v block[W];
             RL_UNROLL
-            for (int j = 0; j < W; j++)
-                block[j] = j < channels ? ld(sums + (tap * p.C + c + j) * p.width + o) : f32v{};
+            for (int i = 0; i < W; i++) {
+                block[i] = i < n ? ld(sums + (tap * p.C + channel) * p.width + o) : f32v{};
+                if (++tap == taps) tap = 0, channel++;
+            }
             transpose(block);
-            for (int i = 0; i < outputs; i++) st(turned + (i * taps + tap) * W, block[i]);
-        }
-        for (int i = 0; i < outputs; i++) {
-            interleave(turned + i * taps * W, W, taps, channels, row);
-            copy_floats(dweight + ((o + i) * p.C + c) * taps, row, channels * taps);
+            float* to = dweight + (o * p.C + c) * taps + first;
+            for (int i = 0; i < outputs; i++, to += p.C * taps) stn(to, block[i], n);
         }
     }
 }

@@ -1,0 +1,388 @@
+// conv_winograd.h: 3 x 3 convolution of stride one by Winograd's F(4 x 4, 3 x 3), see
+// conv_winograd_math.h for the arithmetic. Forward, and input gradient as a convolution.
+//
+//   weights  U[point][k][o]     transformed once, in panels of two vectors of outputs
+//   inputs   V[point][tile][k]  a block of tiles at a time, vectors hold channels
+//   products M[point][tile][o]  36 matrix products V * U, for one panel of outputs, turned into
+//                               pixels while they are in L2
+//
+// Blocks are whole rows of tiles, of any number of images. A block has about 28 tiles (two full
+// heights of the product's tile), enough to hide the reading of U, few enough to keep V in L2.
+// When all tiles make one block (a small image), U is used only once: 128 channels of one panel
+// are transformed (36 * 128 * 32 floats = 576 KB, in L2) and used at once, so that the weights are
+// read from memory once and U is never written there. The same pays, with longer blocks, for a U
+// that the last cache would not keep (37 MB for 512 x 512 channels). Products of 128 channels are
+// added up in M, which also keeps the rounding error of long sums down.
+//
+// Strides between points are padded by a vector: powers of two would map all 36 to one cache set.
+//
+// A number that is not finite would spread over its whole tile, so what is stored is watched:
+// false is returned if any result is not finite, and the caller computes it all again directly.
+#pragma once
+
+#include "allocator.h"
+#include "conv.h"
+#include "conv_plane.h"
+#include "conv_winograd_math.h"
+#include "gemm.h"
+#include "parallel.h"
+
+namespace rl {
+namespace RL_ISA {
+namespace {
+
+struct Winograd {
+    int64_t N, C, H, W;    // what is read
+    int64_t O, OH, OW;     // what is written
+    int64_t pad_h, pad_w;  // may be negative
+    // The 3 x 3 taps of (output o, input k) start at weight + o * weight_o + k * weight_k.
+    const float* weight;
+    int64_t weight_o, weight_k;
+    bool reversed;  // last tap first
+
+    int64_t tiles_h() const { return ceil_div(OH, kWinogradTile); }
+    int64_t tiles_w() const { return ceil_div(OW, kWinogradTile); }
+    int64_t tile_rows() const { return N * tiles_h(); }
+    int64_t tiles() const { return tile_rows() * tiles_w(); }
+};
+
+constexpr int64_t kWinogradBlock = 28, kWinogradLongBlock = 112;  // tiles
+constexpr int64_t kKeptWeights = 4 << 20;                         // numbers, 16 MB
+constexpr int64_t kWinogradDepth = 128;                           // channels of a product
+
+inline int64_t round_up(int64_t n, int64_t unit) { return ceil_div(n, unit) * unit; }
+
+// [point][row][lanes], rows and points a vector further apart than they need be.
+struct PointMatrix {
+    float* data;
+    int64_t row, point;
+
+    static PointMatrix of(int64_t rows, int64_t lanes) {
+        constexpr int W = kW<float>;
+        PointMatrix m;
+        m.data = nullptr;
+        m.row = round_up(lanes, W) + W;
+        m.point = rows * m.row + W;
+        return m;
+    }
+    int64_t size() const { return kWinogradPoints * point; }
+};
+
+// ---------------------------------------------------------------------------- weights
+// Transforms inputs k0 .. k0 + depth - 1 of the panel of `width` outputs that starts at o, to
+// u[point][k][width].
+inline void transform_weights(const Winograd& w, int64_t o, int64_t width, int64_t k0,
+                              int64_t depth, float* u, int64_t u_point) {
+    constexpr int W = kW<float>;
+    for (int64_t v = 0; v < width; v += W) {
+        const int outputs = int(min64(W, w.O - o - v));
+        for (int64_t k = 0; k < depth; k++) {
+            const float* taps = w.weight + (o + v) * w.weight_o + (k0 + k) * w.weight_k;
+            f32v block[W], columns[3][kWinogradPatch];
+            float turned[9 * W];
+            for (int t = 0; t < 9; t += W) {
+                const int n = 9 - t < W ? 9 - t : W;
+                RL_UNROLL
+                for (int j = 0; j < W; j++)
+                    block[j] = j < outputs ? ldn(taps + j * w.weight_o + t, n) : f32v{};
+                transpose(block);
+                RL_UNROLL
+                for (int i = 0; i < W; i++)
+                    if (i < n) st(turned + (w.reversed ? 8 - t - i : t + i) * W, block[i]);
+            }
+            RL_UNROLL
+            for (int x = 0; x < 3; x++) {
+                f32v column[3];
+                RL_UNROLL
+                for (int y = 0; y < 3; y++) column[y] = ld(turned + (3 * y + x) * W);
+                transform_weight(column, columns[x]);
+            }
+            float* to = u + k * width + v;
+            RL_UNROLL
+            for (int y = 0; y < kWinogradPatch; y++) {
+                const f32v row[3] = {columns[0][y], columns[1][y], columns[2][y]};
+                f32v points[kWinogradPatch];
+                transform_weight(row, points);
+                RL_UNROLL
+                for (int x = 0; x < kWinogradPatch; x++, to += u_point) st(to, points[x]);
+            }
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------- inputs
+// Images cut into rows of `wide` tiles, `high` of them each; the first tile's first pixel lies
+// pad_h and pad_w before the image.
+struct TiledImages {
+    const float* data;
+    int64_t C, H, W;
+    int64_t pad_h, pad_w;
+    int64_t high, wide;
+};
+
+// Inputs come as 6 x 6, overlapping by 2, the gradients of outputs as 4 x 4.
+template <int Size>
+RL_INLINE void transform_to_points(const f32v* d, f32v* v) {
+    if constexpr (Size == kWinogradPatch)
+        transform_input(d, v);
+    else
+        transform_output_grad(d, v);
+}
+
+// The pixels of one row of tiles, one vector of channels: to[row][col][lane], padding included.
+template <int Size>
+void load_tile_row(const TiledImages& in, const float* channels, int lanes, int64_t top,
+                   int64_t cols, float* to) {
+    constexpr int W = kW<float>;
+    const int64_t begin = min64(in.pad_w > 0 ? in.pad_w : 0, cols);
+    const int64_t end = min64(in.W + in.pad_w, cols);
+    for (int r = 0; r < Size; r++, to += cols * W) {
+        const int64_t y = top + r;
+        if (y < 0 || y >= in.H || end <= begin) {
+            fill_floats(to, cols * W, 0.0f);
+            continue;
+        }
+        fill_floats(to, begin * W, 0.0f);
+        interleave_vector(channels + y * in.W + begin - in.pad_w, in.H * in.W, lanes, end - begin,
+                          to + begin * W);
+        fill_floats(to + end * W, (cols - end) * W, 0.0f);
+    }
+}
+
+// Columns first, where they lie (pixels has room for 6 rows), then rows, to V's points.
+template <int Size>
+void transform_tile_row(float* pixels, int64_t cols, int64_t tiles, const PointMatrix& V,
+                        float* to) {
+    constexpr int W = kW<float>, P = kWinogradPatch;
+    for (int64_t x = 0; x < cols; x++) {
+        f32v d[Size], v[P];
+        RL_UNROLL
+        for (int i = 0; i < Size; i++) d[i] = ld(pixels + (i * cols + x) * W);
+        transform_to_points<Size>(d, v);
+        RL_UNROLL
+        for (int i = 0; i < P; i++) st(pixels + (i * cols + x) * W, v[i]);
+    }
+    for (int i = 0; i < P; i++, to += P * V.point) {
+        const float* from = pixels + i * cols * W;
+        float* out = to;
+        for (int64_t t = 0; t < tiles; t++, from += kWinogradTile * W, out += V.row) {
+            f32v d[Size], v[P];
+            RL_UNROLL
+            for (int j = 0; j < Size; j++) d[j] = ld(from + j * W);
+            transform_to_points<Size>(d, v);
+            RL_UNROLL
+            for (int j = 0; j < P; j++) st(out + j * V.point, v[j]);
+        }
+    }
+}
+
+// Rows of tiles first .. last - 1, counted over all images, into V from its row 0 on. One vector
+// of channels at a time: the pixels of a row of tiles then stay in L1.
+template <int Size>
+void transform_tiles(const TiledImages& in, int64_t first, int64_t last, const PointMatrix& V) {
+    constexpr int W = kW<float>, T = kWinogradTile;
+    const int64_t cols = T * (in.wide - 1) + Size;
+    float* pixels = scratch<float>(kResult, kWinogradPatch * cols * W);
+    float* to = V.data;
+    for (int64_t r = first; r < last; r++, to += in.wide * V.row) {
+        const float* image = in.data + r / in.high * in.C * in.H * in.W;
+        const int64_t top = r % in.high * T - in.pad_h;
+        for (int64_t c = 0; c < in.C; c += W) {
+            load_tile_row<Size>(in, image + c * in.H * in.W, int(min64(W, in.C - c)), top, cols,
+                                pixels);
+            transform_tile_row<Size>(pixels, cols, in.wide, V, to + c);
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------- outputs
+struct OutputRow {
+    float* y;            // the first pixel of the first channel
+    int64_t channel;     // from a channel to the next
+    int64_t row;
+    int64_t rows, cols;  // pixels that exist
+    int channels;        // that exist
+    f32v bias;
+};
+
+// One row of tiles, one vector of channels: M's points to pixels. Returns a vector that holds NaN
+// if a pixel is not finite.
+inline f32v transform_output_row(const float* from, const PointMatrix& M, int64_t tiles,
+                                 const OutputRow& out) {
+    constexpr int W = kW<float>, P = kWinogradPatch, T = kWinogradTile;
+    float* pixels = scratch<float>(kResult, T * T * tiles * W);
+    const int64_t pixel_row = T * tiles * W;
+    for (int64_t t = 0; t < tiles; t++, from += M.row) {
+        f32v half[T][P];
+        RL_UNROLL
+        for (int i = 0; i < P; i++) {
+            f32v m[P], y[T];
+            RL_UNROLL
+            for (int j = 0; j < P; j++) m[j] = ld(from + (i * P + j) * M.point);
+            transform_output(m, y);
+            RL_UNROLL
+            for (int j = 0; j < T; j++) half[j][i] = y[j];
+        }
+        float* to = pixels + t * T * W;
+        RL_UNROLL
+        for (int j = 0; j < T; j++) {
+            f32v y[T];
+            transform_output(half[j], y);
+            RL_UNROLL
+            for (int i = 0; i < T; i++) st(to + i * pixel_row + j * W, y[i] + out.bias);
+        }
+    }
+    f32v poison = {};
+    for (int64_t i = 0; i < out.rows; i++)
+        for (int64_t x = 0; x < out.cols; x += W) {
+            const int n = int(min64(W, out.cols - x));
+            f32v block[W];
+            RL_UNROLL
+            for (int j = 0; j < W; j++)
+                block[j] = j < n ? ld(pixels + i * pixel_row + (x + j) * W) : f32v{};
+            RL_UNROLL
+            for (int j = 0; j < W; j++) poison += block[j] * 0.0f;
+            transpose(block);
+            float* y = out.y + i * out.row + x;
+            for (int c = 0; c < out.channels; c++, y += out.channel) stn(y, block[c], n);
+        }
+    return poison;
+}
+
+// Rows of tiles first .. last - 1 of the panel of `width` outputs that starts at o.
+inline f32v transform_outputs(const Winograd& w, const PointMatrix& M, int64_t o, int64_t width,
+                              int64_t first, int64_t last, const float* bias, float* y) {
+    constexpr int W = kW<float>;
+    f32v poison = {};
+    OutputRow out;
+    out.channel = w.OH * w.OW, out.row = w.OW, out.cols = w.OW;
+    const float* from = M.data;
+    for (int64_t r = first; r < last; r++, from += w.tiles_w() * M.row) {
+        const int64_t image = r / w.tiles_h(), top = r % w.tiles_h() * kWinogradTile;
+        out.rows = min64(kWinogradTile, w.OH - top);
+        for (int64_t v = 0; v < width; v += W) {
+            out.channels = int(min64(W, w.O - o - v));
+            out.bias = bias ? ldn(bias + o + v, out.channels) : f32v{};
+            out.y = y + (image * w.O + o + v) * out.channel + top * w.OW;
+            poison += transform_output_row(from + v, M, w.tiles_w(), out);
+        }
+    }
+    return poison;
+}
+
+// ---------------------------------------------------------------------------- products
+// c[point] = a[point] * b[point], of M x K times K x width, width one or two vectors.
+struct PointProducts {
+    int64_t M, K, width;
+    const float* a;
+    int64_t a_row, a_k, a_point;
+    const float* b;
+    int64_t b_k, b_point;
+    float* c;
+    int64_t c_row, c_point;
+    bool accumulate;  // add to what c holds
+};
+
+inline void multiply_points(const PointProducts& p, int64_t first_point, int64_t last_point) {
+    Gemm<float> g;
+    g.M = p.M, g.N = p.width, g.K = p.K;
+    g.a_row = p.a_row, g.a_col = p.a_k;
+    g.b_row = p.b_k, g.b_col = 1;
+    g.c_row = p.c_row;
+    g.accumulate = p.accumulate;
+    for (int64_t point = first_point; point < last_point; point++) {
+        g.a = p.a + point * p.a_point;
+        g.b = p.b + point * p.b_point;
+        g.c = p.c + point * p.c_point;
+        gemm_one_thread(g);
+    }
+}
+
+// Rows of tiles first .. last - 1 and panels first_panel .. last_panel - 1. `transformed` holds
+// all of U, one panel after the other; null: transform what is needed here.
+struct WinogradTask {
+    int64_t first, last;
+    int64_t first_panel, last_panel;
+};
+
+inline TiledImages tiled_inputs(const Winograd& w, const float* x) {
+    return {x, w.C, w.H, w.W, w.pad_h, w.pad_w, w.tiles_h(), w.tiles_w()};
+}
+
+inline int64_t panel_point(int64_t depth, int64_t width) { return depth * width + kW<float>; }
+
+inline bool winograd_task(const Winograd& w, const WinogradTask& task, const float* transformed,
+                          const float* x, const float* bias, float* y) {
+    constexpr int W = kW<float>, panel = 2 * W;
+    const int64_t tiles = (task.last - task.first) * w.tiles_w();
+    PointMatrix V = PointMatrix::of(tiles, w.C), M = PointMatrix::of(tiles, panel);
+    V.data = scratch<float>(kPanelA, V.size());
+    M.data = scratch<float>(kPanelB, M.size());
+    transform_tiles<kWinogradPatch>(tiled_inputs(w, x), task.first, task.last, V);
+    const int64_t own_size = kWinogradPoints * panel_point(kWinogradDepth, panel);
+    float* own = transformed ? nullptr : scratch<float>(kSums, own_size);
+    f32v poison = {};
+    for (int64_t p = task.first_panel; p < task.last_panel; p++) {
+        const int64_t o = p * panel, width = w.O - o > W ? panel : W;
+        for (int64_t k = 0; k < w.C; k += kWinogradDepth) {
+            const int64_t depth = min64(kWinogradDepth, w.C - k);
+            const int64_t u_point = panel_point(transformed ? w.C : depth, width);
+            const float* u = own;
+            if (transformed)
+                u = transformed + p * kWinogradPoints * panel_point(w.C, panel) + k * width;
+            else
+                transform_weights(w, o, width, k, depth, own, u_point);
+            const PointProducts products{tiles, depth, width, V.data + k, V.row, 1,       V.point,
+                                         u,     width, u_point, M.data, M.row, M.point, k > 0};
+            multiply_points(products, 0, kWinogradPoints);
+        }
+        poison += transform_outputs(w, M, o, width, task.first, task.last, bias, y);
+    }
+    return hsum(poison) == 0.0f;
+}
+
+// Multiply-adds of the products, for sharing out.
+inline int64_t winograd_work(const Winograd& w) {
+    return kWinogradPoints * w.tiles() * w.C * w.O;
+}
+
+// y = the convolution; false if it holds a number that is not finite.
+inline bool winograd(const Winograd& w, const float* x, const float* bias, float* y) {
+    constexpr int W = kW<float>, panel = 2 * W;
+    const int64_t panels = ceil_div(w.O, panel);
+    const int64_t panel_size = kWinogradPoints * panel_point(w.C, panel);
+    const bool small = panels * panel_size <= kKeptWeights;
+    const int64_t block_rows = ceil_div(small ? kWinogradBlock : kWinogradLongBlock, w.tiles_w());
+    const int64_t blocks = ceil_div(w.tile_rows(), block_rows);
+    const int64_t parts = blocks >= num_threads() ? 1 : min64(panels, num_threads());
+
+    const bool keep = small && blocks > 1;
+    const Scratch memory(size_t(keep ? panels * panel_size : 0) * sizeof(float));
+    float* const transformed = keep ? memory.as<float>() : nullptr;
+    if (transformed)
+        parallel_for(panels, ceil_div(1 << 16, w.C * panel), [&](int64_t begin, int64_t end) {
+            for (int64_t p = begin; p < end; p++) {
+                const int64_t width = w.O - p * panel > W ? panel : W;
+                transform_weights(w, p * panel, width, 0, w.C, transformed + p * panel_size,
+                                  panel_point(w.C, width));
+            }
+        });
+
+    bool finite = true;
+    const int64_t tasks = blocks * parts, grain = ceil_div(tasks << 20, winograd_work(w) + 1);
+    parallel_for(tasks, grain, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++) {
+            const int64_t block = i / parts, part = i % parts;
+            const WinogradTask task{share(w.tile_rows(), blocks, block),
+                                    share(w.tile_rows(), blocks, block + 1),
+                                    share(panels, parts, part), share(panels, parts, part + 1)};
+            if (!winograd_task(w, task, transformed, x, bias, y))
+                __atomic_store_n(&finite, false, __ATOMIC_RELAXED);
+        }
+    });
+    return finite;
+}
+
+}  // namespace
+}  // namespace RL_ISA
+}  // namespace rl

@@ -1,0 +1,181 @@
+"""3 x 3 convolution of stride one: many channels, where the native kernels use Winograd's way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy
+import pytest
+from numpy.typing import NDArray
+
+from rushlight.backends import Kernels, kernels, native_available
+
+Tensor = NDArray[Any]
+Ints = tuple[int, ...]
+reference = Kernels(numpy)
+cpu = kernels(numpy.zeros(1))
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    if not native_available():
+        pytest.skip("threads belong to the compiled kernels, which are not built")
+    from rushlight.backends import _native
+
+    before = _native.num_threads()
+    _native.set_num_threads(request.param)
+    yield request.param
+    _native.set_num_threads(before)
+
+
+def random_tensor(seed: int, *shape: int) -> Tensor:
+    return numpy.random.default_rng(seed).standard_normal(shape).astype(numpy.float32)
+
+
+def window(padding: Ints) -> tuple[Ints, Ints, Ints, int]:
+    return ((1, 1), padding, (1, 1), 1)
+
+
+def error(result: Tensor, expected: Tensor) -> float:
+    """The largest error, relative to the largest number."""
+    assert result.dtype == numpy.float32
+    assert result.shape == expected.shape
+    assert result.flags.c_contiguous
+    return float(numpy.abs(result - expected).max() / numpy.abs(expected).max())
+
+
+def compare_all(x_shape: Ints, outputs: int, padding: Ints = (1, 1), bound: float = 3e-6) -> None:
+    """Forward and all derivatives, native against the reference in float64."""
+    weight_shape = (outputs, x_shape[1], 3, 3)
+    x, weight, bias = (
+        random_tensor(1, *x_shape),
+        random_tensor(2, *weight_shape),
+        random_tensor(3, outputs),
+    )
+    wide = [a.astype(numpy.float64) for a in (x, weight, bias)]
+    expected = reference.conv(*wide, *window(padding))
+    assert error(cpu.conv(x, weight, bias, *window(padding)), expected) < bound
+    grad = random_tensor(4, *expected.shape)
+    dx = cpu.conv_input_grad(grad, weight, x_shape, *window(padding))
+    wide_grad = grad.astype(numpy.float64)
+    expected = reference.conv_input_grad(wide_grad, wide[1], x_shape, *window(padding))
+    assert error(dx, expected) < bound
+    dweight = cpu.conv_weight_grad(grad, x, weight_shape, *window(padding))
+    expected = reference.conv_weight_grad(wide_grad, wide[0], weight_shape, *window(padding))
+    assert error(dweight, expected) < bound
+
+
+# ------------------------------------------------------------------ accuracy
+@pytest.mark.parametrize(
+    ("images", "channels", "size"), [(2, 64, 56), (2, 128, 28), (4, 256, 14), (8, 512, 7)]
+)
+def test_errors_are_those_of_plain_summation(images: int, channels: int, size: int) -> None:
+    compare_all((images, channels, size, size), channels)
+
+
+# ------------------------------------------------------------------ blocks and their edges
+@pytest.mark.parametrize("height", [8, 9, 11, 12])
+@pytest.mark.parametrize("width", [13, 15, 16, 17, 18])
+def test_sizes(height: int, width: int) -> None:
+    compare_all((2, 16, height, width), 16)
+
+
+@pytest.mark.parametrize("channels", [16, 17, 31, 33, 63, 65, 127, 129])
+@pytest.mark.parametrize("outputs", [16, 17, 32, 33, 48, 49])
+def test_channels(channels: int, outputs: int) -> None:
+    compare_all((2, channels, 8, 12), outputs)
+
+
+@pytest.mark.parametrize("channels", [127, 128, 129, 257])
+def test_one_block_of_many_channels(channels: int) -> None:
+    compare_all((1, channels, 12, 12), 40)
+
+
+@pytest.mark.parametrize("images", [1, 3, 13, 14, 15, 27, 28, 29, 30, 57])
+def test_blocks_of_images(images: int) -> None:
+    """Four tiles an image: blocks begin and end within and between images."""
+    compare_all((images, 20, 8, 7), 24)
+
+
+@pytest.mark.parametrize("padding", [(0, 0), (0, 2), (2, 1), (3, 3), (1, 5)])
+def test_padding(padding: Ints) -> None:
+    compare_all((2, 16, 13, 12), 18, padding)
+
+
+@pytest.mark.parametrize(
+    ("x", "outputs"),
+    [
+        ((1, 64, 56, 56), 64),
+        ((4, 32, 24, 24), 48),
+        ((1, 128, 14, 14), 128),
+        ((16, 128, 7, 7), 64),
+        ((1, 256, 7, 7), 256),
+        ((1, 17, 100, 30), 16),
+    ],
+)
+def test_large_enough_for_two_threads(x: Ints, outputs: int, threads: int) -> None:
+    compare_all(x, outputs)
+
+
+def test_every_run_gives_the_same_numbers(threads: int) -> None:
+    x, weight = random_tensor(1, 4, 32, 28, 28), random_tensor(2, 32, 32, 3, 3)
+    first = cpu.conv(x, weight, None, *window((1, 1)))
+    numpy.testing.assert_array_equal(first, cpu.conv(x, weight, None, *window((1, 1))))
+    numpy.testing.assert_array_equal(first[2:3], cpu.conv(x[2:3], weight, None, *window((1, 1))))
+
+
+# ------------------------------------------------------------------ numbers that are not finite
+def same_special_numbers(result: Tensor, expected: Tensor) -> None:
+    numpy.testing.assert_array_equal(numpy.isnan(result), numpy.isnan(expected))
+    numpy.testing.assert_array_equal(numpy.isposinf(result), numpy.isposinf(expected))
+    numpy.testing.assert_array_equal(numpy.isneginf(result), numpy.isneginf(expected))
+    usual = numpy.isfinite(expected)
+    scale = float(numpy.abs(expected[usual]).max())
+    numpy.testing.assert_allclose(result[usual], expected[usual], rtol=1e-4, atol=2e-5 * scale)
+
+
+@pytest.mark.parametrize("value", [numpy.nan, numpy.inf, -numpy.inf])
+@pytest.mark.parametrize("place", [(0, 3, 0, 0), (1, 15, 7, 9), (1, 16, 15, 16)])
+def test_nan_and_infinity_stay_in_the_windows_that_see_them(value: float, place: Ints) -> None:
+    x, weight = random_tensor(1, 2, 17, 16, 17), random_tensor(2, 20, 17, 3, 3)
+    grad = random_tensor(3, 2, 20, 16, 17)
+    spoiled_x, spoiled_grad = x.copy(), grad.copy()
+    spoiled_x[place] = spoiled_grad[place] = value
+    for name, arrays in {
+        "conv": (spoiled_x, weight, None),
+        "conv_input_grad": (spoiled_grad, weight, x.shape),
+        "conv_weight_grad": (grad, spoiled_x, weight.shape),
+    }.items():
+        result, expected = (getattr(k, name)(*arrays, *window((1, 1))) for k in (cpu, reference))
+        same_special_numbers(result, expected)
+    result = cpu.conv_weight_grad(spoiled_grad, x, weight.shape, *window((1, 1)))
+    same_special_numbers(
+        result, reference.conv_weight_grad(spoiled_grad, x, weight.shape, *window((1, 1)))
+    )
+    assert numpy.isfinite(numpy.delete(result, place[1], 0)).all()
+
+
+@pytest.mark.parametrize("value", [numpy.nan, numpy.inf])
+def test_weights_that_are_not_finite(value: float) -> None:
+    x, weight = random_tensor(1, 1, 16, 12, 12), random_tensor(2, 33, 16, 3, 3)
+    weight[32, 5, 0, 2] = value
+    result, expected = (k.conv(x, weight, None, *window((1, 1))) for k in (cpu, reference))
+    same_special_numbers(result, expected)
+    assert numpy.isfinite(result[:, :32]).all()
+
+
+def test_numbers_near_the_largest() -> None:
+    """The transforms overflow where the result does not."""
+    x = numpy.clip(random_tensor(1, 2, 16, 12, 12), -3, 3) * numpy.float32(1e38)
+    weight = random_tensor(2, 16, 16, 3, 3) * numpy.float32(1e-3)
+    expected = reference.conv(x, weight, None, *window((1, 1)))
+    assert numpy.isfinite(expected).all()
+    same_special_numbers(cpu.conv(x, weight, None, *window((1, 1))), expected)
+
+
+def test_results_that_overflow() -> None:
+    x = numpy.full((1, 16, 12, 12), 1e38, numpy.float32)
+    weight = numpy.ones((16, 16, 3, 3), numpy.float32)
+    result = cpu.conv(x, weight, None, *window((1, 1)))
+    assert numpy.isposinf(result).all()
