@@ -9,7 +9,7 @@ from .reference.windows import Ints
 
 
 class NativeLinalg(Kernels):
-    """Products in float32 and float64; one- and two-dimensional windows in float32."""
+    """Products in float32 and float64; windows of one to three dimensions in float32."""
 
     # ------------------------------------------------------------------ matrix products
     def matmul(self, a: Array, b: Array) -> Array:
@@ -94,6 +94,20 @@ class NativeLinalg(Kernels):
             return super().max_pool(x, kernel_size, stride, padding, dilation, ceil_mode)
         return result
 
+    def max_pool_values(
+        self,
+        x: Array,
+        kernel_size: Ints,
+        stride: Ints,
+        padding: Ints,
+        dilation: Ints,
+        ceil_mode: bool,
+    ) -> Array:
+        result = _native.max_pool_values(x, kernel_size, stride, padding, dilation, ceil_mode)
+        if result is NotImplemented:
+            return super().max_pool_values(x, kernel_size, stride, padding, dilation, ceil_mode)
+        return result
+
     def max_pool_grad(self, grad: Array, indices: Array, input_shape: Ints) -> Array:
         result = _native.max_pool_grad(grad, indices, input_shape)
         if result is NotImplemented:
@@ -130,6 +144,10 @@ class NativeLinalg(Kernels):
         if result is NotImplemented:
             return super().avg_pool_grad(grad, input_shape, *window)
         return result
+
+    def adaptive_max_pool(self, x: Array, output_size: Ints) -> tuple[Array, Array]:
+        result = _native.adaptive_max_pool(x, output_size)
+        return super().adaptive_max_pool(x, output_size) if result is NotImplemented else result
 
     def adaptive_avg_pool(self, x: Array, output_size: Ints) -> Array:
         result = _native.adaptive_avg_pool(x, output_size)
