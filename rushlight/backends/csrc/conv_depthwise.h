@@ -6,8 +6,8 @@
 // planes are filled several at a time: what has just been written cannot be read with another
 // alignment before it has left the store buffer. Vectors hold neighbouring pixels of a row, and each
 // tap is a load at a fixed offset:
-//   forward          four rows at a time; with 3 x 3 kernels a row of the plane is loaded three
-//                    times for all the output rows that read it, with the weights in registers.
+//   forward          four rows at a time; with K x K kernels, K = 3 or 5, a row of the plane is
+//                    loaded K times for all output rows that read it, the weights in registers.
 //   input gradient   the same on a plane of grad with the taps reversed. Stride s has s * s phases
 //                    (conv_input_grad.h); two column phases are computed together and joined.
 //   weight gradient  up to nine taps' vectors of sums, folded after the last image. With 3 x 3
@@ -65,13 +65,13 @@ void tap_rows(const Rows& to, const Taps& taps, int64_t y) {
     }
 }
 
-// The same for 3 x 3 taps and row stride S: the first three taps' offsets will do.
-template <int R, int S>
-void tap_rows_3x3(const Rows& to, const Taps& taps, int64_t y) {
+// The same for K x K taps and row stride S; the first K taps' offsets will do.
+template <int K, int R, int S>
+void tap_rows_square(const Rows& to, const Taps& taps, int64_t y) {
     constexpr int W = kW<float>;
-    f32v weight[9];
+    f32v weight[K * K];
     RL_UNROLL
-    for (int k = 0; k < 9; k++) weight[k] = splat(taps.weight[k]);
+    for (int k = 0; k < K * K; k++) weight[k] = splat(taps.weight[k]);
     for (int64_t x = 0; x < to.columns; x += W) {
         const float* src = to.plane + y * to.row_step + x;
         const int n = int(min64(W, to.columns - x));
@@ -79,15 +79,15 @@ void tap_rows_3x3(const Rows& to, const Taps& taps, int64_t y) {
         RL_UNROLL
         for (int r = 0; r < R; r++) acc[r] = splat(taps.bias);
         RL_UNROLL
-        for (int row = 0; row < (R - 1) * S + 3; row++) {
+        for (int row = 0; row < (R - 1) * S + K; row++) {
             RL_UNROLL
-            for (int kx = 0; kx < 3; kx++) {
+            for (int kx = 0; kx < K; kx++) {
                 const f32v pixels = ld(src + row * (to.row_step / S) + taps.offset[kx]);
                 RL_UNROLL
-                for (int ky = 0; ky < 3; ky++) {
+                for (int ky = 0; ky < K; ky++) {
                     const int r = (row - ky) / S;
                     if (row >= ky && (row - ky) % S == 0 && r < R)
-                        acc[r] = fma(weight[ky * 3 + kx], pixels, acc[r]);
+                        acc[r] = fma(weight[ky * K + kx], pixels, acc[r]);
                 }
             }
         }
@@ -96,24 +96,32 @@ void tap_rows_3x3(const Rows& to, const Taps& taps, int64_t y) {
     }
 }
 
-// Whether there are three rows of three taps each, the rows 1 / S of the row step apart.
-inline bool is_3x3(const Rows& to, const Taps& taps, int64_t S) {
-    const int32_t* offset = taps.offset;
-    return taps.count == 9 && (offset[3] - offset[0]) * S == to.row_step &&
-           (offset[6] - offset[3]) * S == to.row_step && offset[4] - offset[1] == offset[3] - offset[0];
+// Whether there are K rows of K taps each, the rows 1 / S of the row step apart.
+inline bool is_square(const Rows& to, const Taps& taps, int K, int64_t S) {
+    if (taps.count != K * K) return false;
+    for (int k = K; k < K * K; k++)
+        if ((taps.offset[k] - taps.offset[k - K]) * S != to.row_step) return false;
+    return true;
+}
+
+typedef void (*RowsFunction)(const Rows&, const Taps&, int64_t y);
+
+// For four rows at a time; the kernels of the usual networks have code of their own.
+inline RowsFunction four_rows(const Rows& to, const Taps& taps) {
+    if (is_square(to, taps, 3, 1)) return tap_rows_square<3, 4, 1>;
+    if (is_square(to, taps, 3, 2)) return tap_rows_square<3, 4, 2>;
+    if (is_square(to, taps, 5, 1)) return tap_rows_square<5, 4, 1>;
+    return tap_rows<4>;
 }
 
 inline void run_taps(const Rows& to, const Taps& taps) {
-    constexpr int R = 4;
-    const bool one = is_3x3(to, taps, 1), two = is_3x3(to, taps, 2);
-    auto* const single = one ? tap_rows_3x3<1, 1> : tap_rows<1>;
-    auto* const several = one ? tap_rows_3x3<R, 1> : two ? tap_rows_3x3<R, 2> : tap_rows<R>;
-    if (to.rows < R) {
-        for (int64_t y = 0; y < to.rows; y++) single(to, taps, y);
+    if (to.rows < 4) {
+        for (int64_t y = 0; y < to.rows; y++) tap_rows<1>(to, taps, y);
         return;
     }
+    RowsFunction run = four_rows(to, taps);
     // A last block that is too short moves up and computes some rows again.
-    for (int64_t y = 0; y < to.rows; y += R) several(to, taps, min64(y, to.rows - R));
+    for (int64_t y = 0; y < to.rows; y += 4) run(to, taps, min64(y, to.rows - 4));
 }
 
 // ---------------------------------------------------------------------------- forward
