@@ -338,9 +338,32 @@ RL_INLINE void add_row_3x3(const float* row, const int32_t* offset, int n, const
     }
 }
 
-// add_products for 3 x 3 taps, stride 1 down the columns, and two rows or more.
+// add_products for 3 x 3 taps whose kernel rows are tap_row apart in the plane.
 inline void add_products_3x3(const ConvShape& s, const float* grad, const float* plane,
-                             int64_t row_step, const int32_t* offset, float* sums) {
+                             int64_t row_step, int64_t tap_row, const int32_t* offset,
+                             float* sums) {
+    constexpr int W = kW<float>;
+    f32v acc[9];
+    RL_UNROLL
+    for (int t = 0; t < 9; t++) acc[t] = ld(sums + t * W);
+    for (int64_t x = 0; x < s.OW; x += W) {
+        const int n = int(min64(W, s.OW - x));
+        const float* row = plane + x;
+        for (int64_t y = 0; y < s.OH; y++, row += row_step) {
+            const f32v g = ldn(grad + y * s.OW + x, n);
+            const f32v rows[3] = {g, g, g};
+            add_row_3x3<0, 0>(row, offset, n, rows, acc);
+            add_row_3x3<1, 1>(row + tap_row, offset, n, rows, acc);
+            add_row_3x3<2, 2>(row + 2 * tap_row, offset, n, rows, acc);
+        }
+    }
+    RL_UNROLL
+    for (int t = 0; t < 9; t++) st(sums + t * W, acc[t]);
+}
+
+// The same where a row of the plane meets three rows of grad (there must be two or more).
+inline void add_products_following(const ConvShape& s, const float* grad, const float* plane,
+                                   int64_t row_step, const int32_t* offset, float* sums) {
     constexpr int W = kW<float>;
     f32v acc[9];
     RL_UNROLL
@@ -380,16 +403,20 @@ inline void depthwise_weight_grad(const ConvShape& s, const float* grad, const f
         const int64_t size = (end - begin) * M * taps;
         float* sums = scratch<float>(kSums, size * W);
         fill_floats(sums, size * W, 0.0f);
-        const bool few_loads = s.KH == 3 && s.KW == 3 && s.stride_h == 1 && s.dil_h == 1 && s.OH > 1;
+        const bool is_3x3 = s.KH == 3 && s.KW == 3;
+        const bool follow = is_3x3 && s.stride_h == 1 && s.dil_h == 1 && s.OH > 1;
+        const int64_t row_step = s.stride_h * p.row();
         const auto add_channel = [&](const float* from, const float* plane, float* own) {
-            if (few_loads) return add_products_3x3(s, from, plane, p.row(), offset, own);
+            if (follow) return add_products_following(s, from, plane, row_step, offset, own);
+            if (is_3x3)
+                return add_products_3x3(s, from, plane, row_step, s.dil_h * p.row(), offset, own);
             for (int64_t t = 0, step; t < taps; t += step) {
                 const int64_t left = taps - t;
                 step = left >= 9 ? 9 : left >= 4 ? 4 : 1;
                 auto* const add = step == 9   ? add_products<9>
                                   : step == 4 ? add_products<4>
                                               : add_products<1>;
-                add(s, from, plane, s.stride_h * p.row(), offset + t, own + t * W);
+                add(s, from, plane, row_step, offset + t, own + t * W);
             }
         };
         for (int64_t n = 0; n < s.N; n++)

@@ -137,11 +137,19 @@ inline void fill_inside(const Plane& p, const float* src, float* dst) {
     // Where columns from and from + 1 go, and with two phases every second one after them.
     const int64_t to = from % p.phases * p.cols + from / p.phases;
     const int64_t next = (from + 1) % p.phases * p.cols + (from + 1) / p.phases;
+    const bool narrow = p.phases == 2 && n / 2 <= kW<float>;
+    const int pairs = int(n / 2);
     for (int64_t c = 0; c < p.C; c++)
         for (int64_t r = first; r < last; r++) {
             const float* row = src + (c * p.H + p.top + r) * p.W + p.left + from;
             float* out = dst + (c * p.rows + r) * p.row();
-            if (p.phases == 1) {
+            if (narrow) {
+                f32v even, odd;
+                load_pairs(row, pairs, &even, &odd);
+                stn(out + to, even, pairs);
+                stn(out + next, odd, pairs);
+                if (n % 2) out[to + pairs] = row[n - 1];
+            } else if (p.phases == 1) {
                 copy_floats(out + to, row, n);
             } else if (p.phases == 2) {
                 split_pairs(row, n / 2, out + to, out + next);
