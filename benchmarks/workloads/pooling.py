@@ -40,9 +40,7 @@ def passes(torch, x, pool, op):
         return x.grad
 
     step = forward if op == "forward" else both
-    return Work(
-        step, check_steps=1, outputs=lambda: {"out": step().numpy()}, tol=(1e-4, 1e-5)
-    )
+    return Work(step, check_steps=1, outputs=lambda: {"out": step().numpy()}, tol=(1e-4, 1e-5))
 
 
 @workload("pool", kind=list(KINDS), B=[4, 32], layout=["first", "last"], op=PASSES)

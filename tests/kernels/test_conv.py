@@ -212,9 +212,7 @@ def test_one_axis(length: int) -> None:
 @pytest.mark.parametrize("stride", [(1, 1, 1), (1, 2, 1), (3, 1, 2)])
 @pytest.mark.parametrize("dilation", [(1, 1, 1), (2, 1, 1)])
 @pytest.mark.parametrize(("channels", "outputs", "groups"), [(3, 4, 1), (8, 32, 2), (6, 6, 6)])
-def test_three_axes(
-    stride: Ints, dilation: Ints, channels: int, outputs: int, groups: int
-) -> None:
+def test_three_axes(stride: Ints, dilation: Ints, channels: int, outputs: int, groups: int) -> None:
     weight = (outputs, channels // groups, 3, 2, 3)
     for size, padding in [((5, 6, 7), (1, 0, 1)), ((6, 7, 7), (3, 1, 0))]:
         compare_all((2, channels, *size), weight, stride, padding, dilation, groups)
