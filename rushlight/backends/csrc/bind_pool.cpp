@@ -75,12 +75,19 @@ bool usable(FloatArray* x, int axes) {
     return x->ndim() == axes + 2 || x->make_channels_first();
 }
 
-// Takes both references.
-PyObject* pair_of(PyArrayObject* y, PyArrayObject* indices) {
-    PyObject* pair = PyTuple_Pack(2, object(y), object(indices));
-    Py_DECREF(object(y));
-    Py_DECREF(object(indices));
-    return pair;
+typedef void (*Maximiser)(const PoolShape&, const float*, float*, int64_t*);
+
+// The pair of maxima and their positions.
+PyObject* run_maximum(const FloatArray& x, const npy_intp* shape, const PoolShape& s,
+                      Maximiser kernel) {
+    Owned y(new_in_layout(x, shape, NPY_FLOAT32));
+    Owned indices(y.get() ? new_in_layout(x, shape, NPY_INT64) : nullptr);
+    if (!indices.get()) return nullptr;
+    {
+        ReleaseGil released(x.size() > kReleaseGilElements);
+        kernel(s, x.floats(), floats(y.get()), data<int64_t>(indices.get()));
+    }
+    return PyTuple_Pack(2, object(y.get()), object(indices.get()));
 }
 
 // A channels-last copy of an array of any layout; null with an error set.
@@ -112,17 +119,7 @@ PyObject* max_pool(PyObject*, PyObject* const* args, Py_ssize_t n) {
     PoolShape s = {};
     npy_intp shape[5];
     if (!read_max_pool(&x, args + 1, &s, shape)) return give_up();
-    PyArrayObject* y = new_in_layout(x, shape, NPY_FLOAT32);
-    PyArrayObject* indices = y ? new_in_layout(x, shape, NPY_INT64) : nullptr;
-    if (!indices) {
-        Py_XDECREF(object(y));
-        return nullptr;
-    }
-    {
-        ReleaseGil released(x.size() > kReleaseGilElements);
-        functions_for(x).max_pool(s, x.floats(), floats(y), data<int64_t>(indices));
-    }
-    return pair_of(y, indices);
+    return run_maximum(x, shape, s, functions_for(x).max_pool);
 }
 
 PyObject* max_pool_values(PyObject*, PyObject* const* args, Py_ssize_t n) {
@@ -246,33 +243,12 @@ int read_adaptive(FloatArray* x, PyObject* output_size, PoolShape* s, npy_intp* 
 
 PyObject* adaptive_max_pool(PyObject*, PyObject* const* args, Py_ssize_t n) {
     if (n != 2) return not_handled();
-    FloatArray x(args[0], 2, 5);
+    FloatArray x(args[0], 2, 5, Layout::either);
     if (!x.ok()) return give_up();
     PoolShape s = {};
     npy_intp shape[5];
     if (!read_adaptive(&x, args[1], &s, shape)) return give_up();
-    PyArrayObject* y = new_floats(x.ndim(), shape);
-    PyArrayObject* indices = y ? new_array(x.ndim(), shape, NPY_INT64) : nullptr;
-    if (!indices) {
-        Py_XDECREF(object(y));
-        return nullptr;
-    }
-    {
-        ReleaseGil released(x.size() > kReleaseGilElements);
-        pool_kernels().first.adaptive_max_pool(s, x.floats(), floats(y), data<int64_t>(indices));
-    }
-    if (x.channels_last() && x.ndim() == int(PyTuple_GET_SIZE(args[1])) + 2) {
-        PyArrayObject* turned = copied_channels_last(indices);
-        Py_DECREF(object(indices));
-        y = made_channels_last(y);
-        indices = turned;
-        if (!y || !indices) {
-            Py_XDECREF(object(y));
-            Py_XDECREF(object(indices));
-            return nullptr;
-        }
-    }
-    return pair_of(y, indices);
+    return run_maximum(x, shape, s, functions_for(x).adaptive_max_pool);
 }
 
 PyObject* adaptive_avg_pool(PyObject*, PyObject* const* args, Py_ssize_t n) {

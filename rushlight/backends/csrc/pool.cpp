@@ -18,7 +18,7 @@ const PoolKernels pool_kernels = {
     {max_pool, max_pool_grad, avg_pool, avg_pool_grad, adaptive_max_pool, adaptive_avg_pool,
      adaptive_avg_pool_grad},
     {max_pool_last, max_pool_grad_last, mean_last<WindowPixels>, mean_grad_last<WindowPixels>,
-     nullptr, mean_last<CellPixels>, mean_grad_last<CellPixels>},
+     maxima_last<CellPixels, true>, mean_last<CellPixels>, mean_grad_last<CellPixels>},
 };
 
 }  // namespace RL_ISA

@@ -38,7 +38,7 @@ struct PoolFunctions {
 
 struct PoolKernels {
     PoolFunctions first;  // channels first
-    PoolFunctions last;   // channels last; without adaptive_max_pool
+    PoolFunctions last;   // channels last
 };
 
 }  // namespace rl

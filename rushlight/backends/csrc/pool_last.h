@@ -85,8 +85,11 @@ template <class Pixels, class Body>
 void share_images(const PoolShape& s, float* dx, const Body& body) {
     const int64_t size = s.channels * s.in(), rows = s.OD * s.OH;
     parallel_for(s.planes / s.channels, pool_grain(size), [&](int64_t begin, int64_t end) {
-        fill_floats(dx + begin * size, (end - begin) * size, 0.0f);
-        for_each_output<Pixels>(s, begin * rows, end * rows, body);
+        // One after the other, so that an image is still in the cache when it is added to.
+        for (int64_t image = begin; image < end; image++) {
+            fill_floats(dx + image * size, size, 0.0f);
+            for_each_output<Pixels>(s, image * rows, (image + 1) * rows, body);
+        }
     });
 }
 
@@ -122,11 +125,11 @@ void max_channels(const float* x, int64_t C, const SeenPixels& seen, int last, f
     }
 }
 
-template <bool Indices>
-void max_pool_last_of(const PoolShape& s, const float* x, float* y, int64_t* indices) {
+template <class Pixels, bool Indices>
+void maxima_last(const PoolShape& s, const float* x, float* y, int64_t* indices) {
     constexpr int W = kW<float>;
     const int64_t C = s.channels;
-    share_outputs<WindowPixels>(s, [&](int64_t image, int64_t at, const SeenPixels& seen) {
+    share_outputs<Pixels>(s, [&](int64_t image, int64_t at, const SeenPixels& seen) {
         const float* from = x + image * s.in() * C;
         const int64_t to = (image * s.out() + at) * C;
         int64_t c = 0;
@@ -140,18 +143,22 @@ void max_pool_last_of(const PoolShape& s, const float* x, float* y, int64_t* ind
 }
 
 inline void max_pool_last(const PoolShape& s, const float* x, float* y, int64_t* indices) {
-    indices ? max_pool_last_of<true>(s, x, y, indices)
-            : max_pool_last_of<false>(s, x, y, nullptr);
+    if (indices)
+        maxima_last<WindowPixels, true>(s, x, y, indices);
+    else
+        maxima_last<WindowPixels, false>(s, x, y, nullptr);
 }
 
 inline void max_pool_grad_last(const PoolShape& s, const float* grad, const int64_t* indices,
                                float* dx) {
     const int64_t C = s.channels, size = C * s.in();
     parallel_for(s.planes / C, pool_grain(size), [&](int64_t begin, int64_t end) {
-        fill_floats(dx + begin * size, (end - begin) * size, 0.0f);
-        for (int64_t i = begin * s.out(); i < end * s.out(); i++) {
-            float* target = dx + i / s.out() * size;
-            for (int64_t c = 0; c < C; c++) target[indices[i * C + c] * C + c] += grad[i * C + c];
+        for (int64_t image = begin; image < end; image++) {
+            float* target = dx + image * size;
+            fill_floats(target, size, 0.0f);
+            for (int64_t i = image * s.out(); i < (image + 1) * s.out(); i++)
+                for (int64_t c = 0; c < C; c++)
+                    target[indices[i * C + c] * C + c] += grad[i * C + c];
         }
     });
 }

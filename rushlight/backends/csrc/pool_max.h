@@ -122,40 +122,67 @@ inline int64_t column_offset(const PoolShape& s, const Plane& p, int64_t kx) {
     return step % s.stride_w * p.cols + step / s.stride_w;
 }
 
-// Row (od, oy) of the output.
-template <bool Indices>
-void max_pool_row(const PoolShape& s, const Plane& p, const float* plane, const int32_t* offsets,
-                  const int32_t* first_columns, int64_t od, int64_t oy, float* y,
-                  int64_t* indices) {
+// What the windows of one row of the output share.
+struct WindowRow {
+    const float* plane;
+    const int32_t* offsets;        // of the taps in a row
+    const int32_t* first_columns;  // each window's first column inside
+    int64_t d0, y0;                // depth and row of the first tap, may be outside
+    int64_t plane_row;             // of the plane, where y0 lies
+};
+
+// V vectors of windows from window ox; n of them are stored.
+template <int V, bool Indices>
+RL_INLINE void max_windows(const PoolShape& s, const Plane& p, const WindowRow& r, int64_t ox,
+                           int64_t n, float* y, int64_t* indices) {
     constexpr int W = kW<float>;
     const i32v columns = lane_numbers() * int32_t(s.stride_w);
-    const int64_t d0 = od * s.stride_d - s.pad_d, y0 = oy * s.stride_h - s.pad_h;
-    const int32_t first =
-        int32_t((first_inside(d0, s.dil_d) * s.H + first_inside(y0, s.dil_h)) * s.W);
-    for (int64_t ox = 0; ox < s.OW; ox += W) {
-        const int n = int(min64(W, s.OW - ox));
-        f32v best = splat(-INFINITY);
-        i32v index = ld(first_columns + ox) + first;
-        for (int64_t kd = 0; kd < s.KD; kd++) {
-            const int64_t d = d0 + kd * s.dil_d;
-            if (d < 0 || d >= s.D) continue;
-            for (int64_t ky = 0; ky < s.KH; ky++) {
-                const float* row = plane + d * p.channel() +
-                                   (oy * s.stride_h + ky * s.dil_h) * p.row() + ox;
-                const int64_t start = (d * s.H + y0 + ky * s.dil_h) * s.W + ox * s.stride_w -
-                                      s.pad_w;
-                for (int64_t kx = 0; kx < s.KW; kx++) {
-                    const f32v value = ld(row + offsets[kx]);
+    const int32_t vector_step = int32_t(W * s.stride_w);
+    const int64_t first = (first_inside(r.d0, s.dil_d) * s.H + first_inside(r.y0, s.dil_h)) * s.W;
+    f32v best[V];
+    i32v index[V];
+    RL_UNROLL
+    for (int v = 0; v < V; v++) {
+        best[v] = splat(-INFINITY);
+        if constexpr (Indices) index[v] = ld(r.first_columns + ox + v * W) + int32_t(first);
+    }
+    for (int64_t kd = 0; kd < s.KD; kd++) {
+        const int64_t d = r.d0 + kd * s.dil_d;
+        if (d < 0 || d >= s.D) continue;
+        for (int64_t ky = 0; ky < s.KH; ky++) {
+            const float* row =
+                r.plane + d * p.channel() + (r.plane_row + ky * s.dil_h) * p.row() + ox;
+            int64_t position = (d * s.H + r.y0 + ky * s.dil_h) * s.W + ox * s.stride_w - s.pad_w;
+            for (int64_t kx = 0; kx < s.KW; kx++, position += s.dil_w) {
+                const float* tap = row + r.offsets[kx];
+                RL_UNROLL
+                for (int v = 0; v < V; v++) {
                     if constexpr (Indices)
-                        take_better(value, columns + int32_t(start + kx * s.dil_w), &best, &index);
+                        take_better(ld(tap + v * W), columns + int32_t(position + v * vector_step),
+                                    &best[v], &index[v]);
                     else
-                        take_better(value, &best);
+                        take_better(ld(tap + v * W), &best[v]);
                 }
             }
         }
-        stn(y + ox, best, n);
-        if constexpr (Indices) store_indices(indices + ox, index, n);
     }
+    RL_UNROLL
+    for (int v = 0; v < V; v++) {
+        const int lanes = int(min64(W, n - v * W));
+        stn(y + ox + v * W, best[v], lanes);
+        if constexpr (Indices) store_indices(indices + ox + v * W, index[v], lanes);
+    }
+}
+
+template <bool Indices>
+void max_pool_row(const PoolShape& s, const Plane& p, const WindowRow& r, float* y,
+                  int64_t* indices) {
+    constexpr int W = kW<float>;
+    int64_t ox = 0;
+    for (; s.OW - ox >= 2 * W; ox += 2 * W)
+        max_windows<2, Indices>(s, p, r, ox, 2 * W, y, indices);
+    for (; ox < s.OW; ox += W)
+        max_windows<1, Indices>(s, p, r, ox, min64(W, s.OW - ox), y, indices);
 }
 
 template <bool Indices>
@@ -179,7 +206,9 @@ void max_pool_planes(const PoolShape& s, const float* x, float* y, int64_t* indi
         fill_inside(p, x + i * s.in(), plane);
         for (int64_t od = 0; od < s.OD; od++)
             for (int64_t oy = 0; oy < s.OH; oy++, y += s.OW) {
-                max_pool_row<Indices>(s, p, plane, offsets, first_columns, od, oy, y, indices);
+                const WindowRow row{plane, offsets, first_columns, od * s.stride_d - s.pad_d,
+                                    oy * s.stride_h - s.pad_h, oy * s.stride_h};
+                max_pool_row<Indices>(s, p, row, y, indices);
                 if constexpr (Indices) indices += s.OW;
             }
     }
