@@ -139,7 +139,8 @@ PyObject* max_pool_values(PyObject*, PyObject* const* args, Py_ssize_t n) {
 PyObject* max_pool_grad(PyObject*, PyObject* const* args, Py_ssize_t n) {
     if (n != 3) return not_handled();
     PyArrayObject* indices = as_array(args[1]);
-    if (!indices || PyArray_TYPE(indices) != NPY_INT64 || !is_behaved(indices)) return not_handled();
+    if (!indices || PyArray_TYPE(indices) != NPY_INT64 || !is_behaved(indices))
+        return not_handled();
     const bool last = is_channels_last(indices);
     if (!last && !is_contiguous(indices)) return not_handled();
     PyArrayObject* given = as_array(args[0]);

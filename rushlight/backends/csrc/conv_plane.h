@@ -90,7 +90,8 @@ inline void copy_row(float* to, const float* from, int64_t W, int64_t left, int6
 }
 
 // Stride two and rows of at most a vector per phase, where the calls for every row and phase would
-// cost more than the copying: each channel is padded first, then both phases of a row split at once.
+// cost more than the copying: each channel is padded first, then both phases of a row split at
+// once.
 inline void make_narrow_pairs(const Plane& p, const float* src, float outside, float* dst) {
     const int64_t wide = 2 * p.cols;
     float* padded = scratch<float>(kPlane2, p.rows * wide);

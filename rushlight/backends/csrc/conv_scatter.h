@@ -28,7 +28,7 @@ struct ScatterPlan {
     int64_t lanes;         // of one pixel's part: KW * channels, in whole vectors
     const int32_t* order;  // the kernel rows, sorted by phase
     const int32_t* first;  // order[first[phase]] .. order[first[phase + 1] - 1] are a phase's
-    const int32_t* offset;  // of (place in order, o) in grad, from output row (y + pad_h) / stride_h
+    const int32_t* offset;  // of (place in order, o) in grad, from row (y + pad_h) / stride_h
     const int32_t* begin;  // sources[begin[x]] .. sources[begin[x + 1] - 1] are column x's,
     const int32_t* sources;  // places in a row of parts
     const float* packed;  // [group][panel of two vectors][place in order][o][lane]

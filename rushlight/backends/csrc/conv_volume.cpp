@@ -1,8 +1,8 @@
 // conv_volume.cpp: three-dimensional convolution as a two-dimensional one with more channels.
 //
 // The slice of the output at depth od is the convolution of KD slices of the input, and the weight
-// (O, C, KD, KH, KW) is at the same time that of a two-dimensional convolution with C * KD channels.
-// So each output slice becomes an image of its own whose channel (c, kd) is a copy of slice
+// (O, C, KD, KH, KW) is at the same time that of a two-dimensional one with C * KD channels. So each
+// output slice becomes an image of its own whose channel (c, kd) is a copy of slice
 // od * stride + kd * dilation - pad of channel c, or zeros outside. The copies are a small part of
 // the work, because each is read O * KH * KW times. Images are gathered a few megabytes at a time:
 // enough to pay for packing the weights again, few enough to stay in the cache.

@@ -1,8 +1,8 @@
 // layout.cpp: images from channels first to channels last and back, which is turning a matrix.
 //
 // Squares of W x W numbers are turned in registers. A band of W rows is read from left to right, so
-// that reading follows W streams; its columns are stored W numbers, a whole cache line with AVX-512,
-// at a time. Bands are shared out over threads.
+// that reading follows W streams; its columns are stored W numbers at a time, a whole cache line with
+// AVX-512. Bands are shared out over threads.
 #include "layout.h"
 
 #include "conv_plane.h"

@@ -50,7 +50,7 @@ inline int64_t window_count(int64_t o, int64_t n, int64_t k, int64_t stride, int
     return high - low;
 }
 
-// What the sums of row (od, oy) are divided by, column by column; all the same under a fixed divisor.
+// What the sums of row (od, oy) are divided by, column by column.
 inline void row_divisors(const PoolShape& s, int64_t od, int64_t oy, float* divisors) {
     const bool pads = s.count_include_pad;
     const float depth = float(window_count(od, s.D, s.KD, s.stride_d, s.pad_d, pads));

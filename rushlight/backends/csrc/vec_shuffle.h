@@ -1,4 +1,4 @@
-// vec_shuffle.h: moving lanes between vectors: transposes, sums of many vectors, even/odd lanes, widths.
+// vec_shuffle.h: moving lanes between vectors: transposes, sums of many vectors, even and odd lanes.
 //
 // Included by vec.h. The idea behind most of it: exchanging blocks of D lanes between vectors D
 // apart, for D = 1, 2, 4, ..., turns a square of W vectors around in W * log2(W) shuffles.
