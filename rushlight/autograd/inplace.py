@@ -17,7 +17,8 @@ from .node import Node, edge_of
 from .recorded import PrimitiveNode
 from .variable import mark_changed
 
-__all__ = ["CopySlices", "bump_version", "check_in_place", "overwrite", "set_history"]
+__all__ = ["CopySlices", "bump_version", "check_in_place", "overwrite", "set_history",
+           "take_history"]  # fmt: skip
 
 
 def check_in_place(tensor: Any) -> None:
@@ -58,12 +59,16 @@ def overwrite(tensor: Any, result: Any, operation: str, since: int | None = None
     if not target.flags.writeable:
         raise RuntimeError(f"[{operation}] the tensor's memory is read-only; change a .clone()")
     _check_overlap(target, operation)
-    recorded = result._requires_grad and state.enabled
-    if recorded:
+    if result._requires_grad and state.enabled:
         _detach_saved_self(result._grad_fn, tensor, since)
     target[...] = array
+    return take_history(tensor, result, operation)
+
+
+def take_history(tensor: Any, result: Any, operation: str) -> Any:
+    """Gives `tensor`, whose memory holds the values of `result` by now, its history as well."""
     bump_version(tensor, operation)
-    if recorded:
+    if result._requires_grad and state.enabled:
         _adopt_result(result, tensor)
         set_history(tensor, result._grad_fn, result._output_nr)
     elif tensor._requires_grad and state.enabled:

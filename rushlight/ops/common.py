@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import dtypes
 from ..autograd.grad_mode import state
 from ..autograd.inplace import _check_overlap as check_overlap
-from ..autograd.inplace import bump_version, check_in_place, overwrite
+from ..autograd.inplace import bump_version, check_in_place, overwrite, take_history
 from ..autograd.node import next_sequence_nr
 from ..backends import kernels
 from ..backends.arrays import is_array
@@ -295,18 +295,22 @@ def in_place(function: Callable[..., Any], op: Any = None) -> Callable[..., Any]
     """The trailing-underscore method of a public function: `relu_ = in_place(relu)`.
 
     The result is computed out of place and then takes over the tensor's memory and history. `op`
-    names a primitive whose forward takes `out=`: when nothing is recorded and the dtypes agree, it
-    writes straight into the tensor.
+    names a primitive whose forward takes `out=`: where the dtypes agree and the graph keeps no
+    input, it writes straight into the tensor.
     """
     name = function.__name__ + "_"
 
     @functools.wraps(function)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         if op is not None and _can_write_directly(self, args):
-            operands = [a._array if isinstance(a, TensorBase) else a for a in args]
-            op.forward(self._array, *operands, out=self._array, **kwargs)
-            bump_version(self, name)
-            return self
+            if not (state.enabled and _wants_gradient(self, args)):
+                operands = [a._array if isinstance(a, TensorBase) else a for a in args]
+                op.forward(self._array, *operands, out=self._array, **kwargs)
+                bump_version(self, name)
+                return self
+            if not op.keeps_inputs and self._base is None:
+                check_in_place(self)
+                return take_history(self, op(self, *args, out=self._array, **kwargs), name)
         check_in_place(self)
         since = next_sequence_nr()
         result = function(self, *args, **kwargs)
@@ -338,8 +342,7 @@ def write_over(op: Any, name: str, self: Any, *inputs: Any, **attrs: Any) -> Any
 
 def _is_free_target(self: Any, inputs: tuple[Any, ...]) -> bool:
     """Whether parts of `self` may be overwritten while the inputs are read."""
-    if state.enabled and (self.requires_grad or any(getattr(x, "requires_grad", False)
-                                                    for x in inputs)):  # fmt: skip
+    if state.enabled and _wants_gradient(self, inputs):
         return False
     array = self._array
     if not array.flags.writeable or 0 in array.strides:
@@ -348,17 +351,19 @@ def _is_free_target(self: Any, inputs: tuple[Any, ...]) -> bool:
     return storage is None or not any(getattr(x, "_storage", None) is storage for x in inputs)
 
 
+def _wants_gradient(self: Any, args: tuple[Any, ...]) -> bool:
+    return self.requires_grad or any(getattr(a, "requires_grad", False) for a in args)
+
+
 def _can_write_directly(self: Any, args: tuple[Any, ...]) -> bool:
     """Whether an elementwise kernel may write its result over `self` while it reads."""
-    if state.enabled and self.requires_grad:
-        return False
     array = self._array
     if not array.flags.c_contiguous or not array.flags.writeable:
         return False
     for a in args:
         if isinstance(a, TensorBase):
             other = a._array
-            if other.dtype != array.dtype or (a._requires_grad and state.enabled):
+            if other.dtype != array.dtype:
                 return False
             if other.shape != array.shape:
                 if other.ndim > array.ndim or other.size >= array.size:
