@@ -180,6 +180,19 @@ RL_INLINE void stn<double>(double* p, f64v v, int n) {
 }
 #endif
 
+// v, from now on in a register: compilers like to load a vector again for every use.
+template <class V>
+RL_INLINE V in_register(V v) {
+#if defined(__AVX512F__)
+    asm("" : "+v"(v));
+#elif defined(__x86_64__)
+    asm("" : "+x"(v));
+#elif defined(__aarch64__)
+    asm("" : "+w"(v));
+#endif
+    return v;
+}
+
 // ---------------------------------------------------------------------------- arithmetic
 // x in every lane.
 template <class T>
