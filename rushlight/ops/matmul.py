@@ -339,8 +339,9 @@ def _batched(x: Tensor, y: Tensor) -> Tensor:
 
 
 @primitive(name="Addmm")
-def _addmm(bias: Array, x: Array, y: Array, *, beta: Number = 1, alpha: Number = 1) -> Array:
-    return kernels(x).addmm(bias, x, y, beta, alpha)
+def _addmm(bias: Array, x: Array, y: Array, *, beta: Number = 1, alpha: Number = 1,
+           relu: bool = False) -> Array:  # fmt: skip
+    return kernels(x).addmm(bias, x, y, beta, alpha, relu)
 
 
 @_addmm.derivative("bias")

@@ -80,7 +80,7 @@ void for_each_unfolded(const ConvShape& s, const Body& body) {
 // ---------------------------------------------------------------------------- Winograd
 Winograd winograd_forward(const ConvShape& s, const float* weight) {
     return Winograd{s.N,   s.C,   s.H, s.W,     s.O,   s.OH, s.OW, s.pad_h, s.pad_w,
-                    weight, s.C * 9, 9,   false};
+                    weight, s.C * 9, 9,   false, s.relu};
 }
 
 // The gradient's convolution reads grad with the taps reversed, inputs and outputs exchanged.
@@ -159,6 +159,7 @@ void forward_task(const ConvShape& s, const DirectTask& t, const float* x, const
     d.offset = offset;
     d.weight = packed + t.first_output * K;
     d.bias = bias ? bias + o : nullptr;
+    d.relu = s.relu;
     d.O = t.outputs;
     d.many = has_many_outputs(O);
     d.OH = t.rows, d.OW = s.OW;

@@ -70,6 +70,7 @@ struct BatchConv {
     int64_t C, H, W, O, OH, OW, KH, KW, stride_h, stride_w, pad_h, pad_w;
     const float* packed;  // blocks of outputs, each [c][ky][kx][output]
     const float* bias;
+    bool relu;
 };
 
 // The taps first .. last - 1 of `kernel` that fall on one of `size` pixels from `start` on.
@@ -114,7 +115,7 @@ void batch_tile(const BatchConv& b, const float* x, TapRange rows, TapRange colu
     RL_UNROLL
     for (int p = 0; p < Pixels; p++) {
         RL_UNROLL
-        for (int o = 0; o < Outputs; o++) st(y + o * y_output + p * W, acc[p][o]);
+        for (int o = 0; o < Outputs; o++) st(y + o * y_output + p * W, rectified(acc[p][o], b.relu));
     }
 }
 
@@ -205,7 +206,7 @@ inline void batch_conv(const BatchConv& b, int64_t N, const float* x, float* y) 
 inline void batch_forward(const ConvShape& s, const float* x, const float* weight,
                           const float* bias, float* y) {
     BatchConv b = {s.C,  s.H,        s.W,        s.O,     s.OH,    s.OW,    s.KH,
-                   s.KW, s.stride_h, s.stride_w, s.pad_h, s.pad_w, nullptr, bias};
+                   s.KW, s.stride_h, s.stride_w, s.pad_h, s.pad_w, nullptr, bias, s.relu};
     const int64_t taps = s.KH * s.KW;
     float* packed = scratch<float>(kWeights, s.O * s.C * taps);
     pack_batch(b, weight, s.C * taps, taps, false, packed);
@@ -217,7 +218,7 @@ inline void batch_input_grad(const ConvShape& s, const float* grad, const float*
                              float* dx) {
     const int64_t pad_h = s.KH - 1 - s.pad_h, pad_w = s.KW - 1 - s.pad_w;
     BatchConv b = {s.O,  s.OH, s.OW, s.C,   s.H,   s.W,     s.KH,
-                   s.KW, 1,    1,    pad_h, pad_w, nullptr, nullptr};
+                   s.KW, 1,    1,    pad_h, pad_w, nullptr, nullptr, false};
     const int64_t taps = s.KH * s.KW;
     float* packed = scratch<float>(kWeights, s.O * s.C * taps);
     pack_batch(b, weight, taps, s.C * taps, true, packed);

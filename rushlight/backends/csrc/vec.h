@@ -247,6 +247,12 @@ RL_INLINE V vmin(V a, V b) {
     return select(a != a, a, m);
 }
 
+// v, or if `relu` zero where it is negative; NaN and -0 stay.
+template <class V>
+RL_INLINE V rectified(V v, bool relu) {
+    return relu ? select(v < V{}, V{}, v) : v;
+}
+
 RL_INLINE f32v vabs(f32v x) { return (f32v)((i32v)x & 0x7fffffff); }
 RL_INLINE f64v vabs(f64v x) { return (f64v)((i64v)x & int64_t(0x7fffffffffffffff)); }
 
