@@ -357,14 +357,18 @@ inline bool winograd(const Winograd& w, const float* x, const float* bias, float
     const int64_t panel_size = kWinogradPoints * panel_point(w.C, panel);
     const bool small = panels * panel_size <= kKeptWeights;
     const int64_t block_rows = ceil_div(small ? kWinogradBlock : kWinogradLongBlock, w.tiles_w());
-    const int64_t blocks = ceil_div(w.tile_rows(), block_rows);
-    const int64_t parts = blocks >= num_threads() ? 1 : min64(panels, num_threads());
+    const int64_t threads = num_threads(), least = ceil_div(w.tile_rows(), block_rows);
+    // As many for each thread, if there are so few that it matters.
+    const bool even_out = least >= threads && least < 4 * threads;
+    const int64_t rounded = min64(w.tile_rows(), ceil_div(least, threads) * threads);
+    const int64_t blocks = even_out ? rounded : least;
+    const int64_t parts = blocks >= threads ? 1 : min64(panels, threads);
 
     const bool keep = small && blocks > 1;
     const Scratch memory(size_t(keep ? panels * panel_size : 0) * sizeof(float));
     float* const transformed = keep ? memory.as<float>() : nullptr;
     if (transformed)
-        parallel_for(panels, ceil_div(1 << 16, w.C * panel), [&](int64_t begin, int64_t end) {
+        parallel_for(panels, ceil_div(1 << 13, w.C * panel), [&](int64_t begin, int64_t end) {
             for (int64_t p = begin; p < end; p++) {
                 const int64_t width = w.O - p * panel > W ? panel : W;
                 transform_weights(w, p * panel, width, 0, w.C, transformed + p * panel_size,
