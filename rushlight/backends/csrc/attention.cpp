@@ -24,8 +24,8 @@ namespace RL_ISA {
 namespace {
 
 constexpr int64_t kQueries = 32, kKeys = 512;
-constexpr int64_t kPanelColumns = kTileVecs * kW<float>;
-static_assert(kKeys % kPanelColumns == 0, "blocks of keys start at panels");
+constexpr int64_t kStep = kTileVecs * kW<float>;  // columns that a product may end at
+static_assert(kKeys % (4 * kW<float>) == 0, "blocks of keys start at panels");
 constexpr int64_t kShareWork = 750000;  // multiply-adds worth a thread
 
 // Rows [begin, end) of the queries, columns [first, first + count) of the keys.
@@ -37,10 +37,10 @@ struct Block {
     int64_t rows() const { return end - begin; }
 };
 
-// Columns that the rows before `end` may see, rounded up to whole panels.
+// Columns that the rows before `end` may see, rounded up to where a product may end.
 int64_t visible(const AttentionCall& call, int64_t end) {
     if (!call.causal) return call.S;
-    return min64(call.S, ceil_div(end, kPanelColumns) * kPanelColumns);
+    return min64(call.S, ceil_div(end, kStep) * kStep);
 }
 
 // Columns of the block that row i may see.
@@ -79,9 +79,11 @@ void multiply_row(float* x, int64_t n, float factor) {
 // x * yT for a block, where y's rows were packed as the columns of `panels`.
 void rows_times_packed(const Panels<float>& panels, const float* x, int64_t x_row,
                        const Block& block, float* result) {
-    const Panels<float> part = {panels.data + block.first * panels.K, panels.K, block.count, false};
+    const Panels<float> part = {panels.data + block.first * panels.K, panels.K,
+                                panels.N - block.first, panels.wide};
     multiply_panels(part, Rows<const float>{x + block.begin * x_row, x_row},
-                    Rows<float>{result, block.count}, block.rows(), false, (const float*)nullptr);
+                    Rows<float>{result, block.count}, block.rows(), block.count, false,
+                    (const float*)nullptr);
 }
 
 Panels<float> pack_rows(const float* rows, int64_t stride, int64_t count, int64_t width,

@@ -45,7 +45,7 @@ void gemm_bf16(const Gemm<uint16_t>& h, float* c, const float* col_bias) {
     g.c = c, g.c_row = h.N;
     g.accumulate = h.accumulate;
     g.col_bias = col_bias;
-    gemm_parallel<float, false>(g);
+    gemm_parallel(g);
 }
 
 }  // namespace RL_ISA
