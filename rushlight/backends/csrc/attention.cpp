@@ -11,13 +11,10 @@
 // write, and the others add to them. Threads take whole heads.
 #include "attention.h"
 
-#include <math.h>
-
+#include "attention_rows.h"
 #include "gemm.h"
-#include "lanes.h"
 #include "parallel.h"
 #include "recurrent_panels.h"
-#include "vecmath.h"
 
 namespace rl {
 namespace RL_ISA {
@@ -72,10 +69,6 @@ void for_each_head(const AttentionCall& call, const Body& body) {
 }
 
 // ------------------------------------------------------------------ products
-void multiply_row(float* x, int64_t n, float factor) {
-    for_vectors<float>(n, [&](int64_t i, int m) { store(x + i, load(x + i, m) * factor, m); });
-}
-
 // x * yT for a block, where y's rows were packed as the columns of `panels`.
 void rows_times_packed(const Panels<float>& panels, const float* x, int64_t x_row,
                        const Block& block, float* result) {
@@ -107,74 +100,29 @@ void product(int64_t M, int64_t N, int64_t K, const float* a, int64_t a_row, int
 }
 
 // ------------------------------------------------------------------ rows of scores
-float largest_of(const float* x, int64_t n) {
-    f32v best = splat(-__builtin_inff());
-    for_vectors<float>(n, [&](int64_t i, int m) {
-        best = vmax(best, keep_lanes(load(x + i, m), m, -__builtin_inff()));
-    });
-    return largest_lane(best);
-}
-
 // Applies the mask, if there is one, to n scores of row i.
 void mask_row(const AttentionMask& mask, const Block& block, int64_t i, float* x, int64_t n) {
     const int64_t start =
         block.b * mask.batch + block.h * mask.head + i * mask.row + block.first * mask.column;
     if (mask.allowed != nullptr) {
         for (int64_t j = 0; j < n; j++)
-            x[j] = mask.allowed[start + j * mask.column] ? x[j] : -__builtin_inff();
+            x[j] = mask.allowed[start + j * mask.column] ? x[j] : -kInfinity;
     } else if (mask.added != nullptr) {
         for (int64_t j = 0; j < n; j++) x[j] += mask.added[start + j * mask.column];
     }
 }
 
-// x = exp(x - shift) for the first n of `count` numbers, 0 behind them. Returns the sum.
-float exp_row(float* x, int64_t n, int64_t count, float shift) {
-    f32v sum = {};
-    for_vectors<float>(n, [&](int64_t i, int m) {
-        const f32v e = vexp(load(x + i, m) - shift);
-        store(x + i, e, m);
-        sum += keep_lanes(e, m, 0.0f);
-    });
-    if (n < count) memset(x + n, 0, size_t(count - n) * sizeof(float));
-    return hsum(sum);
-}
-
-float dot_rows(const float* x, const float* y, int64_t n) {
-    f32v sum = {};
-    for_vectors<float>(n, [&](int64_t i, int m) { sum += load(x + i, m) * load(y + i, m); });
-    return hsum(sum);
+void mask_rows(const AttentionCall& call, const Block& block, float* scores) {
+    if (call.mask.allowed == nullptr && call.mask.added == nullptr) return;
+    for (int64_t r = 0; r < block.rows(); r++) {
+        const int64_t i = block.begin + r;
+        mask_row(call.mask, block, i, scores + r * block.count, visible_in(call, block, i));
+    }
 }
 
 // ------------------------------------------------------------------ forward
-// What the rows of a block of queries have met so far.
-struct Running {
-    float largest[kQueries];
-    float sum[kQueries];
-};
-
-// Turns a row of scores into weights relative to the largest score so far, and scales down
-// what the row has summed when that rises. A row that has seen nothing yet is relative to 0.
-void weigh_row(const AttentionCall& call, const Block& block, int64_t r, float* scores,
-               float* out_row, Running* running) {
-    const int64_t n = visible_in(call, block, block.begin + r);
-    const float before = running->largest[r];
-    mask_row(call.mask, block, block.begin + r, scores, n);
-    const float here = largest_of(scores, n);
-    const float largest = here > before || here != here ? here : before;
-    const float shift = largest == -__builtin_inff() ? 0.0f : largest;
-    const float sum = exp_row(scores, n, block.count, shift);
-    if (block.first == 0) {
-        running->sum[r] = sum;
-    } else {
-        const float fade = expf(before - shift);
-        running->sum[r] = running->sum[r] * fade + sum;
-        if (fade != 1.0f) multiply_row(out_row, call.Ev, fade);
-    }
-    running->largest[r] = largest;
-}
-
 // Weights become relative to their sum, whose logarithm is kept.
-void finish_rows(const AttentionCall& call, const Block& block, const Running& running) {
+void finish_rows(const AttentionCall& call, const Block& block, const Running<kQueries>& running) {
     const HeadsView& out = call.out;
     for (int64_t r = 0; r < block.rows(); r++) {
         const float sum = running.sum[r];
@@ -185,7 +133,7 @@ void finish_rows(const AttentionCall& call, const Block& block, const Running& r
     for_vectors<float>(block.rows(), [&](int64_t r, int m) {
         const f32v sum = load(running.sum + r, m);
         const f32v logs = load(running.largest + r, m) + vlog(sum);
-        store(lse + r, select(sum == f32v{}, splat(__builtin_inff()), logs), m);
+        store(lse + r, select(sum == f32v{}, splat(kInfinity), logs), m);
     });
 }
 
@@ -193,14 +141,18 @@ void forward_head(const AttentionCall& call, int64_t b, int64_t h) {
     const Panels<float> keys = 
         pack_rows(call.k.at(b, h), call.k.row, call.S, call.E, call.scale, kPanelB);
     float* const scores = scratch<float>(kPlane, kQueries * kKeys);
-    Running running;
+    Running<kQueries> running;
     for_each_block(call, b, h, [&](const Block& block, int64_t columns) {
-        if (block.first == 0)
-            for (float& largest : running.largest) largest = -__builtin_inff();
+        if (block.first == 0) running.start();
         float* const out = call.out.at(b, h) + block.begin * call.out.row;
         rows_times_packed(keys, call.q.at(b, h), call.q.row, block, scores);
-        for (int64_t r = 0; r < block.rows(); r++)
-            weigh_row(call, block, r, scores + r * block.count, out + r * call.out.row, &running);
+        mask_rows(call, block, scores);
+        running.weigh_rows(
+            scores, block.rows(), block.count,
+            [&](int64_t r) { return visible_in(call, block, block.begin + r); },
+            [&](int64_t r, float factor) {
+                if (block.first > 0) multiply_row(out + r * call.out.row, call.Ev, factor);
+            });
         product(block.rows(), call.Ev, block.count, scores, block.count, 1,
                 call.v.at(b, h) + block.first * call.v.row, call.v.row, out, call.out.row,
                 block.first > 0);
@@ -213,32 +165,18 @@ void forward(const AttentionCall& call) {
 }
 
 // ------------------------------------------------------------------ backward
-// For n scores and gradients of weights in `slopes`: scores become weights, slopes gradients of the
-// products without scale, weight * (slope - shift) * scale. Zeros up to `count`.
-void slope_row(float* scores, float* slopes, int64_t n, int64_t count, float lse, float shift,
-               float scale) {
-    for_vectors<float>(n, [&](int64_t i, int m) {
-        const f32v weight = vexp(load(scores + i, m) - lse);
-        store(scores + i, weight, m);
-        store(slopes + i, weight * (load(slopes + i, m) - shift) * scale, m);
-    });
-    if (n == count) return;
-    memset(scores + n, 0, size_t(count - n) * sizeof(float));
-    memset(slopes + n, 0, size_t(count - n) * sizeof(float));
-}
-
 // With P the weights and dP = g vT: dS = P (dP - rowsum(g out)).
 void grad_block(const AttentionGradCall& call, const Block& block, float* scores, float* slopes) {
     const AttentionCall& f = call.forward;
     const float* const lse = f.lse + (block.b * f.H + block.h) * f.L;
     const float* const out = f.out.at(block.b, block.h);
     const float* const grad = call.grad.at(block.b, block.h);
+    mask_rows(f, block, scores);
     for (int64_t r = 0; r < block.rows(); r++) {
         const int64_t i = block.begin + r, n = visible_in(f, block, i);
-        float* const row = scores + r * block.count;
-        mask_row(f.mask, block, i, row, n);
         const float shift = dot_rows(grad + i * call.grad.row, out + i * f.out.row, f.Ev);
-        slope_row(row, slopes + r * block.count, n, block.count, lse[i], shift, f.scale);
+        slope_row(scores + r * block.count, slopes + r * block.count, n, block.count, lse[i],
+                  shift, f.scale);
     }
 }
 
