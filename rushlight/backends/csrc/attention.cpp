@@ -1,8 +1,9 @@
 // attention.cpp: attention in blocks (Milakov & Gimelshein, 2018; Dao et al., 2022).
 //
-// A block of 32 query rows meets the keys in blocks of up to 512: the scores of such a pair (64 KB)
+// A block of 64 query rows meets the keys in blocks of up to 256: the scores of such a pair (64 KB)
 // are formed, turned into weights and multiplied with the values while they are in cache, and then
-// forgotten. Each row carries its largest score so far and the sum of its weights relative to it;
+// forgotten. Under a causal mask it is 32 rows and 512 keys, as the blocks on the diagonal are
+// computed whole. Each row carries its largest score so far and the sum of its weights relative to it;
 // when a later block raises the maximum, what was summed before is scaled down. What is kept for
 // backward is one number per row, the logarithm of its sum, from which the weights are computed
 // anew, block by block. Under a causal mask the blocks to the right of the diagonal are left out.
@@ -20,10 +21,13 @@ namespace rl {
 namespace RL_ISA {
 namespace {
 
-constexpr int64_t kQueries = 32, kKeys = 512;
+constexpr int64_t kMostQueries = 64, kFewestKeys = 256;
 constexpr int64_t kStep = kTileVecs * kW<float>;  // columns that a product may end at
-static_assert(kKeys % (4 * kW<float>) == 0, "blocks of keys start at panels");
+static_assert(kFewestKeys % (4 * kW<float>) == 0, "blocks of keys start at panels");
 constexpr int64_t kShareWork = 750000;  // multiply-adds worth a thread
+
+int64_t queries_of_block(bool causal) { return causal ? kMostQueries / 2 : kMostQueries; }
+int64_t keys_of_block(bool causal) { return causal ? 2 * kFewestKeys : kFewestKeys; }
 
 // Rows [begin, end) of the queries, columns [first, first + count) of the keys.
 struct Block {
@@ -51,12 +55,13 @@ int64_t visible_in(const AttentionCall& call, const Block& block, int64_t i) {
 // the keys in the inner loop; `columns` is how many keys the queries' block sees.
 template <class Body>
 void for_each_block(const AttentionCall& call, int64_t b, int64_t h, const Body& body) {
-    const int64_t blocks = ceil_div(call.L, kQueries);
+    const int64_t blocks = ceil_div(call.L, queries_of_block(call.causal));
+    const int64_t keys = keys_of_block(call.causal);
     for (int64_t i = blocks - 1; i >= 0; i--) {
         const int64_t begin = share(call.L, blocks, i), end = share(call.L, blocks, i + 1);
         const int64_t columns = visible(call, end);
-        for (int64_t first = 0; first < columns; first += kKeys)
-            body(Block{b, h, begin, end, first, min64(kKeys, columns - first)}, columns);
+        for (int64_t first = 0; first < columns; first += keys)
+            body(Block{b, h, begin, end, first, min64(keys, columns - first)}, columns);
     }
 }
 
@@ -83,7 +88,7 @@ Panels<float> pack_rows(const float* rows, int64_t stride, int64_t count, int64_
                         float factor, ScratchSlot slot) {
     const int64_t size = panels_size<float>(width, count);
     float* const memory = scratch<float>(slot, size);
-    const Panels<float> panels = pack_panels(rows, 1, stride, width, count, kQueries, memory);
+    const Panels<float> panels = pack_panels(rows, 1, stride, width, count, kMostQueries, memory);
     if (factor != 1.0f) multiply_row(memory, ceil_div(count, kW<float>) * kW<float> * width, factor);
     return panels;
 }
@@ -122,7 +127,7 @@ void mask_rows(const AttentionCall& call, const Block& block, float* scores) {
 
 // ------------------------------------------------------------------ forward
 // Weights become relative to their sum, whose logarithm is kept.
-void finish_rows(const AttentionCall& call, const Block& block, const Running<kQueries>& running) {
+void finish_rows(const AttentionCall& call, const Block& block, const Running<kMostQueries>& running) {
     const HeadsView& out = call.out;
     for (int64_t r = 0; r < block.rows(); r++) {
         const float sum = running.sum[r];
@@ -138,10 +143,10 @@ void finish_rows(const AttentionCall& call, const Block& block, const Running<kQ
 }
 
 void forward_head(const AttentionCall& call, int64_t b, int64_t h) {
-    const Panels<float> keys = 
+    const Panels<float> keys =
         pack_rows(call.k.at(b, h), call.k.row, call.S, call.E, call.scale, kPanelB);
-    float* const scores = scratch<float>(kPlane, kQueries * kKeys);
-    Running<kQueries> running;
+    float* const scores = scratch<float>(kPlane, kMostQueries * kFewestKeys);
+    Running<kMostQueries> running;
     for_each_block(call, b, h, [&](const Block& block, int64_t columns) {
         if (block.first == 0) running.start();
         float* const out = call.out.at(b, h) + block.begin * call.out.row;
@@ -190,8 +195,8 @@ void backward_head(const AttentionGradCall& call, int64_t b, int64_t h) {
     float *dq = call.dq.at(b, h), *dk = call.dk.at(b, h), *dv = call.dv.at(b, h);
     const Panels<float> keys = pack_rows(k, f.k.row, f.S, f.E, f.scale, kPanelB);
     const Panels<float> values = pack_rows(f.v.at(b, h), f.v.row, f.S, f.Ev, 1.0f, kWeights);
-    float* const weights = scratch<float>(kPlane, kQueries * kKeys);
-    float* const slopes = scratch<float>(kPlane2, kQueries * kKeys);
+    float* const weights = scratch<float>(kPlane, kMostQueries * kFewestKeys);
+    float* const slopes = scratch<float>(kPlane2, kMostQueries * kFewestKeys);
     const int64_t seen = visible(f, f.L);
     clear_rows(dk + seen * call.dk.row, call.dk.row, f.S - seen, f.E);
     clear_rows(dv + seen * call.dv.row, call.dv.row, f.S - seen, f.Ev);

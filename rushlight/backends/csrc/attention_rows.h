@@ -2,13 +2,12 @@
 //
 // A row's largest score and its sum are folded across the lanes for as many rows at once as a vector
 // has lanes (their vectors are turned like a square on the way), because one row's folding alone is
-// a chain of shuffles as long as all its exponentials. The exponential is a short one: weights are
-// at most 1, relative to the largest, and need no more digits than the sums that they enter.
+// a chain of shuffles as long as all its exponentials.
 #pragma once
 
 #include "gemm_scratch.h"
 #include "lanes.h"
-#include "vecmath.h"
+#include "short_exp.h"
 
 namespace rl {
 namespace RL_ISA {
@@ -44,17 +43,6 @@ RL_INLINE f32v hlargest_stage(f32v* rows) {
 // Lane i of the result is the largest lane of rows[i], which are overwritten.
 RL_INLINE f32v hlargest_rows(f32v* rows) { return hlargest_stage<1>(rows); }
 
-// (2^r - 1) / r for |r| <= 1/2; the error of 2^r is 9e-8.
-constexpr float kPowerPoly[] = {0.6931470037f, 0.2402224243f, 0.05550733581f, 0.009671512991f,
-                                0.001326472731f};
-
-// exp(x) for x up to about 0; exactly 0 for -inf.
-RL_INLINE f32v weight_of(f32v x) {
-    const f32v t = clip(x * 1.44269504f, -200.0f, 2.0f);
-    const f32v n = vround(t), r = t - n;
-    return scale_by_power(1 + r * horner(r, kPowerPoly), n);
-}
-
 RL_INLINE f32v largest_of(const float* x, int64_t n) {
     f32v best = splat(-kInfinity);
     for_vectors<float>(n, [&](int64_t i, int m) RL_LAMBDA_INLINE {
@@ -67,7 +55,7 @@ RL_INLINE f32v largest_of(const float* x, int64_t n) {
 RL_INLINE f32v weigh(float* x, int64_t n, int64_t count, float shift) {
     f32v sum = {};
     for_vectors<float>(n, [&](int64_t i, int m) RL_LAMBDA_INLINE {
-        const f32v e = weight_of(load(x + i, m) - shift);
+        const f32v e = short_exp(load(x + i, m) - shift);
         store(x + i, e, m);
         sum += keep_lanes(e, m, 0.0f);
     });
@@ -109,7 +97,7 @@ struct Running {
             st(largest + first, now);
             alignas(64) float shifts[W], factors[W];
             st(shifts, shift);
-            st(factors, weight_of(before - shift));
+            st(factors, short_exp(before - shift));
             for (int r = 0; r < W; r++) parts[r] = f32v{};
             for (int r = 0; r < n; r++)
                 parts[r] = weigh(block + r * count, seen(first + r), count, shifts[r]);
@@ -131,7 +119,7 @@ float dot_rows(const float* x, const float* y, int64_t n) {
 void slope_row(float* scores, float* slopes, int64_t n, int64_t count, float lse, float shift,
                float scale) {
     for_vectors<float>(n, [&](int64_t i, int m) RL_LAMBDA_INLINE {
-        const f32v weight = weight_of(load(scores + i, m) - lse);
+        const f32v weight = short_exp(load(scores + i, m) - lse);
         store(scores + i, weight, m);
         store(slopes + i, weight * ((load(slopes + i, m) - shift) * scale), m);
     });

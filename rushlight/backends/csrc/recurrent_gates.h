@@ -4,14 +4,13 @@
 // the gates' sums by their values, which are all that the backward ones need besides the states.
 // A null state counts as zeros.
 //
-// Sigmoid and tanh are most of a small cell's time, so that single precision has versions of its
-// own: both come from 2^t - 1 = 2^n q + (2^n - 1), with n the integer nearest to t and q = 2^r - 1
-// from a polynomial without constant term, which keeps small results of tanh exact to the last
-// places. They are exact to 2 units there, but sigmoid of a large negative x, whose t is rounded,
-// only to |x| / 2. The backward pass needs tanh(c) again and takes it as h / o.
+// Sigmoid and tanh are most of a small cell's time, so single precision has its own: sigmoid from
+// short_exp.h, tanh from 2^t - 1 = 2^n q + (2^n - 1), with n the integer nearest to t and q = 2^r - 1
+// from a polynomial without constant term, which keeps small results exact to 2 units. The backward
+// pass needs tanh(c) again and takes it as h / o.
 #pragma once
 
-#include "vecmath.h"
+#include "short_exp.h"
 
 namespace rl {
 namespace RL_ISA {
@@ -54,17 +53,11 @@ RL_INLINE Vec<T> load_or_zero(Access at, const T* p, int64_t j) {
 }
 
 // ------------------------------------------------------------------ sigmoid, tanh
-// (2^r - 1) / r for |r| <= 1/2 with the error of 2^r least: 9e-8, and with its own: 1e-8.
-constexpr float kSigmoidPoly[] = {0.6931470037f, 0.2402224243f, 0.05550733581f, 0.009671512991f,
-                                  0.001326472731f};
+// (2^r - 1) / r for |r| <= 1/2, with the least error of its own: 1e-8.
 constexpr float kTanhPoly[] = {0.693147182f,   0.240226492f,    0.0555035733f,
                                0.00961823761f, 0.00133907353f, 0.000154035122f};
 
-RL_INLINE f32v gate_sigmoid(f32v x) {
-    const f32v t = clip(x * -1.44269504f, -200.0f, 200.0f);
-    const f32v n = vround(t), r = t - n;
-    return 1 / (1 + scale_by_power(1 + r * horner(r, kSigmoidPoly), n));
-}
+RL_INLINE f32v gate_sigmoid(f32v x) { return 1 / (1 + short_exp(-x)); }
 // With e = exp(2x) - 1: e / (e + 2), which is 1 in float from t = 26 on.
 RL_INLINE f32v gate_tanh(f32v x) {
     const f32v t = clip(x * 2.88539008f, -30.0f, 30.0f);
