@@ -2,11 +2,11 @@
 //
 // A block of 64 query rows meets the keys in blocks of up to 256: the scores of such a pair (64 KB)
 // are formed, turned into weights and multiplied with the values while they are in cache, and then
-// forgotten. Under a causal mask it is 32 rows and 512 keys, as the blocks on the diagonal are
-// computed whole. Each row carries its largest score so far and the sum of its weights relative to it;
-// when a later block raises the maximum, what was summed before is scaled down. What is kept for
-// backward is one number per row, the logarithm of its sum, from which the weights are computed
-// anew, block by block. Under a causal mask the blocks to the right of the diagonal are left out.
+// forgotten. Under a causal mask, where blocks to the right of the diagonal are left out and those
+// on it computed whole, it is 32 rows and 512 keys. Each row carries its largest score so far and
+// the sum of its weights relative to it; when a later block raises the maximum, what was summed
+// before is scaled down. What is kept for backward is one number per row, the logarithm of its sum,
+// from which the weights are computed anew, block by block.
 // Keys (and values, backward) are packed once per head, the keys times the scale, so that products
 // are scores. Backward starts with the last queries: they see the most keys, whose gradients they
 // write, and the others add to them. Threads take whole heads.
@@ -89,7 +89,8 @@ Panels<float> pack_rows(const float* rows, int64_t stride, int64_t count, int64_
     const int64_t size = panels_size<float>(width, count);
     float* const memory = scratch<float>(slot, size);
     const Panels<float> panels = pack_panels(rows, 1, stride, width, count, kMostQueries, memory);
-    if (factor != 1.0f) multiply_row(memory, ceil_div(count, kW<float>) * kW<float> * width, factor);
+    const int64_t packed = ceil_div(count, kW<float>) * kW<float> * width;
+    if (factor != 1.0f) multiply_row(memory, packed, factor);
     return panels;
 }
 
@@ -127,7 +128,8 @@ void mask_rows(const AttentionCall& call, const Block& block, float* scores) {
 
 // ------------------------------------------------------------------ forward
 // Weights become relative to their sum, whose logarithm is kept.
-void finish_rows(const AttentionCall& call, const Block& block, const Running<kMostQueries>& running) {
+void finish_rows(const AttentionCall& call, const Block& block,
+                 const Running<kMostQueries>& running) {
     const HeadsView& out = call.out;
     for (int64_t r = 0; r < block.rows(); r++) {
         const float sum = running.sum[r];

@@ -1,8 +1,8 @@
 // attention_rows.h: what happens between attention's products: rows of scores become weights.
 //
-// A row's largest score and its sum are folded across the lanes for as many rows at once as a vector
-// has lanes (their vectors are turned like a square on the way), because one row's folding alone is
-// a chain of shuffles as long as all its exponentials.
+// A row's largest score and its sum are folded across the lanes for as many rows at once as a
+// vector has lanes (their vectors are turned like a square on the way), because one row's folding
+// alone is a chain of shuffles as long as all its exponentials.
 #pragma once
 
 #include "gemm_scratch.h"

@@ -5,11 +5,11 @@
 //   blocked  everything else, after Goto: k is cut into blocks of 384, C's columns into blocks of
 //            512. For each pair a few rows of A pass over all panels of B's block, which streams
 //            from L2 while the rows of A (6 x 384 floats = 9 KB) stay in L1.
-// A tile is 6 rows high, and four vectors wide with 32 registers, two with 16. (14 x 2 has more sums
-// in flight than 6 x 4, but needs 16 loads for 28 multiply-adds instead of 10 for 24, and so many
-// addresses for A that it must be packed, which costs 5 to 15 %. It remains for the last columns, up
-// to three vectors.) A is read where it lies. Only a turned A whose columns are far apart, so that a
-// block of k falls into few sets of the caches, is copied, and that only pays narrow tiles.
+// A tile is 6 rows high, and four vectors wide with 32 registers, two with 16. (14 x 2 has more
+// sums in flight than 6 x 4, but needs 16 loads for 28 multiply-adds instead of 10 for 24, and so
+// many addresses for A that it must be packed, which costs 5 to 15 %. It remains for the last
+// columns, up to three vectors.) A is read where it lies. Only a turned A whose columns are far
+// apart, so that a block of k falls into few sets of the caches, is copied; that pays narrow tiles.
 // B is read in place if its rows are contiguous, else copied in panels; copies of transposed
 // operands go through W x W transposes in registers.
 // Row blocks are shared out evenly (20 rows as 10 + 10) and bias and relu are applied as the last
@@ -25,8 +25,8 @@ namespace RL_ISA {
 namespace {
 
 constexpr int64_t kBlockK = 384, kBlockN = 512, kDotBlockK = 2048;
-// From this distance on (2 KB) rows lie in pages of their own and share few sets of the caches. B is
-// copied then if there are as many rows of A to share the copy.
+// From this distance on (2 KB) rows share few sets of the caches and few of them a page. B is copied
+// then if there are as many rows of A to share the copy.
 constexpr int64_t kFarRow = 512, kFarRows = kWideTiles ? 768 : 128;
 // Rows of a turned A that are copied at a time, and how many columns of C must share the copy.
 constexpr int64_t kCopiedRows = 6, kCopyColumns = 96;

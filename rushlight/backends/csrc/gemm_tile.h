@@ -1,9 +1,9 @@
 // gemm_tile.h: the innermost loops of the matrix product, held entirely in registers.
 //
 // gemm_tile computes MR rows x NV vectors of C. Each step of k loads NV vectors of B (along the
-// columns), broadcasts MR numbers of A, and does MR*NV fused multiply-adds: with 32 registers
-// 14 x 2 (28 accumulators, 2 B vectors, 1 broadcast, 2 spare), with 16 registers 6 x 2. Fewer than
-// about 8 accumulators would wait for the multiply-add's latency, so a narrow C gets a taller tile.
+// columns), broadcasts MR numbers of A, and does MR*NV fused multiply-adds: with 32 registers 6 x 4
+// (24 accumulators, 4 B vectors, 1 broadcast), with 16 registers 6 x 2. Fewer than about 8
+// accumulators would wait for the multiply-add's latency, so a narrow C gets a taller tile.
 // The last columns, if no more than half a vector, are computed in half registers where those go
 // through the multiply-adders two at a time: 100 columns then cost 6.5 vectors instead of 7.
 //

@@ -5,9 +5,9 @@
 // A null state counts as zeros.
 //
 // Sigmoid and tanh are most of a small cell's time, so single precision has its own: sigmoid from
-// short_exp.h, tanh from 2^t - 1 = 2^n q + (2^n - 1), with n the integer nearest to t and q = 2^r - 1
-// from a polynomial without constant term, which keeps small results exact to 2 units. The backward
-// pass needs tanh(c) again and takes it as h / o.
+// short_exp.h, tanh from 2^t - 1 = 2^n q + (2^n - 1), with n the integer nearest to t and
+// q = 2^r - 1 from a polynomial without constant term, which keeps small results exact to 2 units.
+// The backward pass needs tanh(c) again and takes it as h / o.
 #pragma once
 
 #include "short_exp.h"
@@ -101,8 +101,8 @@ void relu_grad_row(T* dsum, const T* h, const T* dh, const T* grad_out, int64_t 
 }
 
 // ------------------------------------------------------------------ lstm
-// gates: the sums of i, f, g, o. c = sigmoid(f) c_before + sigmoid(i) tanh(g), h = sigmoid(o) tanh(c)
-// in a second pass: the chain from the sums to h is long, and the processor looks only so far ahead.
+// gates: the sums of i, f, g, o. c = sigmoid(f) c_before + sigmoid(i) tanh(g), and in a second pass
+// h = sigmoid(o) tanh(c): the chain from the sums to h is longer than the processor looks ahead.
 template <class T>
 void lstm_row(T* gates, const T* c_before, T* c, T* h, int64_t H) {
     for_each_vector<T>(H, [&](int64_t j, auto at) RL_LAMBDA_INLINE {

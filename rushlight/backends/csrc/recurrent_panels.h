@@ -3,9 +3,9 @@
 // A step's product (batch x K times K x N) is small, but the same right side comes back at every
 // step. So it is copied once into panels of one, two or four vectors of columns, each panel
 // contiguous: panel [k][columns]. A step then runs the register tiles of gemm_tile.h over the
-// panels, reading the left side where it lies. Four vectors wide with 32 registers (gemm_core.h says
-// why), else only when there are so few rows that a tile of two would wait for the latency of its
-// multiply-adds. k is cut into blocks of 256 when there are several blocks of rows, so that they
+// panels, reading the left side where it lies. They are four vectors wide with 32 registers
+// (gemm_core.h says why), else only when there are so few rows that a tile of two would wait for the
+// latency of its multiply-adds. k is cut into blocks of 256 when there are several blocks of rows, so that they
 // find their part of a panel near.
 #pragma once
 
