@@ -18,9 +18,8 @@ constexpr int64_t kParallelWork = 2000000;
 template <class T>
 void gemm_parallel(const Gemm<T>& g) {
     const int64_t parts = min64(num_threads(), g.M * g.N * g.K / (kParallelWork / 2));
-    constexpr int64_t kColumns = (kWideTiles ? kWide : kTileVecs) * kW<T>;
-    const bool by_columns = g.N >= g.M && g.N > kColumns;
-    const int64_t unit = by_columns ? kColumns : kWideTiles ? 2 * kWideRows : kTileRows;
+    const bool by_columns = g.N >= g.M;
+    const int64_t unit = by_columns ? kTileVecs * kW<T> : kWideTiles ? kWideRows : kTileRows;
     const int64_t units = ceil_div(by_columns ? g.N : g.M, unit);
     if (parts < 2 || units < 2) return gemm_serial(g);
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {

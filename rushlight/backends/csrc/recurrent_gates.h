@@ -73,7 +73,7 @@ RL_INLINE f64v gate_tanh(f64v x) { return vtanh(x); }
 template <class T>
 void tanh_row(T* h, int64_t H) {
     for_each_vector<T>(H, [&](int64_t j, auto at) RL_LAMBDA_INLINE {
-        at.store(h + j, gate_tanh(at.load(h + j)));
+        at.store(h + j, vtanh(at.load(h + j)));
     });
 }
 template <class T>
