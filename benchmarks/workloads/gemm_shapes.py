@@ -2,6 +2,7 @@
 
 A shape is MxNxK. In a layout such as NT the second letter says that the right operand is the
 transposed view of an N x K matrix, as a linear layer's weight is; TN is a weight's gradient.
+The last four are a recurrent layer's weight gradients and products of a small transformer.
 """
 
 from ._common import Work, integers, normal, workload
@@ -15,6 +16,7 @@ PRODUCTS = [
     "NN_1024x1024x1024", "NT_1024x1024x1024", "TN_1024x1024x1024",
     "NN_14x1024x1024", "NT_14x1024x1024", "NN_32x1000x512", "NT_32x1000x512",
     "NN_16x150x12800", "NT_16x150x12800", "TN_150x12800x16", "NN_4096x64x64", "NT_768x512x128",
+    "TN_256x64x800", "TN_1024x256x1600", "NN_768x128x512", "NT_768x65x128",
 ]  # fmt: skip
 VECTORS = ["N_1024x1024", "T_1024x1024", "N_100x10000", "T_100x10000", "row_1024x1024"]
 OTHERS = ["NN_64x64x64", "NN_256x256x256", "NT_64x100x1000", "TN_1000x100x64", "NT_4x120x400"]

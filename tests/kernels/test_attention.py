@@ -14,14 +14,18 @@ import pytest
 import rushlight
 from rushlight.backends import Kernels, native_available
 
-# (batch, heads, L, S, E, Ev): both sides of a vector, of a block of 32 queries and of 512 keys
+# (batch, heads, L, S, E, Ev): both sides of a vector, of a block of 32 and 64 queries and of 256
+# and 512 keys
 SHAPES = [
     (1, 1, 1, 1, 1, 1),
     (2, 3, 5, 7, 3, 4),
     (1, 2, 31, 33, 16, 17),
     (2, 1, 32, 32, 8, 8),
     (1, 2, 33, 31, 15, 9),
+    (1, 2, 63, 257, 8, 20),
+    (1, 1, 64, 255, 16, 8),
     (1, 1, 65, 511, 8, 5),
+    (1, 1, 130, 256, 33, 47),
     (1, 1, 40, 512, 8, 5),
     (1, 2, 3, 1030, 4, 8),
     (1, 1, 530, 530, 8, 8),

@@ -68,16 +68,20 @@ def test_reference_rounds_half_precision_once() -> None:
 
 
 # ------------------------------------------------------------------ block edges
-# Tiles are 14 (or 6) rows x 2 vectors or half a vector, the dot kernel's 4 x 4 (or 2 x 4) for up to
-# 64 rows and depths of 6 times the rows; blocks hold 384 of k (2048 in the dot kernel) and 512
-# columns. A is copied from 193 columns on (81 if transposed), B's rows from 4096 numbers on.
-@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 6, 7, 8, 13, 14, 15, 28, 29, 64, 65, 129])
+# Tiles are 6 rows x 4 vectors, and 14 rows for the last columns, up to 3 vectors (6 x 2 and 2 x 4
+# with 16 registers); the dot kernel's are 4 x 4 (or 2 x 4) for up to 64 rows and depths of 6 times
+# the rows; blocks hold 384 of k (2048 in the dot kernel) and 512 columns. Operands are copied if
+# their rows are 512 numbers apart: B for 768 rows of A (128), a turned A with 16 registers.
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 14, 15, 28, 29, 64, 65, 129])
 @pytest.mark.parametrize("layout", ["NN", "NT", "TN", "TT"])
 def test_rows(rows: int, layout: str) -> None:
     compare(rows, 37, 50, layout)
+    compare(rows, 130, 50, layout)
 
 
-@pytest.mark.parametrize("columns", [1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 513])
+@pytest.mark.parametrize(
+    "columns", [1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 49, 63, 64, 65, 513]
+)
 @pytest.mark.parametrize("layout", ["NN", "NT", "TN", "TT"])
 def test_columns(columns: int, layout: str) -> None:
     compare(15, columns, 40, layout)
@@ -90,6 +94,14 @@ def test_columns(columns: int, layout: str) -> None:
 def test_wide(columns: int, layout: str) -> None:
     compare(6, columns, 60, layout)
     compare(15, columns, 390, layout)
+
+
+@pytest.mark.parametrize("rows", [127, 128, 511, 512, 767, 768])
+@pytest.mark.parametrize("layout", ["NN", "TN"])
+def test_rows_far_apart(rows: int, layout: str) -> None:
+    compare(rows, 511, 20, layout)
+    compare(rows, 600, 20, layout)
+    compare(rows, 96, 390, layout)
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3, 4, 15, 16, 17, 255, 256, 257, 383, 384, 385, 800])

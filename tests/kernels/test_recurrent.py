@@ -158,6 +158,22 @@ def test_nan_and_infinity_stay_in_their_sequence(native: Any, reference: Any, mo
     np.testing.assert_allclose(got, want, atol=1e-5)
 
 
+def test_small_and_saturated_gates_keep_their_digits(native: Any, reference: Any) -> None:
+    sums = np.array(
+        [0, 1e-30, 1e-6, -1e-3, 0.1, -0.4, 1, 5, -20, 30, -60, 200, -200, np.inf, -np.inf]
+    )
+    hidden = len(sums)
+    arrays, options = arguments("lstm", "steps first", hidden, 1, steps=1, dtype=np.float32)
+    for weights in (arrays[0], arrays[1], arrays[3], arrays[4], arrays[6]):
+        weights[...] = 0
+    arrays[5][...] = np.tile(sums, 4)
+    gates = native.recurrent(*arrays, *options)[3].reshape(4, hidden)
+    with np.errstate(over="ignore"):
+        sigmoid = 1 / (1 + np.exp(-sums))
+    np.testing.assert_allclose(gates[[0, 1, 3]], np.tile(sigmoid, (3, 1)), rtol=4e-6, atol=1e-45)
+    np.testing.assert_allclose(gates[2], np.tanh(sums), rtol=4e-7)
+
+
 @modes
 def test_threads_change_nothing(native: Any, reference: Any, mode: str) -> None:
     arrays, options = arguments(mode, "steps first", 64, 33, steps=40, dtype=np.float32)

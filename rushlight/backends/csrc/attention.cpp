@@ -1,32 +1,33 @@
 // attention.cpp: attention in blocks (Milakov & Gimelshein, 2018; Dao et al., 2022).
 //
-// A block of 32 query rows meets the keys in blocks of up to 512: the scores of such a pair (64 KB)
+// A block of 64 query rows meets the keys in blocks of up to 256: the scores of such a pair (64 KB)
 // are formed, turned into weights and multiplied with the values while they are in cache, and then
-// forgotten. Each row carries its largest score so far and the sum of its weights relative to it;
-// when a later block raises the maximum, what was summed before is scaled down. What is kept for
-// backward is one number per row, the logarithm of its sum, from which the weights are computed
-// anew, block by block. Under a causal mask the blocks to the right of the diagonal are left out.
+// forgotten. Under a causal mask, where blocks to the right of the diagonal are left out and those
+// on it computed whole, it is 32 rows and 512 keys. Each row carries its largest score so far and
+// the sum of its weights relative to it; when a later block raises the maximum, what was summed
+// before is scaled down. What is kept for backward is one number per row, the logarithm of its sum,
+// from which the weights are computed anew, block by block.
 // Keys (and values, backward) are packed once per head, the keys times the scale, so that products
 // are scores. Backward starts with the last queries: they see the most keys, whose gradients they
 // write, and the others add to them. Threads take whole heads.
 #include "attention.h"
 
-#include <math.h>
-
+#include "attention_rows.h"
 #include "gemm.h"
-#include "lanes.h"
 #include "parallel.h"
 #include "recurrent_panels.h"
-#include "vecmath.h"
 
 namespace rl {
 namespace RL_ISA {
 namespace {
 
-constexpr int64_t kQueries = 32, kKeys = 512;
-constexpr int64_t kPanelColumns = kTileVecs * kW<float>;
-static_assert(kKeys % kPanelColumns == 0, "blocks of keys start at panels");
+constexpr int64_t kMostQueries = 64, kFewestKeys = 256;
+constexpr int64_t kStep = kTileVecs * kW<float>;  // columns that a product may end at
+static_assert(kFewestKeys % (4 * kW<float>) == 0, "blocks of keys start at panels");
 constexpr int64_t kShareWork = 750000;  // multiply-adds worth a thread
+
+int64_t queries_of_block(bool causal) { return causal ? kMostQueries / 2 : kMostQueries; }
+int64_t keys_of_block(bool causal) { return causal ? 2 * kFewestKeys : kFewestKeys; }
 
 // Rows [begin, end) of the queries, columns [first, first + count) of the keys.
 struct Block {
@@ -37,10 +38,10 @@ struct Block {
     int64_t rows() const { return end - begin; }
 };
 
-// Columns that the rows before `end` may see, rounded up to whole panels.
+// Columns that the rows before `end` may see, rounded up to where a product may end.
 int64_t visible(const AttentionCall& call, int64_t end) {
     if (!call.causal) return call.S;
-    return min64(call.S, ceil_div(end, kPanelColumns) * kPanelColumns);
+    return min64(call.S, ceil_div(end, kStep) * kStep);
 }
 
 // Columns of the block that row i may see.
@@ -54,12 +55,13 @@ int64_t visible_in(const AttentionCall& call, const Block& block, int64_t i) {
 // the keys in the inner loop; `columns` is how many keys the queries' block sees.
 template <class Body>
 void for_each_block(const AttentionCall& call, int64_t b, int64_t h, const Body& body) {
-    const int64_t blocks = ceil_div(call.L, kQueries);
+    const int64_t blocks = ceil_div(call.L, queries_of_block(call.causal));
+    const int64_t keys = keys_of_block(call.causal);
     for (int64_t i = blocks - 1; i >= 0; i--) {
         const int64_t begin = share(call.L, blocks, i), end = share(call.L, blocks, i + 1);
         const int64_t columns = visible(call, end);
-        for (int64_t first = 0; first < columns; first += kKeys)
-            body(Block{b, h, begin, end, first, min64(kKeys, columns - first)}, columns);
+        for (int64_t first = 0; first < columns; first += keys)
+            body(Block{b, h, begin, end, first, min64(keys, columns - first)}, columns);
     }
 }
 
@@ -72,24 +74,23 @@ void for_each_head(const AttentionCall& call, const Body& body) {
 }
 
 // ------------------------------------------------------------------ products
-void multiply_row(float* x, int64_t n, float factor) {
-    for_vectors<float>(n, [&](int64_t i, int m) { store(x + i, load(x + i, m) * factor, m); });
-}
-
 // x * yT for a block, where y's rows were packed as the columns of `panels`.
 void rows_times_packed(const Panels<float>& panels, const float* x, int64_t x_row,
                        const Block& block, float* result) {
-    const Panels<float> part = {panels.data + block.first * panels.K, panels.K, block.count, false};
+    const Panels<float> part = {panels.data + block.first * panels.K, panels.K,
+                                panels.N - block.first, panels.wide};
     multiply_panels(part, Rows<const float>{x + block.begin * x_row, x_row},
-                    Rows<float>{result, block.count}, block.rows(), false, (const float*)nullptr);
+                    Rows<float>{result, block.count}, block.rows(), block.count, false,
+                    (const float*)nullptr);
 }
 
 Panels<float> pack_rows(const float* rows, int64_t stride, int64_t count, int64_t width,
                         float factor, ScratchSlot slot) {
     const int64_t size = panels_size<float>(width, count);
     float* const memory = scratch<float>(slot, size);
-    const Panels<float> panels = pack_panels(rows, 1, stride, width, count, kQueries, memory);
-    if (factor != 1.0f) multiply_row(memory, ceil_div(count, kW<float>) * kW<float> * width, factor);
+    const Panels<float> panels = pack_panels(rows, 1, stride, width, count, kMostQueries, memory);
+    const int64_t packed = ceil_div(count, kW<float>) * kW<float> * width;
+    if (factor != 1.0f) multiply_row(memory, packed, factor);
     return panels;
 }
 
@@ -105,74 +106,30 @@ void product(int64_t M, int64_t N, int64_t K, const float* a, int64_t a_row, int
 }
 
 // ------------------------------------------------------------------ rows of scores
-float largest_of(const float* x, int64_t n) {
-    f32v best = splat(-__builtin_inff());
-    for_vectors<float>(n, [&](int64_t i, int m) {
-        best = vmax(best, keep_lanes(load(x + i, m), m, -__builtin_inff()));
-    });
-    return largest_lane(best);
-}
-
 // Applies the mask, if there is one, to n scores of row i.
 void mask_row(const AttentionMask& mask, const Block& block, int64_t i, float* x, int64_t n) {
     const int64_t start =
         block.b * mask.batch + block.h * mask.head + i * mask.row + block.first * mask.column;
     if (mask.allowed != nullptr) {
         for (int64_t j = 0; j < n; j++)
-            x[j] = mask.allowed[start + j * mask.column] ? x[j] : -__builtin_inff();
+            x[j] = mask.allowed[start + j * mask.column] ? x[j] : -kInfinity;
     } else if (mask.added != nullptr) {
         for (int64_t j = 0; j < n; j++) x[j] += mask.added[start + j * mask.column];
     }
 }
 
-// x = exp(x - shift) for the first n of `count` numbers, 0 behind them. Returns the sum.
-float exp_row(float* x, int64_t n, int64_t count, float shift) {
-    f32v sum = {};
-    for_vectors<float>(n, [&](int64_t i, int m) {
-        const f32v e = vexp(load(x + i, m) - shift);
-        store(x + i, e, m);
-        sum += keep_lanes(e, m, 0.0f);
-    });
-    if (n < count) memset(x + n, 0, size_t(count - n) * sizeof(float));
-    return hsum(sum);
-}
-
-float dot_rows(const float* x, const float* y, int64_t n) {
-    f32v sum = {};
-    for_vectors<float>(n, [&](int64_t i, int m) { sum += load(x + i, m) * load(y + i, m); });
-    return hsum(sum);
+void mask_rows(const AttentionCall& call, const Block& block, float* scores) {
+    if (call.mask.allowed == nullptr && call.mask.added == nullptr) return;
+    for (int64_t r = 0; r < block.rows(); r++) {
+        const int64_t i = block.begin + r;
+        mask_row(call.mask, block, i, scores + r * block.count, visible_in(call, block, i));
+    }
 }
 
 // ------------------------------------------------------------------ forward
-// What the rows of a block of queries have met so far.
-struct Running {
-    float largest[kQueries];
-    float sum[kQueries];
-};
-
-// Turns a row of scores into weights relative to the largest score so far, and scales down
-// what the row has summed when that rises. A row that has seen nothing yet is relative to 0.
-void weigh_row(const AttentionCall& call, const Block& block, int64_t r, float* scores,
-               float* out_row, Running* running) {
-    const int64_t n = visible_in(call, block, block.begin + r);
-    const float before = running->largest[r];
-    mask_row(call.mask, block, block.begin + r, scores, n);
-    const float here = largest_of(scores, n);
-    const float largest = here > before || here != here ? here : before;
-    const float shift = largest == -__builtin_inff() ? 0.0f : largest;
-    const float sum = exp_row(scores, n, block.count, shift);
-    if (block.first == 0) {
-        running->sum[r] = sum;
-    } else {
-        const float fade = expf(before - shift);
-        running->sum[r] = running->sum[r] * fade + sum;
-        if (fade != 1.0f) multiply_row(out_row, call.Ev, fade);
-    }
-    running->largest[r] = largest;
-}
-
 // Weights become relative to their sum, whose logarithm is kept.
-void finish_rows(const AttentionCall& call, const Block& block, const Running& running) {
+void finish_rows(const AttentionCall& call, const Block& block,
+                 const Running<kMostQueries>& running) {
     const HeadsView& out = call.out;
     for (int64_t r = 0; r < block.rows(); r++) {
         const float sum = running.sum[r];
@@ -183,22 +140,26 @@ void finish_rows(const AttentionCall& call, const Block& block, const Running& r
     for_vectors<float>(block.rows(), [&](int64_t r, int m) {
         const f32v sum = load(running.sum + r, m);
         const f32v logs = load(running.largest + r, m) + vlog(sum);
-        store(lse + r, select(sum == f32v{}, splat(__builtin_inff()), logs), m);
+        store(lse + r, select(sum == f32v{}, splat(kInfinity), logs), m);
     });
 }
 
 void forward_head(const AttentionCall& call, int64_t b, int64_t h) {
-    const Panels<float> keys = 
+    const Panels<float> keys =
         pack_rows(call.k.at(b, h), call.k.row, call.S, call.E, call.scale, kPanelB);
-    float* const scores = scratch<float>(kPlane, kQueries * kKeys);
-    Running running;
+    float* const scores = scratch<float>(kPlane, kMostQueries * kFewestKeys);
+    Running<kMostQueries> running;
     for_each_block(call, b, h, [&](const Block& block, int64_t columns) {
-        if (block.first == 0)
-            for (float& largest : running.largest) largest = -__builtin_inff();
+        if (block.first == 0) running.start();
         float* const out = call.out.at(b, h) + block.begin * call.out.row;
         rows_times_packed(keys, call.q.at(b, h), call.q.row, block, scores);
-        for (int64_t r = 0; r < block.rows(); r++)
-            weigh_row(call, block, r, scores + r * block.count, out + r * call.out.row, &running);
+        mask_rows(call, block, scores);
+        running.weigh_rows(
+            scores, block.rows(), block.count,
+            [&](int64_t r) { return visible_in(call, block, block.begin + r); },
+            [&](int64_t r, float factor) {
+                if (block.first > 0) multiply_row(out + r * call.out.row, call.Ev, factor);
+            });
         product(block.rows(), call.Ev, block.count, scores, block.count, 1,
                 call.v.at(b, h) + block.first * call.v.row, call.v.row, out, call.out.row,
                 block.first > 0);
@@ -211,32 +172,18 @@ void forward(const AttentionCall& call) {
 }
 
 // ------------------------------------------------------------------ backward
-// For n scores and gradients of weights in `slopes`: scores become weights, slopes gradients of the
-// products without scale, weight * (slope - shift) * scale. Zeros up to `count`.
-void slope_row(float* scores, float* slopes, int64_t n, int64_t count, float lse, float shift,
-               float scale) {
-    for_vectors<float>(n, [&](int64_t i, int m) {
-        const f32v weight = vexp(load(scores + i, m) - lse);
-        store(scores + i, weight, m);
-        store(slopes + i, weight * (load(slopes + i, m) - shift) * scale, m);
-    });
-    if (n == count) return;
-    memset(scores + n, 0, size_t(count - n) * sizeof(float));
-    memset(slopes + n, 0, size_t(count - n) * sizeof(float));
-}
-
 // With P the weights and dP = g vT: dS = P (dP - rowsum(g out)).
 void grad_block(const AttentionGradCall& call, const Block& block, float* scores, float* slopes) {
     const AttentionCall& f = call.forward;
     const float* const lse = f.lse + (block.b * f.H + block.h) * f.L;
     const float* const out = f.out.at(block.b, block.h);
     const float* const grad = call.grad.at(block.b, block.h);
+    mask_rows(f, block, scores);
     for (int64_t r = 0; r < block.rows(); r++) {
         const int64_t i = block.begin + r, n = visible_in(f, block, i);
-        float* const row = scores + r * block.count;
-        mask_row(f.mask, block, i, row, n);
         const float shift = dot_rows(grad + i * call.grad.row, out + i * f.out.row, f.Ev);
-        slope_row(row, slopes + r * block.count, n, block.count, lse[i], shift, f.scale);
+        slope_row(scores + r * block.count, slopes + r * block.count, n, block.count, lse[i],
+                  shift, f.scale);
     }
 }
 
@@ -250,8 +197,8 @@ void backward_head(const AttentionGradCall& call, int64_t b, int64_t h) {
     float *dq = call.dq.at(b, h), *dk = call.dk.at(b, h), *dv = call.dv.at(b, h);
     const Panels<float> keys = pack_rows(k, f.k.row, f.S, f.E, f.scale, kPanelB);
     const Panels<float> values = pack_rows(f.v.at(b, h), f.v.row, f.S, f.Ev, 1.0f, kWeights);
-    float* const weights = scratch<float>(kPlane, kQueries * kKeys);
-    float* const slopes = scratch<float>(kPlane2, kQueries * kKeys);
+    float* const weights = scratch<float>(kPlane, kMostQueries * kFewestKeys);
+    float* const slopes = scratch<float>(kPlane2, kMostQueries * kFewestKeys);
     const int64_t seen = visible(f, f.L);
     clear_rows(dk + seen * call.dk.row, call.dk.row, f.S - seen, f.E);
     clear_rows(dv + seen * call.dv.row, call.dv.row, f.S - seen, f.Ev);

@@ -46,7 +46,7 @@ void gemm_bf16(const Gemm<uint16_t>& h, float* c, const float* col_bias) {
     g.accumulate = h.accumulate;
     g.relu = h.relu;
     g.col_bias = col_bias;
-    gemm_parallel<float, false>(g);
+    gemm_parallel(g);
 }
 
 }  // namespace RL_ISA

@@ -1,13 +1,17 @@
 // gemm_core.h: C = A * B on one thread, for any strides of A and B.
 //
-// Three ways, chosen by shape:
-//   no-pack  B's rows are contiguous and C has few columns: tiles read A and B where they lie.
+// Two ways, chosen by shape:
 //   dot      both operands run along k (x * W^T of a linear layer) and A has few rows.
-//   packed   everything else (Goto's scheme): A is copied in panels of up to 14 rows, each of which
-//            stays in L1 (14 x 384 floats = 21 KB) while the panels of B, of two vectors, stream
-//            past it from L2. B is read in place if its rows are contiguous, else copied in blocks
-//            of KC x NC. Copies of transposed operands go through W x W transposes in registers.
-// k is cut into blocks of 384.
+//   blocked  everything else, after Goto: k is cut into blocks of 384, C's columns into blocks of
+//            512. For each pair a few rows of A pass over all panels of B's block, which streams
+//            from L2 while the rows of A (6 x 384 floats = 9 KB) stay in L1.
+// A tile is 6 rows high, and four vectors wide with 32 registers, two with 16. (14 x 2 has more
+// sums in flight than 6 x 4, but needs 16 loads for 28 multiply-adds instead of 10 for 24, and so
+// many addresses for A that it must be packed, which costs 5 to 15 %. It remains for the last
+// columns, up to three vectors.) A is read where it lies. Only a turned A whose columns are far
+// apart, so that a block of k falls into few sets of the caches, is copied; that pays narrow tiles.
+// B is read in place if its rows are contiguous, else copied in panels; copies of transposed
+// operands go through W x W transposes in registers.
 // Row blocks are shared out evenly (20 rows as 10 + 10) and bias and relu are applied as the last
 // block of k leaves the registers.
 #pragma once
@@ -21,15 +25,16 @@ namespace RL_ISA {
 namespace {
 
 constexpr int64_t kBlockK = 384, kBlockN = 512, kDotBlockK = 2048;
-// Copying A is shared by the columns of C. Up to this many, reading it in place is cheaper: fewer
-// where A's rows are neighbours (a weight's gradient), as those are both dear to read and cheap to
-// copy.
-constexpr int64_t kNoPackColumns = 192, kNoPackColumnsT = 80;
+// From this distance on (2 KB) rows share few sets of the caches and few of them a page. B is copied
+// then if there are as many rows of A to share the copy.
+constexpr int64_t kFarRow = 512, kFarRows = kWideTiles ? 768 : 128;
+// Rows of a turned A that are copied at a time, and how many columns of C must share the copy.
+constexpr int64_t kCopiedRows = 6, kCopyColumns = 96;
 // The dot kernel (tiles: 4 x 4, or 2 x 4 with 16 registers) beats packing up to this many rows if k
 // is long enough to hide its sideways sums: the more rows, the longer, as packing is shared by them.
 constexpr int64_t kDotMostRows = kVecRegs == 32 ? 64 : 8, kDotDepthPerRow = 6;
 
-// ---------------------------------------------------------------------------- the three ways
+// ---------------------------------------------------------------------------- the two ways
 template <class T>
 void fill_epilogue(const Gemm<T>& g) {
     for (int64_t i = 0; i < g.M; i++)
@@ -53,10 +58,11 @@ void set_stage(const Gemm<T>& g, Tile<T>& t, int64_t i, int64_t j, bool first, b
 }
 
 // How wide the panel is that starts where `columns` are left: in vectors, or kHalf for half a one.
-constexpr int kHalf = 0;
+constexpr int kHalf = 0, kWide = 4;
 template <class T>
 int panel_vectors(int64_t columns, int64_t rows) {
     constexpr int W = kW<T>;
+    if ((kWideTiles || rows <= kWideRows) && columns > 3 * W) return kWide;
     if (kHasHalfTiles<T> && rows >= kHalfLeastRows) {
         if (columns <= W / 2) return kHalf;
         if (columns <= W + W / 2) return 1;
@@ -73,60 +79,25 @@ int last_columns(int64_t columns, int vectors) {
     if (vectors == kHalf) return int(columns);
     return int(min64(columns, vectors * kW<T>)) - (vectors - 1) * kW<T>;
 }
+// Of `columns` those that go in wide panels.
+template <class T>
+int64_t wide_columns(int64_t columns, int64_t rows) {
+    int64_t j = 0;
+    while (j < columns && panel_vectors<T>(columns - j, rows) == kWide)
+        j += min64(columns - j, panel_width<T>(kWide));
+    return j;
+}
 
-template <class T, bool Packed>
+template <class T>
 void run_tile(int vectors, int rows, const Tile<T>& t) {
-    if (vectors == kHalf)
-        half_tile_of_height<T, Packed>(rows)(t);
-    else if (vectors == 2)
-        tile_of_height<T, 2, Packed>(rows)(t);
-    else
-        tile_of_height<T, 1, Packed>(rows)(t);
-}
-
-// One panel of columns against one block of rows; returns the panel's width.
-template <class T>
-int64_t nopack_tile(const Gemm<T>& g, Tile<T>& t, int64_t i, int rows, int64_t j, int64_t k0,
-                    bool first, bool final) {
-    const bool wide = g.M <= kWideRows && g.N - j > 3 * kW<T>;
-    const int vectors = wide ? 4 : panel_vectors<T>(g.N - j, g.M);
-    t.a = g.a + i * g.a_row + k0 * g.a_col;
-    t.b = g.b + k0 * g.b_row + j;
-    t.last = last_columns<T>(g.N - j, vectors);
-    set_stage(g, t, i, j, first, final);
-    if (wide)
+    if (vectors == kWide)
         wide_tile_of_height<T>(rows)(t);
+    else if (vectors == kHalf)
+        half_tile_of_height<T>(rows)(t);
+    else if (vectors == 2)
+        tile_of_height<T, 2>(rows)(t);
     else
-        run_tile<T, false>(vectors, rows, t);
-    return min64(panel_width<T>(vectors), g.N - j);
-}
-
-template <class T>
-void gemm_nopack(const Gemm<T>& g) {
-    const int64_t row_blocks = ceil_div(g.M, kTileRows);
-    const int64_t k_blocks = g.M > kTileRows ? ceil_div(g.K, kBlockK) : 1;
-    // While all of B fits in L1 it may be passed over once per row block, and C is then written
-    // row after row.
-    const bool rows_first = g.K * g.N <= 4096;
-    Tile<T> t;
-    t.a_row = g.a_row;
-    t.a_k = g.a_col;
-    t.b_k = g.b_row;
-    auto block = [&](int64_t rb, int64_t j, int64_t kb) {
-        const int64_t k0 = share(g.K, k_blocks, kb), i = share(g.M, row_blocks, rb);
-        t.K = share(g.K, k_blocks, kb + 1) - k0;
-        return nopack_tile(g, t, i, int(share(g.M, row_blocks, rb + 1) - i), j, k0, kb == 0,
-                           kb == k_blocks - 1);
-    };
-    for (int64_t kb = 0; kb < k_blocks; kb++) {
-        if (rows_first) {
-            for (int64_t rb = 0; rb < row_blocks; rb++)
-                for (int64_t j = 0; j < g.N;) j += block(rb, j, kb);
-            continue;
-        }
-        for (int64_t j = 0, columns = 0; j < g.N; j += columns)
-            for (int64_t rb = 0; rb < row_blocks; rb++) columns = block(rb, j, kb);
-    }
+        tile_of_height<T, 1>(rows)(t);
 }
 
 template <class T>
@@ -150,67 +121,117 @@ void gemm_dot(const Gemm<T>& g) {
     }
 }
 
-// Copies rows [k0, k0 + K) of columns [j0, j0 + columns) of B into panels, one behind the other.
+// Rows [k0, k0 + K) of columns [j0, j0 + columns) of B.
+struct BlockOfB {
+    int64_t k0, K, j0, columns;
+    bool first, final;  // of the blocks of k
+};
+
+// Copies the block into panels, one behind the other.
 template <class T>
-void pack_panels_b(const Gemm<T>& g, int64_t k0, int64_t K, int64_t j0, int64_t columns,
-                   T* panels) {
-    for (int64_t j = 0; j < columns;) {
-        const int width = panel_width<T>(panel_vectors<T>(columns - j, g.M));
-        pack_b(g.b + k0 * g.b_row + (j0 + j) * g.b_col, g.b_row, g.b_col, K,
-               int(min64(width, columns - j)), width, panels + j * K);
+void pack_panels_b(const Gemm<T>& g, const BlockOfB& block, T* panels) {
+    for (int64_t j = 0; j < block.columns;) {
+        const int width = panel_width<T>(panel_vectors<T>(block.columns - j, g.M));
+        pack_b(g.b + block.k0 * g.b_row + (block.j0 + j) * g.b_col, g.b_row, g.b_col, block.K,
+               int(min64(width, block.columns - j)), width, panels + j * block.K);
         j += width;
     }
 }
 
 template <class T>
-bool reads_a_in_place(const Gemm<T>& g) {
-    return g.N <= (g.a_col == 1 ? kNoPackColumns : kNoPackColumnsT);
+bool copies_a(const Gemm<T>& g) {
+    return !kWideTiles && g.a_row == 1 && g.a_col >= kFarRow && g.N >= kCopyColumns;
+}
+template <class T>
+bool copies_b(const Gemm<T>& g) {
+    return g.b_col != 1 || (g.b_row >= kFarRow && g.M >= kFarRows);
 }
 
-// InPlace: whether A may be read where it lies. Without, half of the tiles need not be compiled.
-template <class T, bool InPlace>
-void gemm_packed(const Gemm<T>& g) {
-    const int64_t k_blocks = ceil_div(g.K, kBlockK), n_blocks = ceil_div(g.N, kBlockN);
-    const int64_t row_blocks = ceil_div(g.M, kTileRows);
-    const bool b_in_place = g.b_col == 1, a_in_place = InPlace && reads_a_in_place(g);
-    T* const panel_a = scratch<T>(kPanelA, kBlockK * kTileRows);
-    T* const panels_b =
-        b_in_place ? nullptr : scratch<T>(kPanelB, kBlockK * (min64(kBlockN, g.N) + 2 * kW<T>));
+// Some rows of A, columns k0 and following of them.
+template <class T>
+struct RowsOfA {
+    int64_t first, count;
+    const T* data;
+    int64_t row, k;  // strides
+};
+
+// These rows, up to `height` at a time, times columns [begin, end) of a block of B, which lies in
+// `panels` or, if that is null, in place.
+template <class T>
+void multiply_rows(const Gemm<T>& g, const RowsOfA<T>& a, const BlockOfB& block, const T* panels,
+                   int64_t begin, int64_t end, int height) {
+    const int64_t row_blocks = ceil_div(a.count, height);
     Tile<T> t;
-    t.a_row = g.a_row;
-    t.a_k = g.a_col;
-    for (int64_t nb = 0; nb < n_blocks; nb++) {
-        const int64_t j0 = nb * kBlockN, columns = min64(kBlockN, g.N - j0);
-        for (int64_t kb = 0; kb < k_blocks; kb++) {
-            const int64_t k0 = share(g.K, k_blocks, kb);
-            t.K = share(g.K, k_blocks, kb + 1) - k0;
-            if (!b_in_place) pack_panels_b(g, k0, t.K, j0, columns, panels_b);
-            for (int64_t rb = 0; rb < row_blocks; rb++) {
-                const int64_t i = share(g.M, row_blocks, rb);
-                const int rows = int(share(g.M, row_blocks, rb + 1) - i);
-                t.a = g.a + i * g.a_row + k0 * g.a_col;
-                if (!a_in_place) {
-                    pack_a(t.a, g.a_row, g.a_col, t.K, rows, panel_a);
-                    t.a = panel_a;
-                }
-                for (int64_t j = 0; j < columns;) {
-                    const int vectors = panel_vectors<T>(columns - j, g.M);
-                    t.b = b_in_place ? g.b + k0 * g.b_row + j0 + j : panels_b + j * t.K;
-                    t.b_k = b_in_place ? g.b_row : panel_width<T>(vectors);
-                    t.last = last_columns<T>(columns - j, vectors);
-                    set_stage(g, t, i, j0 + j, kb == 0, kb == k_blocks - 1);
-                    if (a_in_place)
-                        run_tile<T, !InPlace>(vectors, rows, t);
-                    else
-                        run_tile<T, true>(vectors, rows, t);
-                    j += panel_width<T>(vectors);
-                }
-            }
+    t.K = block.K;
+    t.a_row = a.row;
+    t.a_k = a.k;
+    for (int64_t rb = 0; rb < row_blocks; rb++) {
+        const int64_t i = share(a.count, row_blocks, rb);
+        const int rows = int(share(a.count, row_blocks, rb + 1) - i);
+        t.a = a.data + i * a.row;
+        for (int64_t j = begin; j < end;) {
+            const int64_t column = block.j0 + j;
+            const int vectors = panel_vectors<T>(block.columns - j, g.M);
+            t.b = panels ? panels + j * t.K : g.b + block.k0 * g.b_row + column;
+            t.b_k = panels ? panel_width<T>(vectors) : g.b_row;
+            t.last = last_columns<T>(block.columns - j, vectors);
+            set_stage(g, t, a.first + i, column, block.first, block.final);
+            run_tile<T>(vectors, rows, t);
+            j += panel_width<T>(vectors);
         }
     }
 }
 
-template <class T, bool InPlace = true>
+// count rows of A from `first` on, for a block of k, as to[k][count]. A whole vector is stored over
+// what is written next.
+template <class T>
+void copy_rows(const Gemm<T>& g, const BlockOfB& block, int64_t first, int64_t count, T* to) {
+    const T* from = g.a + first + block.k0 * g.a_col;
+    for (int64_t k = 0; k < block.K; k++, from += g.a_col, to += count)
+        for (int64_t i = 0; i < count; i += kW<T>)
+            st(to + i, count - i < kW<T> ? ldn(from + i, int(count - i)) : ld(from + i));
+}
+
+template <class T>
+void multiply_block(const Gemm<T>& g, const BlockOfB& block, const T* panels) {
+    const int64_t wide = wide_columns<T>(block.columns, g.M);
+    const bool copies = copies_a(g);
+    const int64_t groups = copies ? ceil_div(g.M, kCopiedRows) : 1;
+    T* const copied = copies ? scratch<T>(kPanelA, block.K * kCopiedRows) : nullptr;
+    for (int64_t i = 0; i < groups; i++) {
+        const int64_t first = share(g.M, groups, i), count = share(g.M, groups, i + 1) - first;
+        RowsOfA<T> a = {first, count, g.a + first * g.a_row + block.k0 * g.a_col, g.a_row, g.a_col};
+        if (copies) {
+            copy_rows(g, block, first, count, copied);
+            a.data = copied, a.k = count;
+        }
+        if (wide > 0) multiply_rows(g, a, block, panels, 0, wide, kWideRows);
+        if (wide < block.columns)
+            multiply_rows(g, a, block, panels, wide, block.columns, kTileRows);
+    }
+}
+
+template <class T>
+void gemm_blocked(const Gemm<T>& g) {
+    const bool copies = copies_b(g);
+    // With a single block of rows there is nothing that blocks of B would keep near.
+    const bool once = !copies && g.M <= kTileRows;
+    const int64_t k_blocks = once ? 1 : ceil_div(g.K, kBlockK);
+    const int64_t width = once ? g.N : kBlockN;
+    T* const panels =
+        copies ? scratch<T>(kPanelB, kBlockK * (min64(width, g.N) + panel_width<T>(kWide)))
+               : nullptr;
+    for (int64_t j = 0; j < g.N; j += width)
+        for (int64_t kb = 0; kb < k_blocks; kb++) {
+            const int64_t k0 = share(g.K, k_blocks, kb);
+            const BlockOfB block = {k0, share(g.K, k_blocks, kb + 1) - k0, j,
+                                    min64(width, g.N - j), kb == 0, kb == k_blocks - 1};
+            if (copies) pack_panels_b(g, block, panels);
+            multiply_block(g, block, panels);
+        }
+}
+
+template <class T>
 void gemm_serial(Gemm<T> g) {
     if (g.M == 0 || g.N == 0) return;
     if (g.K == 0) return fill_epilogue(g);
@@ -226,14 +247,9 @@ void gemm_serial(Gemm<T> g) {
     // The stride of an axis of length one is arbitrary; name the one that fits best.
     if (g.N == 1) g.b_col = g.b_row == 1 ? g.K : 1;
     if (g.K == 1) g.b_row = g.N, g.a_col = 1;
-    const int64_t kn = g.K * g.N;
-    if constexpr (InPlace)
-        if (g.b_col == 1 &&
-            (g.M <= kWideRows || kn <= 4096 || (kn <= 131072 && reads_a_in_place(g))))
-            return gemm_nopack(g);
     if (g.b_row == 1 && g.a_col == 1 && g.M <= kDotMostRows && g.K >= kDotDepthPerRow * g.M)
         return gemm_dot(g);
-    gemm_packed<T, InPlace>(g);
+    gemm_blocked(g);
 }
 
 }  // namespace

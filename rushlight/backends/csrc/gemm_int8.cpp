@@ -69,7 +69,7 @@ bool product(const Int8Product& p) {
     g.b = b.data, g.b_row = b.k, g.b_col = b.line;
     g.c = p.c, g.c_row = p.N;
     g.col_bias = correction(b, g.N, g.K);
-    gemm_parallel<int32_t, false>(g);
+    gemm_parallel(g);
     return true;
 }
 

@@ -1,7 +1,8 @@
 // gemm_pack.h: copies of blocks of matrices in the order in which the tiles read them.
 //
 // Operands that run along k are turned by W x W transposes in registers, any other strides are
-// copied number by number.
+// copied number by number. A whole square of 32-bit numbers is loaded by fours: with rows i, i + 4,
+// i + 8, ... side by side in a vector, turning squares of 4 x 4 is all that is left to shuffle.
 #pragma once
 
 #include "gemm_scratch.h"
@@ -9,6 +10,46 @@
 namespace rl {
 namespace RL_ISA {
 namespace {
+
+// Four numbers from each of W / 4 rows that are `step` apart, side by side.
+RL_INLINE f32v load_fours(const float* p, int64_t step) {
+#if defined(__AVX512F__)
+    __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p));
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(p + step), 1);
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(p + 2 * step), 2);
+    return (f32v)_mm512_insertf32x4(v, _mm_loadu_ps(p + 3 * step), 3);
+#elif defined(__AVX__)
+    const __m256 v = _mm256_castps128_ps256(_mm_loadu_ps(p));
+    return (f32v)_mm256_insertf128_ps(v, _mm_loadu_ps(p + step), 1);
+#else
+    (void)step;
+    return ld(p);
+#endif
+}
+
+// out + q * width = column q of the W x W square at src, whose rows are `row` apart.
+RL_INLINE void turn_square(const float* src, int64_t row, float* out, int64_t width) {
+    RL_UNROLL
+    for (int q = 0; q < kW<float>; q += 4) {
+        f32v block[4];
+        RL_UNROLL
+        for (int i = 0; i < 4; i++) block[i] = load_fours(src + i * row + q, 4 * row);
+        transpose_blocks<4>(block);
+        RL_UNROLL
+        for (int i = 0; i < 4; i++) st(out + (q + i) * width, block[i]);
+    }
+}
+RL_INLINE void turn_square(const int32_t* src, int64_t row, int32_t* out, int64_t width) {
+    turn_square((const float*)src, row, (float*)out, width);
+}
+RL_INLINE void turn_square(const double* src, int64_t row, double* out, int64_t width) {
+    Vec<double> block[kW<double>];
+    RL_UNROLL
+    for (int j = 0; j < kW<double>; j++) block[j] = ld(src + j * row);
+    transpose(block);
+    RL_UNROLL
+    for (int q = 0; q < kW<double>; q++) st(out + q * width, block[q]);
+}
 
 // dst[k][0..width) = src rows k, columns 0..cols, zeros behind; width is a multiple of W.
 template <class T>
@@ -24,11 +65,14 @@ void pack_b(const T* b, int64_t row, int64_t col, int64_t K, int cols, int width
         } else if (row == 1) {
             for (; k < K; k += W, src += W, out += W * width) {
                 const int depth = int(min64(W, K - k));
+                if (n == W && depth == W) {
+                    turn_square(src, col, out, width);
+                    continue;
+                }
                 Vec<T> block[W];
                 RL_UNROLL
                 for (int j = 0; j < W; j++)
-                    block[j] = j < n ? (depth == W ? ld(src + j * col) : ldn(src + j * col, depth))
-                                     : Vec<T>{};
+                    block[j] = j < n ? ldn(src + j * col, depth) : Vec<T>{};
                 transpose(block);
                 for (int q = 0; q < depth; q++) st(out + q * width, block[q]);
             }
@@ -36,43 +80,6 @@ void pack_b(const T* b, int64_t row, int64_t col, int64_t K, int cols, int width
             for (; k < K; k++, src += row, out += width) {
                 for (int j = 0; j < W; j++) out[j] = j < n ? src[j * col] : T(0);
             }
-        }
-    }
-}
-
-// dst[k][0..rows) = A's column k. Stores may run over into the next k, which is written later.
-template <class T>
-void pack_a(const T* a, int64_t row, int64_t col, int64_t K, int rows, T* dst) {
-    constexpr int W = kW<T>;
-    for (int r = 0; r < rows; r += W) {
-        const int n = rows - r < W ? rows - r : W;
-        const bool whole = rows <= W;
-        const T* src = a + r * row;
-        T* out = dst + r;
-        if (row == 1 && n == W) {
-            for (int64_t k = 0; k < K; k++) st(out + k * rows, ld(src + k * col));
-        } else if (row == 1) {
-            for (int64_t k = 0; k < K; k++) stn(out + k * rows, ldn(src + k * col, n), n);
-        } else if (col == 1) {
-            for (int64_t k = 0; k < K; k += W) {
-                const int depth = int(min64(W, K - k));
-                Vec<T> block[W];
-                RL_UNROLL
-                for (int j = 0; j < W; j++)
-                    block[j] = j < n ? (depth == W ? ld(src + j * row + k)
-                                                   : ldn(src + j * row + k, depth))
-                                     : Vec<T>{};
-                transpose(block);
-                for (int q = 0; q < depth; q++) {
-                    if (whole || n == W)
-                        st(out + (k + q) * rows, block[q]);
-                    else
-                        stn(out + (k + q) * rows, block[q], n);
-                }
-            }
-        } else {
-            for (int64_t k = 0; k < K; k++)
-                for (int j = 0; j < n; j++) out[k * rows + j] = src[j * row + k * col];
         }
     }
 }

@@ -15,13 +15,13 @@ namespace {
 // Multiply-adds worth handing to a second thread: about 30 microseconds.
 constexpr int64_t kParallelWork = 2000000;
 
-template <class T, bool InPlace = true>
+template <class T>
 void gemm_parallel(const Gemm<T>& g) {
     const int64_t parts = min64(num_threads(), g.M * g.N * g.K / (kParallelWork / 2));
     const bool by_columns = g.N >= g.M;
-    const int64_t unit = by_columns ? kTileVecs * kW<T> : kTileRows;
+    const int64_t unit = by_columns ? kTileVecs * kW<T> : kWideTiles ? kWideRows : kTileRows;
     const int64_t units = ceil_div(by_columns ? g.N : g.M, unit);
-    if (parts < 2 || units < 2) return gemm_serial<T, InPlace>(g);
+    if (parts < 2 || units < 2) return gemm_serial(g);
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
         const int64_t first = share(units, parts, begin) * unit;
         Gemm<T> part = g;
@@ -36,7 +36,7 @@ void gemm_parallel(const Gemm<T>& g) {
             part.c += first * g.c_row;
             if (part.row_bias) part.row_bias += first;
         }
-        gemm_serial<T, InPlace>(part);
+        gemm_serial(part);
     });
 }
 

@@ -1,9 +1,9 @@
 // gemm_tile.h: the innermost loops of the matrix product, held entirely in registers.
 //
 // gemm_tile computes MR rows x NV vectors of C. Each step of k loads NV vectors of B (along the
-// columns), broadcasts MR numbers of A, and does MR*NV fused multiply-adds: with 32 registers
-// 14 x 2 (28 accumulators, 2 B vectors, 1 broadcast, 2 spare), with 16 registers 6 x 2. Fewer than
-// about 8 accumulators would wait for the multiply-add's latency, so a narrow C gets a taller tile.
+// columns), broadcasts MR numbers of A, and does MR*NV fused multiply-adds: with 32 registers 6 x 4
+// (24 accumulators, 4 B vectors, 1 broadcast), with 16 registers 6 x 2. Fewer than about 8
+// accumulators would wait for the multiply-add's latency, so a narrow C gets a taller tile.
 // The last columns, if no more than half a vector, are computed in half registers where those go
 // through the multiply-adders two at a time: 100 columns then cost 6.5 vectors instead of 7.
 //
@@ -116,23 +116,20 @@ RL_INLINE void store_tile(const Tile<T>& t, typename Register::V (&acc)[MR][NV])
     }
 }
 
-// Packed: A is a panel whose step k holds MR neighbours, so every broadcast has a constant offset.
-template <class T, int MR, int NV, bool Packed, class Register = WholeRegister<T>>
+template <class T, int MR, int NV, class Register = WholeRegister<T>>
 void gemm_tile(const Tile<T>& t) {
     typedef typename Register::V V;
     constexpr int W = Register::W;
     V acc[MR][NV] = {};
-    const int64_t a_row = Packed ? 1 : t.a_row;
-    const int64_t a_k = Packed ? MR : t.a_k;
     const T* a = t.a;
     const T* b = t.b;
-    for (int64_t k = 0; k < t.K; k++, a += a_k, b += t.b_k) {
+    for (int64_t k = 0; k < t.K; k++, a += t.a_k, b += t.b_k) {
         V row[NV];
         RL_UNROLL
         for (int v = 0; v < NV; v++) row[v] = Register::load(b + v * W, v < NV - 1 ? W : t.last);
         RL_UNROLL
         for (int r = 0; r < MR; r++) {
-            const V x = Register::repeat(a[r * a_row]);
+            const V x = Register::repeat(a[r * t.a_row]);
             RL_UNROLL
             for (int v = 0; v < NV; v++) acc[r][v] = multiply_add(x, row[v], acc[r][v]);
         }
@@ -145,9 +142,9 @@ void gemm_tile(const Tile<T>& t) {
 template <class T>
 using TileFunction = void (*)(const Tile<T>&);
 
-template <class T, int NV, bool Packed>
+template <class T, int NV>
 TileFunction<T> tile_of_height(int rows) {
-#define RL_TILE(R) gemm_tile<T, (R <= kTileRows ? R : 1), NV, Packed>
+#define RL_TILE(R) gemm_tile<T, (R <= kTileRows ? R : 1), NV>
     static constexpr TileFunction<T> table[] = {
         nullptr,     RL_TILE(1),  RL_TILE(2),  RL_TILE(3),  RL_TILE(4),
         RL_TILE(5),  RL_TILE(6),  RL_TILE(7),  RL_TILE(8),  RL_TILE(9),
@@ -161,9 +158,9 @@ TileFunction<T> tile_of_height(int rows) {
 // no longer, as there are too few sums in flight.
 constexpr int kHalfLeastRows = 5;
 
-template <class T, bool Packed>
+template <class T>
 TileFunction<T> half_tile_of_height(int rows) {
-#define RL_TILE(R) gemm_tile<T, (kHasHalfTiles<T> ? R : 1), 1, Packed, HalfRegister<T>>
+#define RL_TILE(R) gemm_tile<T, (kHasHalfTiles<T> ? R : 1), 1, HalfRegister<T>>
     static constexpr TileFunction<T> table[] = {
         RL_TILE(5),  RL_TILE(6),  RL_TILE(7),  RL_TILE(8),  RL_TILE(9),
         RL_TILE(10), RL_TILE(11), RL_TILE(12), RL_TILE(13), RL_TILE(14),
@@ -172,12 +169,14 @@ TileFunction<T> half_tile_of_height(int rows) {
     return table[rows - kHalfLeastRows];
 }
 
-// For a few rows: four vectors, which gives more sums in flight.
+// Four vectors wide: the widest tile for 32 registers, and for 16 what keeps enough sums in flight
+// when there are only a row or two.
+constexpr bool kWideTiles = kVecRegs == 32;
 constexpr int kWideRows = kVecRegs == 32 ? 6 : 2;
 
 template <class T>
 TileFunction<T> wide_tile_of_height(int rows) {
-#define RL_TILE(R) gemm_tile<T, (R <= kWideRows ? R : 1), 4, false>
+#define RL_TILE(R) gemm_tile<T, (R <= kWideRows ? R : 1), 4>
     static constexpr TileFunction<T> table[] = {nullptr,    RL_TILE(1), RL_TILE(2), RL_TILE(3),
                                             RL_TILE(4), RL_TILE(5), RL_TILE(6)};
 #undef RL_TILE

@@ -99,11 +99,11 @@ void add_states(const RnnForward<T>& call, const Panels<T>& weights, const Momen
                                           stride * columns};
     const T* const bias = is_gru ? call.bias_hh : nullptr;
     const Rows<const T> known = {call.out + (m.before + m.begin * stride) * H, stride * H};
-    multiply_panels(weights, known, sums, m.known - m.begin, !is_gru, bias);
+    multiply_panels(weights, known, sums, m.known - m.begin, columns, !is_gru, bias);
     const Rows<T> rest = {sums.data + (m.known - m.begin) * sums.stride, sums.stride};
     if (call.h0 != nullptr)
         multiply_panels(weights, Rows<const T>{call.h0 + m.known * H, H}, rest, m.end - m.known,
-                        !is_gru, bias);
+                        columns, !is_gru, bias);
     else if (is_gru)
         fill_rows(rest.data, m.end - m.known, columns, bias);
 }
@@ -190,7 +190,7 @@ void grad_row(const RnnBackward<T>& call, const GateGrads<T>& grads, const Momen
         case RnnMode::tanh: return tanh_grad_row(dsums, h, dh, grad_out, H);
         case RnnMode::relu: return relu_grad_row(dsums, h, dh, grad_out, H);
         case RnnMode::lstm:
-            return lstm_grad_row(dsums, f.gates + row * columns, f.cells + row * H,
+            return lstm_grad_row(dsums, f.gates + row * columns, h,
                                  state_before(s, m, n, f.cells, f.c0, H), dh, grad_out,
                                  call.dc0 + n * H, H);
         case RnnMode::gru:
@@ -223,7 +223,7 @@ void walk_back(const RnnBackward<T>& call, const GateGrads<T>& grads, const Pane
             for (int64_t n = m.begin; n < m.end; n++) grad_row(call, grads, m, n);
             const Rows<const T> sums = {grads.hidden + (m.row + begin * s.item_stride) * columns,
                                         s.item_stride * columns};
-            multiply_panels<T>(weights, sums, Rows<T>{call.dh0 + begin * H, H}, m.end - begin,
+            multiply_panels<T>(weights, sums, Rows<T>{call.dh0 + begin * H, H}, m.end - begin, H,
                                f.mode == RnnMode::gru, nullptr);
         }
     });

@@ -3,9 +3,10 @@
 // A step's product (batch x K times K x N) is small, but the same right side comes back at every
 // step. So it is copied once into panels of one, two or four vectors of columns, each panel
 // contiguous: panel [k][columns]. A step then runs the register tiles of gemm_tile.h over the
-// panels, reading the left side where it lies. Four vectors wide when there are so few rows that
-// a tile of two would wait for the latency of its multiply-adds. k is cut into blocks of 256 when
-// there are several blocks of rows, so that the part of a panel that they share stays in L1.
+// panels, reading the left side where it lies. They are four vectors wide with 32 registers
+// (gemm_core.h says why), else only when there are so few rows that a tile of two would wait for the
+// latency of its multiply-adds. k is cut into blocks of 256 when there are several blocks of rows, so that they
+// find their part of a panel near.
 #pragma once
 
 #include "gemm_pack.h"
@@ -39,7 +40,7 @@ int64_t panels_size(int64_t K, int64_t N) {
 template <class T>
 Panels<T> pack_panels(const T* w, int64_t row, int64_t col, int64_t K, int64_t N,
                       int64_t most_rows, T* memory) {
-    const Panels<T> panels = {memory, K, N, most_rows <= kWideRows};
+    const Panels<T> panels = {memory, K, N, kWideTiles || most_rows <= kWideRows};
     for (int64_t j = 0; j < N;) {
         const int width = panels.vectors(j) * kW<T>;
         pack_b(w + j * col, row, col, K, int(min64(width, N - j)), width, memory + j * K);
@@ -60,26 +61,29 @@ void run_panel_tile(int vectors, int rows, const Tile<T>& t) {
     if (vectors == 4)
         wide_tile_of_height<T>(rows)(t);
     else if (vectors == 2)
-        tile_of_height<T, 2, false>(rows)(t);
+        tile_of_height<T, 2>(rows)(t);
     else
-        tile_of_height<T, 1, false>(rows)(t);
+        tile_of_height<T, 1>(rows)(t);
 }
 
-// c = a * panels (+ c with `accumulate`) (+ bias, one number per column, or null).
+// c = a * panels (+ c with `accumulate`) (+ bias, one number per column, or null), for the first
+// `columns`: all of them, or a multiple of two vectors.
 template <class T>
 void multiply_panels(const Panels<T>& panels, Rows<const T> a, Rows<T> c, int64_t rows,
-                     bool accumulate, const T* bias) {
+                     int64_t columns, bool accumulate, const T* bias) {
     if (rows <= 0) return;
-    const int64_t row_blocks = ceil_div(rows, panels.wide ? kWideRows : kTileRows);
-    const int64_t k_blocks = row_blocks > 1 ? ceil_div(panels.K, kPanelBlockK) : 1;
     Tile<T> t = {};
     t.a_row = a.stride;
     t.a_k = 1;
     t.c_row = c.stride;
-    for (int64_t j = 0; j < panels.N;) {
-        const int vectors = panels.vectors(j), width = vectors * kW<T>;
+    for (int64_t j = 0; j < columns;) {
+        const int width = panels.vectors(j) * kW<T>;
+        const int vectors = columns - j > 2 * kW<T> ? panels.vectors(j)
+                                                    : int(ceil_div(columns - j, kW<T>));
+        const int64_t row_blocks = ceil_div(rows, panels.vectors(j) == 4 ? kWideRows : kTileRows);
+        const int64_t k_blocks = row_blocks > 1 ? ceil_div(panels.K, kPanelBlockK) : 1;
         t.b_k = width;
-        t.last = int(min64(width, panels.N - j)) - (vectors - 1) * kW<T>;
+        t.last = int(min64(width, columns - j)) - (vectors - 1) * kW<T>;
         for (int64_t kb = 0; kb < k_blocks; kb++) {
             const int64_t k0 = share(panels.K, k_blocks, kb);
             t.K = share(panels.K, k_blocks, kb + 1) - k0;
