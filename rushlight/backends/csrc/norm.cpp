@@ -27,14 +27,16 @@ RL_INLINE double sum_run(int64_t n, const F& f) {
     double total = 0;
     for (int64_t begin = 0; begin < n; begin += kBlock) {
         const int64_t end = begin + kBlock < n ? begin + kBlock : n;
-        Vec<T> a = {}, b = {};
+        Vec<T> a = {}, b = {}, c = {}, d = {};
         int64_t i = begin;
-        for (; i + 2 * W <= end; i += 2 * W) {
+        for (; i + 4 * W <= end; i += 4 * W) {
             a += f(i, W);
             b += f(i + W, W);
+            c += f(i + 2 * W, W);
+            d += f(i + 3 * W, W);
         }
         for (; i < end; i += W) a += f(i, int(end - i < W ? end - i : W));
-        total += hsum(a + b);
+        total += hsum((a + b) + (c + d));
     }
     return total;
 }
@@ -248,10 +250,23 @@ RL_INLINE void for_each_channel(const RowNorm<T>& call, int64_t r, const Run& ru
     for (int64_t k = 0; k < per_group; k++) run(k * call.inner, (k + 1) * call.inner, first + k);
 }
 
+// (x - mean) * rstd * weight + bias for a row along which the parameters run. Left to the compiler, a
+// loop that asks for either parameter inside keeps a scalar version for the case of none.
+template <bool has_weight, bool has_bias, class T>
+void normalise_row(const RowNorm<T>& call, T* out, const T* x, T mean, T rstd) {
+    const T *weight = call.weight, *bias = call.bias;
+    for_vectors<T>(call.length, [&](int64_t i, int m) RL_LAMBDA_INLINE {
+        Vec<T> y = (load(x + i, m) - mean) * rstd;
+        if constexpr (has_weight) y *= load(weight + i, m);
+        if constexpr (has_bias) y += load(bias + i, m);
+        store(out + i, y, m);
+    });
+}
+
 template <class T>
 void row_forward(const RowNorm<T>& call, int64_t r) {
-    const T* RL_RESTRICT x = call.x + r * call.length;
-    T* RL_RESTRICT out = call.out + r * call.length;
+    const T* x = call.x + r * call.length;
+    T* out = call.out + r * call.length;
     const double n = double(call.length);
     const T mean = call.mean ? T(sum_of(x, call.length) / n) : T(0);
     const T rstd = T(inverse_root(sum_of_squares(x, mean, call.length) / n + call.eps));
@@ -264,17 +279,14 @@ void row_forward(const RowNorm<T>& call, int64_t r) {
             const T shift = (bias ? bias[c] : T(0)) - mean * scale;
             for (int64_t i = begin; i < end; i++) out[i] = x[i] * scale + shift;
         });
-    } else if (weight && bias) {
-        for (int64_t i = 0; i < call.length; i++)
-            out[i] = (x[i] - mean) * rstd * weight[i] + bias[i];
-    } else {
-        for (int64_t i = 0; i < call.length; i++) {
-            T y = (x[i] - mean) * rstd;
-            if (weight) y *= weight[i];
-            if (bias) y += bias[i];
-            out[i] = y;
-        }
+        return;
     }
+    if (weight)
+        (bias ? normalise_row<true, true, T> : normalise_row<true, false, T>)(call, out, x, mean,
+                                                                             rstd);
+    else
+        (bias ? normalise_row<false, true, T> : normalise_row<false, false, T>)(call, out, x, mean,
+                                                                               rstd);
 }
 
 template <class T>
