@@ -25,6 +25,7 @@ constexpr int64_t kRowsAtOnce = 8;
 constexpr int64_t kBlockBytes = 128 << 10;
 constexpr int64_t kFewestRows = 64, kMostRows = 512;  // of a block
 constexpr int64_t kMostChunks = 16;
+constexpr int64_t kNarrowRow = 512;  // bytes
 
 // Rows cut into chunks of whole blocks.
 struct RowChunks {
@@ -159,13 +160,14 @@ Moments column_moments(double* sum, double* squares, const T* x, int64_t rows, i
     return all;
 }
 
-// Calls step(row, column, m, read(column, m)) for all vectors of all rows; four rows in turn share
-// what `read` fetches per column.
+// Calls step(row, column, m, read(column, m)) for all vectors of all rows. Four narrow rows in turn
+// share what `read` fetches per column; wide ones go one by one, as the processor fetches a single
+// stream from memory faster than four.
 template <class T, class Read, class Step>
 RL_INLINE void map_rows(int64_t rows, int64_t columns, const Read& read, const Step& step) {
     parallel_for(rows, 1 + kGrain / columns, [&](int64_t begin, int64_t end) {
         int64_t row = begin;
-        for (; row + 4 <= end; row += 4) {
+        for (; row + 4 <= end && columns * int64_t(sizeof(T)) <= kNarrowRow; row += 4) {
             for_vectors<T>(columns, [&](int64_t c, int m) RL_LAMBDA_INLINE {
                 const auto shared = read(c, m);
                 RL_UNROLL
