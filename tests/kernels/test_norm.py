@@ -137,6 +137,26 @@ def test_batch_norm_of_infinity(native: Kernels, reference: Kernels) -> None:
         assert np.isfinite(out[:, [0, 3]]).all() and np.isnan(out[:, 1:3]).all()
 
 
+def test_channels_last_does_not_depend_on_threads(native: Kernels) -> None:
+    # here, as `native` has skipped the test where there is no extension
+    from rushlight.backends import _native as frame
+
+    x, grad, weight, bias = data((8, 32, 60, 61), np.float32, True, 32)
+    x, before = channels_last(x), frame.num_threads()
+    results = []
+    try:
+        for threads in (1, 2, 3):
+            frame.set_num_threads(threads)
+            out, mean, invstd = native.batch_norm(x, weight, bias, None, None, True, 0.1, 1e-5)
+            rest = (x, weight, mean, invstd, True, (True, True, True))
+            results.append((out, mean, invstd, *native.batch_norm_grad(grad, *rest)))
+    finally:
+        frame.set_num_threads(before)
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 def test_batch_norm_by_hand(native: Kernels, reference: Kernels) -> None:
     x = np.array([[1.0, 10.0], [3.0, 30.0]])
     for k in (native, reference):

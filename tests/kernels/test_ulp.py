@@ -14,8 +14,8 @@ POINTS = 2_000_000
 SMALLEST = np.finfo(np.float32).tiny
 
 # name, domain, most units. Beyond the domains of sigmoid and silu exp(-x) leaves the range and the
-# result, which is a denormal number, is rounded to 0. The bounds of gelu and its slope hold down the
-# negative tail to where the result is 0, and the slope's at its zero.
+# result, which is a denormal number, is rounded to 0. The bounds of gelu and its slope hold down
+# the negative tail to where the result is 0, and the slope's at its zero.
 CASES: list[tuple[str, float, float, float]] = [
     ("exp", -87.3, 88.7, 1.2),
     ("tanh", -20.0, 20.0, 1.5),
