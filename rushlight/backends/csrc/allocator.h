@@ -25,6 +25,10 @@ void reset_peak_memory();
 void set_cache_limit(uint64_t bytes);
 void empty_cache();
 
+// The size of the processor's last cache. A result of that size is best written past the caches: its
+// lines are not read before they are written, and it could not be found there afterwards.
+int64_t processor_cache_bytes();
+
 // Working memory of a kernel; freed (to the cache) at the end of the block. In an unnamed
 // namespace, so that each instruction set keeps its own copy of the inline functions.
 namespace {
