@@ -18,9 +18,6 @@ bool vector_or_none(PyObject* object, int type_num, int64_t n, T** values) {
     return true;
 }
 
-// What to return for an argument that is no such array: an error if memory was the reason.
-PyObject* refused() { return PyErr_Occurred() ? nullptr : not_handled(); }
-
 bool has_elements(const FloatInput& x) {
     return x.get() != nullptr && PyArray_SIZE(x.get()) != 0;
 }
@@ -92,7 +89,7 @@ PyObject* batch_norm(const NormFunctions<T>& kernels, const FloatInput& x, PyObj
 PyObject* py_batch_norm(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     if (nargs != 8) return not_handled();
     const FloatInput x(args[0], Order::either);
-    if (!has_elements(x) || PyArray_NDIM(x.get()) < 2) return refused();
+    if (!has_elements(x) || PyArray_NDIM(x.get()) < 2) return give_up();
     return PyArray_TYPE(x.get()) == NPY_FLOAT ? batch_norm(norm_kernels().f32, x, args)
                                               : batch_norm(norm_kernels().f64, x, args);
 }
@@ -131,7 +128,7 @@ PyObject* batch_norm_grad(const NormFunctions<T>& kernels, const FloatInput& x,
 PyObject* py_batch_norm_grad(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     if (nargs != 7) return not_handled();
     const FloatInput x(args[1], Order::either), grad(args[0], order_beside(x, args[0]));
-    if (!has_elements(x) || !goes_with(grad, x) || PyArray_NDIM(x.get()) < 2) return refused();
+    if (!has_elements(x) || !goes_with(grad, x) || PyArray_NDIM(x.get()) < 2) return give_up();
     return PyArray_TYPE(x.get()) == NPY_FLOAT ? batch_norm_grad(norm_kernels().f32, x, grad, args)
                                               : batch_norm_grad(norm_kernels().f64, x, grad, args);
 }
@@ -185,7 +182,7 @@ template <bool rms>
 PyObject* py_row_norm(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     if (nargs != (rms ? 4 : 5)) return not_handled();
     const FloatInput x(args[0], Order::contiguous);
-    if (!has_elements(x)) return refused();
+    if (!has_elements(x)) return give_up();
     return PyArray_TYPE(x.get()) == NPY_FLOAT
                ? row_norm<float, rms>(norm_kernels().f32, x.get(), args)
                : row_norm<double, rms>(norm_kernels().f64, x.get(), args);
@@ -242,7 +239,7 @@ template <bool rms>
 PyObject* py_row_norm_grad(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     if (nargs != (rms ? 6 : 7)) return not_handled();
     const FloatInput x(args[1], Order::contiguous), grad(args[0], Order::contiguous);
-    if (!has_elements(x) || !goes_with(grad, x)) return refused();
+    if (!has_elements(x) || !goes_with(grad, x)) return give_up();
     return PyArray_TYPE(x.get()) == NPY_FLOAT
                ? row_norm_grad<float, rms>(norm_kernels().f32, x, grad, args)
                : row_norm_grad<double, rms>(norm_kernels().f64, x, grad, args);
@@ -291,7 +288,7 @@ PyObject* group_norm(const NormFunctions<T>& kernels, const FloatInput& input,
 PyObject* py_group_norm(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     if (nargs != 5) return not_handled();
     const FloatInput x(args[0], Order::either);
-    if (!has_elements(x)) return refused();
+    if (!has_elements(x)) return give_up();
     return PyArray_TYPE(x.get()) == NPY_FLOAT ? group_norm(norm_kernels().f32, x, args)
                                               : group_norm(norm_kernels().f64, x, args);
 }
@@ -325,7 +322,7 @@ PyObject* group_norm_grad(const NormFunctions<T>& kernels, const FloatInput& inp
 PyObject* py_group_norm_grad(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     if (nargs != 7) return not_handled();
     const FloatInput x(args[1], Order::either), grad(args[0], order_beside(x, args[0]));
-    if (!has_elements(x) || !goes_with(grad, x)) return refused();
+    if (!has_elements(x) || !goes_with(grad, x)) return give_up();
     return PyArray_TYPE(x.get()) == NPY_FLOAT ? group_norm_grad(norm_kernels().f32, x, grad, args)
                                               : group_norm_grad(norm_kernels().f64, x, grad, args);
 }
