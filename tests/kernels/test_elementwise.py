@@ -254,3 +254,18 @@ def test_results_lie_as_their_operands(native: Kernels, reference: Kernels, dtyp
         channels_last = images.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
         assert k.mul(channels_last, 2.0).strides == channels_last.strides
         assert k.add(x[:, ::2], y[:, ::2]).flags.c_contiguous
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+def test_results_that_outgrow_the_cache(native: Kernels, offset: int) -> None:
+    """32 MB and more are written past it, on most processors; also where they start askew."""
+    n = (9 << 20) + 5
+    x, y = (np.random.default_rng(seed).random(n, np.float32) for seed in (1, 2))
+    out = np.empty(n + offset, np.float32)[offset:]
+    np.testing.assert_array_equal(native.add(x, y, out), x + y)
+    np.testing.assert_array_equal(native.mul(x, 3.0, out), x * np.float32(3))
+    np.testing.assert_array_equal(native.relu(native.sub(x, y), out), np.maximum(x - y, 0))
+    np.testing.assert_allclose(native.exp(x, out), np.exp(x), rtol=3e-7)
+    before = out.copy()
+    native.add(out, y, out)
+    np.testing.assert_array_equal(out, before + y)

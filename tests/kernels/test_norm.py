@@ -137,6 +137,18 @@ def test_batch_norm_of_infinity(native: Kernels, reference: Kernels) -> None:
         assert np.isfinite(out[:, [0, 3]]).all() and np.isnan(out[:, 1:3]).all()
 
 
+@pytest.mark.parametrize("last", [False, True])
+def test_batch_norm_that_outgrows_the_cache(native: Kernels, last: bool) -> None:
+    x = np.random.default_rng(6).random((4, 32, 256, 256), np.float32)
+    y = channels_last(x) if last else x
+    out, mean, invstd = native.batch_norm(y, None, None, None, None, True, 0.1, 0.0)
+    part = (x[:, 3] - mean[3]) * invstd[3]
+    np.testing.assert_allclose(out[:, 3], part, atol=1e-5)
+    np.testing.assert_allclose(out.mean((0, 2, 3), np.float64), 0, atol=1e-5)
+    arguments = (out, y, None, mean, invstd, False, (True, True, True))
+    np.testing.assert_allclose(native.batch_norm_grad(*arguments)[0][1, 3], out[1, 3] * invstd[3])
+
+
 def test_channels_last_does_not_depend_on_threads(native: Kernels) -> None:
     # here, as `native` has skipped the test where there is no extension
     from rushlight.backends import _native as frame

@@ -25,8 +25,7 @@ void reset_peak_memory();
 void set_cache_limit(uint64_t bytes);
 void empty_cache();
 
-// The size of the processor's last cache. A result of that size is best written past the caches: its
-// lines are not read before they are written, and it could not be found there afterwards.
+// The size of the processor's last cache (see stream.h).
 int64_t processor_cache_bytes();
 
 // Working memory of a kernel; freed (to the cache) at the end of the block. In an unnamed

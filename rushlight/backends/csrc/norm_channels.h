@@ -66,6 +66,20 @@ void batch_statistics(const ChannelNorm<T>& call, int64_t c) {
     move_running(call, c, sum / count, squares / count, count);
 }
 
+// out[i] = value(i, m) for a plane of the result, streamed when all of the result is large.
+template <class T, class Value>
+RL_INLINE void write_plane(const ChannelNorm<T>& call, T* out, const Value& value) {
+    const int64_t size = call.batch * call.channels * call.inner * int64_t(sizeof(T));
+    if (call.inner % kW<T> == 0 && is_aligned(out) && outgrows_cache(size)) {
+        for (int64_t i = 0; i < call.inner; i += kW<T>) stream(out + i, value(i, kW<T>));
+        end_stream();
+        return;
+    }
+    for_vectors<T>(call.inner, [&](int64_t i, int m) RL_LAMBDA_INLINE {
+        store(out + i, value(i, m), m);
+    });
+}
+
 template <class T>
 void plane_forward(const ChannelNorm<T>& call, int64_t c) {
     if (call.training)
@@ -77,8 +91,9 @@ void plane_forward(const ChannelNorm<T>& call, int64_t c) {
     for (int64_t b = 0; b < call.batch; b++) {
         const int64_t at = (b * call.channels + c) * call.inner;
         const T* x = call.x + at;
-        T* out = call.out + at;
-        for (int64_t i = 0; i < call.inner; i++) out[i] = x[i] * scale + shift;
+        write_plane(call, call.out + at, [=](int64_t i, int m) RL_LAMBDA_INLINE {
+            return load(x + i, m) * scale + shift;
+        });
     }
 }
 
@@ -97,9 +112,9 @@ void plane_backward(const ChannelNorm<T>& call, int64_t c) {
     for (int64_t b = 0; b < call.batch; b++) {
         const int64_t at = (b * call.channels + c) * call.inner;
         const T *g = call.grad + at, *x = call.x + at;
-        T* out = call.out + at;
-        for (int64_t i = 0; i < call.inner; i++)
-            out[i] = g[i] * scale + ((x[i] - mean) * slope + shift);
+        write_plane(call, call.out + at, [=](int64_t i, int m) RL_LAMBDA_INLINE {
+            return load(g + i, m) * scale + ((load(x + i, m) - mean) * slope + shift);
+        });
     }
 }
 

@@ -16,6 +16,7 @@
 #include "allocator.h"
 #include "norm_sums.h"
 #include "parallel.h"
+#include "stream.h"
 
 namespace rl {
 namespace RL_ISA {
@@ -160,24 +161,42 @@ Moments column_moments(double* sum, double* squares, const T* x, int64_t rows, i
     return all;
 }
 
-// Calls step(row, column, m, read(column, m)) for all vectors of all rows. Four narrow rows in turn
-// share what `read` fetches per column; wide ones go one by one, as the processor fetches a single
-// stream from memory faster than four.
-template <class T, class Read, class Step>
-RL_INLINE void map_rows(int64_t rows, int64_t columns, const Read& read, const Step& step) {
+// out[row][column] = value(row, column, m, read(column, m)) for all vectors of all rows. Four narrow
+// rows in turn share what `read` fetches per column; wide ones go one by one, as the processor
+// fetches a single stream from memory faster than four. Large results are streamed.
+template <bool streams, class T, class Read, class Value>
+RL_INLINE void map_some_rows(T* out, int64_t begin, int64_t end, int64_t columns, const Read& read,
+                             const Value& value) {
+    const auto put = [&](int64_t row, int64_t c, int m, const auto& shared) RL_LAMBDA_INLINE {
+        T* at = out + row * columns + c;
+        if (streams && m == kW<T>)
+            stream(at, value(row, c, m, shared));
+        else
+            store(at, value(row, c, m, shared), m);
+    };
+    int64_t row = begin;
+    for (; row + 4 <= end && columns * int64_t(sizeof(T)) <= kNarrowRow; row += 4) {
+        for_vectors<T>(columns, [&](int64_t c, int m) RL_LAMBDA_INLINE {
+            const auto shared = read(c, m);
+            RL_UNROLL
+            for (int64_t r = 0; r < 4; r++) put(row + r, c, m, shared);
+        });
+    }
+    for (; row < end; row++)
+        for_vectors<T>(columns, [&](int64_t c, int m) RL_LAMBDA_INLINE {
+            put(row, c, m, read(c, m));
+        });
+    if (streams) end_stream();
+}
+template <class T, class Read, class Value>
+RL_INLINE void map_rows(T* out, int64_t rows, int64_t columns, const Read& read,
+                        const Value& value) {
     parallel_for(rows, 1 + kGrain / columns, [&](int64_t begin, int64_t end) {
-        int64_t row = begin;
-        for (; row + 4 <= end && columns * int64_t(sizeof(T)) <= kNarrowRow; row += 4) {
-            for_vectors<T>(columns, [&](int64_t c, int m) RL_LAMBDA_INLINE {
-                const auto shared = read(c, m);
-                RL_UNROLL
-                for (int64_t r = 0; r < 4; r++) step(row + r, c, m, shared);
-            });
-        }
-        for (; row < end; row++)
-            for_vectors<T>(columns, [&](int64_t c, int m) RL_LAMBDA_INLINE {
-                step(row, c, m, read(c, m));
-            });
+        const bool aligned = is_aligned(out) && columns % kW<T> == 0;
+        if (aligned && worth_streaming((end - begin) * columns * int64_t(sizeof(T))))
+            map_some_rows<true>(out, begin, end, columns, read, value);
+        else
+            map_some_rows<false>(out, begin, end, columns, read, value);
     });
 }
 
@@ -191,14 +210,13 @@ void scale_rows(T* out, const T* x, const ColumnScale<T>& p, int64_t rows, int64
     struct Shared {
         Vec<T> scale, shift;
     };
-    map_rows<T>(
-        rows, columns,
+    map_rows(
+        out, rows, columns,
         [=](int64_t c, int m) RL_LAMBDA_INLINE {
             return Shared{load(p.scale + c, m), load(p.shift + c, m)};
         },
         [=](int64_t row, int64_t c, int m, const Shared& by) RL_LAMBDA_INLINE {
-            const int64_t at = row * columns + c;
-            store(out + at, load(x + at, m) * by.scale + by.shift, m);
+            return load(x + row * columns + c, m) * by.scale + by.shift;
         });
 }
 
@@ -213,8 +231,8 @@ void grad_rows(T* out, const T* g, const T* x, const ColumnGrad<T>& p, int64_t r
     struct Shared {
         Vec<T> scale, mean, slope, shift;
     };
-    map_rows<T>(
-        rows, columns,
+    map_rows(
+        out, rows, columns,
         [=](int64_t c, int m) RL_LAMBDA_INLINE {
             return Shared{load(p.scale + c, m), load(p.mean + c, m), load(p.slope + c, m),
                           load(p.shift + c, m)};
@@ -222,7 +240,7 @@ void grad_rows(T* out, const T* g, const T* x, const ColumnGrad<T>& p, int64_t r
         [=](int64_t row, int64_t c, int m, const Shared& by) RL_LAMBDA_INLINE {
             const int64_t at = row * columns + c;
             const Vec<T> distance = load(x + at, m) - by.mean;
-            store(out + at, load(g + at, m) * by.scale + (distance * by.slope + by.shift), m);
+            return load(g + at, m) * by.scale + (distance * by.slope + by.shift);
         });
 }
 

@@ -14,11 +14,14 @@ namespace rl {
 namespace RL_ISA {
 namespace {
 
-// Whether a thread that writes `bytes` of a result should use `stream`.
-inline bool worth_streaming(int64_t bytes) {
+// Whether a result of so many bytes should be written by `stream`. From three quarters of the cache on
+// it is faster even where the next operation reads it at once.
+inline bool outgrows_cache(int64_t bytes) {
     constexpr int64_t least = 1 << 20;  // below that, the question costs too much
-    return bytes >= least && bytes * num_threads() >= processor_cache_bytes();
+    return bytes >= least && bytes >= processor_cache_bytes() / 4 * 3;
 }
+// The same for a thread's part of a result.
+inline bool worth_streaming(int64_t bytes) { return outgrows_cache(bytes * num_threads()); }
 
 inline bool is_aligned(const void* p) { return uintptr_t(p) % kVecBytes == 0; }
 
