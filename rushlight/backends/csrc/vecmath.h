@@ -57,24 +57,43 @@ struct ExpConstants<f64v> {
     static RL_INLINE f64v poly(f64v r) { return horner(r, kExpPoly64); }
 };
 
-// min(max(x, low), high), where a NaN x stays NaN: the x86 instructions return their second operand
-// when either is NaN.
+// The smaller of x and `high`, the larger of x and `low`, where a NaN x stays NaN: the x86 instructions
+// return their second operand when either is NaN.
 template <class V>
-RL_INLINE V clip(V x, Lane<V> low, Lane<V> high) {
+RL_INLINE V at_most(V x, Lane<V> high) {
 #if defined(__AVX512F__)
     if constexpr (sizeof(Lane<V>) == 4)
-        return (V)_mm512_min_ps((__m512)splat(high), _mm512_max_ps((__m512)splat(low), (__m512)x));
+        return (V)_mm512_min_ps((__m512)splat(high), (__m512)x);
     else
-        return (V)_mm512_min_pd((__m512d)splat(high), _mm512_max_pd((__m512d)splat(low), (__m512d)x));
+        return (V)_mm512_min_pd((__m512d)splat(high), (__m512d)x);
 #elif defined(__AVX__)
     if constexpr (sizeof(Lane<V>) == 4)
-        return (V)_mm256_min_ps((__m256)splat(high), _mm256_max_ps((__m256)splat(low), (__m256)x));
+        return (V)_mm256_min_ps((__m256)splat(high), (__m256)x);
     else
-        return (V)_mm256_min_pd((__m256d)splat(high), _mm256_max_pd((__m256d)splat(low), (__m256d)x));
+        return (V)_mm256_min_pd((__m256d)splat(high), (__m256d)x);
 #else
-    x = select(x < low, splat(low), x);
     return select(x > high, splat(high), x);
 #endif
+}
+template <class V>
+RL_INLINE V at_least(V x, Lane<V> low) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(Lane<V>) == 4)
+        return (V)_mm512_max_ps((__m512)splat(low), (__m512)x);
+    else
+        return (V)_mm512_max_pd((__m512d)splat(low), (__m512d)x);
+#elif defined(__AVX__)
+    if constexpr (sizeof(Lane<V>) == 4)
+        return (V)_mm256_max_ps((__m256)splat(low), (__m256)x);
+    else
+        return (V)_mm256_max_pd((__m256d)splat(low), (__m256d)x);
+#else
+    return select(x < low, splat(low), x);
+#endif
+}
+template <class V>
+RL_INLINE V clip(V x, Lane<V> low, Lane<V> high) {
+    return at_most(at_least(x, low), high);
 }
 
 // x * 2^n for integral n, down into the denormals and up to infinity. Without AVX-512's instruction

@@ -68,15 +68,17 @@ alignas(64) constexpr GeluTable kGeluSlope = {
     },
 };
 
-// What x*x loses when it is rounded to `square`.
-RL_INLINE f32v lost_of_square(f32v x, f32v square) {
+// a*b - c with one rounding, for c near a*b. (A product that has another use is not contracted by the
+// compiler.)
+RL_INLINE f32v fused_difference(f32v a, f32v b, f32v c) {
 #if defined(__AVX512F__)
-    return (f32v)_mm512_fmsub_ps((__m512)x, (__m512)x, (__m512)square);
+    return (f32v)_mm512_fmsub_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(__FMA__)
-    return (f32v)_mm256_fmsub_ps((__m256)x, (__m256)x, (__m256)square);
+    return (f32v)_mm256_fmsub_ps((__m256)a, (__m256)b, (__m256)c);
 #else
-    const f32v high = clear_low_half(x), low = x - high;
-    return (high * high - square) + 2 * high * low + low * low;
+    const f32v high_a = clear_low_half(a), low_a = a - high_a;
+    const f32v high_b = clear_low_half(b), low_b = b - high_b;
+    return (high_a * high_b - c) + (high_a * low_b + low_a * high_b) + low_a * low_b;
 #endif
 }
 
@@ -90,17 +92,19 @@ RL_INLINE f32v gauss_times(const GeluTable& table, f32v t) {
     for (int k = kGeluDegree - 1; k >= 0; k--)
         f = f * distance + lookup8(table.coefficient[k], interval);
 
-    typedef ExpConstants<f32v> C;
-    constexpr float kPoly[] = {1.0f,           0.4999999208f,  0.166664201f,
-                               0.04166822612f, 0.008374822069f, 0.001383683396f};
+    // exp(-t^2/2) = 2^n 2^r, where n + r = -t^2 / (2 ln 2); 2^r = 1 + p. What t*t and its multiple lose
+    // when they are rounded counts t^2-fold, and goes into r.
+    constexpr float high = -0.7213475108f, low = -9.6298152e-09f;
+    constexpr float kPoly[] = {0.693147181f, 0.240226469f, 0.0555032875f,
+                               0.00961848908f, 0.00133999412f, 0.000153457987f};
     const f32v square = t * t;
-    const f32v n = vround(square * (-0.5f * C::log2e));
-    f32v r = square * -0.5f - n * C::ln2_high;
-    r = r - n * C::ln2_low - 0.5f * lost_of_square(t, square);
+    const f32v n = vround(square * high);
+    const f32v lost = fused_difference(t, t, square);
+    const f32v r = fused_difference(square, splat(high), n) + square * low + lost * high;
     const f32v p = r * horner(r, kPoly);
     return scale_by_power(f + f * p, n);
 }
-RL_INLINE f32v gelu_argument(f32v x) { return clip(vabs(x), 0, 14.9f); }
+RL_INLINE f32v gelu_argument(f32v x) { return at_most(vabs(x), 14.9f); }
 
 // x cdf(x) is x - |x| cdf(-|x|) for x > 0 and -|x| cdf(-|x|) else; the difference makes NaN of
 // minus infinity, as 0 times infinity does.
