@@ -269,3 +269,16 @@ def test_results_that_outgrow_the_cache(native: Kernels, offset: int) -> None:
     before = out.copy()
     native.add(out, y, out)
     np.testing.assert_array_equal(out, before + y)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 18, 31, 32, 33, 34, 100])
+def test_every_second_element(native: Kernels, reference: Kernels, n: int) -> None:
+    """Also where nothing lies behind the last one."""
+    for dtype in FLOATS:
+        x, y = numbers(2 * n - 1, dtype, 1)[::2], numbers(2 * n, dtype, 2)[1::2]
+        plain, one = numbers(n, dtype, 3), numbers(1, dtype, 4)
+        for a, b in ((x, y), (x, plain), (plain, x), (one, x), (x, one)):
+            for name in ("sub", "maximum", "relu_grad"):
+                assert_close(getattr(native, name)(a, b), getattr(reference, name)(a, b))
+        for name in ("neg", "abs", "relu", "square"):
+            assert_close(getattr(native, name)(x), getattr(reference, name)(x))

@@ -53,6 +53,40 @@ RL_INLINE bool streamed(T* r, const T* a, int64_t n) {
     return false;
 }
 
+// W elements at p, side by side, every second one (whose neighbours are read, too), or one repeated.
+template <class T>
+RL_INLINE Vec<T> load_step(const T* p, int64_t step) {
+    if (step == 1) return ld(p);
+    if (step == 0) return splat(*p);
+    return shuffle(ld(p), ld(p + kW<T>), typename EverySecond<0, kW<T>>::type{});
+}
+RL_INLINE bool is_short_step(int64_t step) { return step >= 0 && step <= 2; }
+
+// Every second column of a matrix, by vectors; how many elements are done: never the last, behind
+// which there may be nothing to read.
+template <class Op, class T, class R>
+RL_INLINE int64_t short_steps(R* r, const T* a, const T* b, int64_t n, int64_t x_stride,
+                              int64_t y_stride) {
+    int64_t i = 0;
+    if constexpr (streamable<R, T>) {
+        if (!is_short_step(x_stride) || !is_short_step(y_stride)) return 0;
+        for (; i + kW<T> < n; i += kW<T>)
+            st(r + i, Op::apply(load_step(a + i * x_stride, x_stride),
+                                load_step(b + i * y_stride, y_stride)));
+    }
+    return i;
+}
+template <class Op, class T>
+RL_INLINE int64_t short_steps(T* r, const T* a, int64_t n, int64_t x_stride) {
+    int64_t i = 0;
+    if constexpr (streamable<T, T>) {
+        if (!is_short_step(x_stride)) return 0;
+        for (; i + kW<T> < n; i += kW<T>)
+            st(r + i, Op::apply(load_step(a + i * x_stride, x_stride)));
+    }
+    return i;
+}
+
 template <class Op, class T, class R>
 void binary_loop(void* out, const void* x, const void* y, int64_t n, int64_t out_stride,
                  int64_t x_stride, int64_t y_stride) {
@@ -70,8 +104,8 @@ void binary_loop(void* out, const void* x, const void* y, int64_t n, int64_t out
         const T value = *a;
         for (int64_t i = 0; i < n; i++) r[i] = Op::apply(value, b[i]);
     } else {
-        for (int64_t i = 0; i < n; i++)
-            r[i * out_stride] = Op::apply(a[i * x_stride], b[i * y_stride]);
+        int64_t i = out_stride == 1 ? short_steps<Op>(r, a, b, n, x_stride, y_stride) : 0;
+        for (; i < n; i++) r[i * out_stride] = Op::apply(a[i * x_stride], b[i * y_stride]);
     }
 }
 
@@ -83,7 +117,8 @@ void unary_loop(void* out, const void* x, int64_t n, int64_t out_stride, int64_t
         if (streamed<Op>(r, a, n)) return;
         for (int64_t i = 0; i < n; i++) r[i] = Op::apply(a[i]);
     } else {
-        for (int64_t i = 0; i < n; i++) r[i * out_stride] = Op::apply(a[i * x_stride]);
+        int64_t i = out_stride == 1 ? short_steps<Op>(r, a, n, x_stride) : 0;
+        for (; i < n; i++) r[i * out_stride] = Op::apply(a[i * x_stride]);
     }
 }
 
