@@ -145,7 +145,7 @@ void columns_forward(const ChannelNorm<T>& call) {
     Scratch work(size_t(2 * channels) * sizeof(T));
     const ColumnScale<T> by = {work.as<T>(), work.as<T>() + channels};
     for (int64_t c = 0; c < channels; c++) set_scale(call, c, &by.scale[c], &by.shift[c]);
-    scale_rows(call.out, call.x, by, call.batch, channels);
+    scale_rows(call.out, call.x, by, call.batch, channels, call.batch * channels);
 }
 
 template <class T>
@@ -158,7 +158,8 @@ void columns_backward(const ChannelNorm<T>& call) {
     sum_grads(sum, call.grad, call.x, call.mean, call.batch, channels);
     for (int64_t c = 0; c < channels; c++)
         set_slope(call, c, sum[c], dot[c], &by.scale[c], &by.slope[c], &by.shift[c]);
-    if (call.out) grad_rows(call.out, call.grad, call.x, by, call.batch, channels);
+    if (call.out)
+        grad_rows(call.out, call.grad, call.x, by, call.batch, channels, call.batch * channels);
 }
 
 // ------------------------------------------------------------------ either

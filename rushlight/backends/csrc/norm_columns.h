@@ -163,7 +163,8 @@ Moments column_moments(double* sum, double* squares, const T* x, int64_t rows, i
 
 // out[row][column] = value(row, column, m, read(column, m)) for all vectors of all rows. Four narrow
 // rows in turn share what `read` fetches per column; wide ones go one by one, as the processor
-// fetches a single stream from memory faster than four. Large results are streamed.
+// fetches a single stream from memory faster than four. Streamed when the whole result, of which this
+// may be a part, is large.
 template <bool streams, class T, class Read, class Value>
 RL_INLINE void map_some_rows(T* out, int64_t begin, int64_t end, int64_t columns, const Read& read,
                              const Value& value) {
@@ -189,11 +190,12 @@ RL_INLINE void map_some_rows(T* out, int64_t begin, int64_t end, int64_t columns
     if (streams) end_stream();
 }
 template <class T, class Read, class Value>
-RL_INLINE void map_rows(T* out, int64_t rows, int64_t columns, const Read& read,
+RL_INLINE void map_rows(T* out, int64_t rows, int64_t columns, int64_t whole, const Read& read,
                         const Value& value) {
+    const bool aligned = is_aligned(out) && columns % kW<T> == 0;
+    const bool streams = aligned && outgrows_cache(whole * int64_t(sizeof(T)));
     parallel_for(rows, 1 + kGrain / columns, [&](int64_t begin, int64_t end) {
-        const bool aligned = is_aligned(out) && columns % kW<T> == 0;
-        if (aligned && worth_streaming((end - begin) * columns * int64_t(sizeof(T))))
+        if (streams)
             map_some_rows<true>(out, begin, end, columns, read, value);
         else
             map_some_rows<false>(out, begin, end, columns, read, value);
@@ -206,12 +208,13 @@ struct ColumnScale {
     T *scale, *shift;
 };
 template <class T>
-void scale_rows(T* out, const T* x, const ColumnScale<T>& p, int64_t rows, int64_t columns) {
+void scale_rows(T* out, const T* x, const ColumnScale<T>& p, int64_t rows, int64_t columns,
+                int64_t whole) {
     struct Shared {
         Vec<T> scale, shift;
     };
     map_rows(
-        out, rows, columns,
+        out, rows, columns, whole,
         [=](int64_t c, int m) RL_LAMBDA_INLINE {
             return Shared{load(p.scale + c, m), load(p.shift + c, m)};
         },
@@ -227,12 +230,12 @@ struct ColumnGrad {
 };
 template <class T>
 void grad_rows(T* out, const T* g, const T* x, const ColumnGrad<T>& p, int64_t rows,
-               int64_t columns) {
+               int64_t columns, int64_t whole) {
     struct Shared {
         Vec<T> scale, mean, slope, shift;
     };
     map_rows(
-        out, rows, columns,
+        out, rows, columns, whole,
         [=](int64_t c, int m) RL_LAMBDA_INLINE {
             return Shared{load(p.scale + c, m), load(p.mean + c, m), load(p.slope + c, m),
                           load(p.shift + c, m)};

@@ -54,7 +54,8 @@ void group_image_forward(const GroupImage<T>& of) {
         by.scale[c] = call.weight ? call.rstd[row] * call.weight[c] : call.rstd[row];
         by.shift[c] = (call.bias ? call.bias[c] : T(0)) - call.mean[row] * by.scale[c];
     }
-    scale_rows(call.out + of.offset(), call.x + of.offset(), by, of.pixels, of.channels);
+    scale_rows(call.out + of.offset(), call.x + of.offset(), by, of.pixels, of.channels,
+               call.rows * call.length);
 }
 
 // `sum` and `dot` receive the sums of g and of g * (x - mean) per channel.
@@ -85,7 +86,7 @@ void group_image_backward(const GroupImage<T>& of, double* sum) {
             by.shift[c] = T(-double(rstd) * group_sum / count);
         }
     }
-    grad_rows(call.out + of.offset(), g, x, by, of.pixels, of.channels);
+    grad_rows(call.out + of.offset(), g, x, by, of.pixels, of.channels, call.rows * call.length);
 }
 
 template <class T>
