@@ -1,4 +1,4 @@
-"""Norms, softmax and elementwise operations of channels-last images: values and strides of results."""
+"""Norms, softmax, elementwise operations of channels-last images: values and strides of results."""
 
 from __future__ import annotations
 
