@@ -1,6 +1,7 @@
 // bind_floats.h: float32 and float64 arguments of kernels that ask for a layout.
 //
-// An array that lies otherwise is copied, which costs a fraction of what the reference kernels cost.
+// An array that lies otherwise is copied, which costs a fraction of what the reference kernels
+// cost.
 #pragma once
 
 #include "bind.h"

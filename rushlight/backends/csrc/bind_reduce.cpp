@@ -73,8 +73,8 @@ bool append_axes(PyArrayObject* x, int n, const int* axes, int* dims, int64_t* s
     return true;
 }
 
-// Sorts x's axes, the reduced ones as they lie in memory; false for a layout in which no axis lies side
-// by side in memory.
+// Sorts x's axes, the reduced ones as they lie in memory; false for a layout in which no axis lies
+// side by side in memory.
 bool describe(PyArrayObject* x, const bool* reduced, ReduceCall* call, bool* along_rows) {
     int axes[NPY_MAXDIMS] = {};
     call->kept_dims = call->reduced_dims = 0;

@@ -16,8 +16,8 @@ namespace RL_ISA {
 namespace {
 
 // ------------------------------------------------------------------ loops
-// r[i] = Op(a[i], b[i]...) for arrays that r is not, streamed when r is large; false if it is not. Only
-// for floats: whole networks compute in them, and each loop is code.
+// r[i] = Op(a[i], b[i]...) for arrays that r is not, streamed when r is large; false if it is not.
+// Only for floats: whole networks compute in them, and each loop is code.
 template <class R, class T>
 constexpr bool streamable = T(0.5) != T(0) && sizeof(R) == sizeof(T);
 
@@ -53,7 +53,8 @@ RL_INLINE bool streamed(T* r, const T* a, int64_t n) {
     return false;
 }
 
-// W elements at p, side by side, every second one (whose neighbours are read, too), or one repeated.
+// W elements at p, side by side, every second one (whose neighbours are read, too), or one
+// repeated.
 template <class T>
 RL_INLINE Vec<T> load_step(const T* p, int64_t step) {
     if (step == 1) return ld(p);

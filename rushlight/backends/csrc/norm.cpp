@@ -1,9 +1,9 @@
 // Normalisation.
 //
-// Statistics take two passes, the mean and then the squared distances from it: one pass with sums of
-// squares would lose the variance of data far from zero. Partial sums run over vectors and are added
-// up in double precision block by block. The output is one fused multiply-add per element, x * a + b,
-// with a = invstd * weight and b = bias - mean * a.
+// Statistics take two passes, the mean and then the squared distances from it: one pass with sums
+// of squares would lose the variance of data far from zero. Partial sums run over vectors and are
+// added up in double precision block by block. The output is one fused multiply-add per element, x
+// * a + b, with a = invstd * weight and b = bias - mean * a.
 //
 // Here are the norms along rows: layer, RMS and group norm. Batch norm is in norm_channels.h, group
 // norm of images whose channels lie side by side in norm_groups.h, what runs down the columns of a
@@ -27,8 +27,8 @@ RL_INLINE void for_each_channel(const RowNorm<T>& call, int64_t r, const Run& ru
     for (int64_t k = 0; k < per_group; k++) run(k * call.inner, (k + 1) * call.inner, first + k);
 }
 
-// (x - mean) * rstd * weight + bias for a row along which the parameters run. Left to the compiler, a
-// loop that asks for either parameter inside keeps a scalar version for the case of none.
+// (x - mean) * rstd * weight + bias for a row along which the parameters run. Left to the compiler,
+// a loop that asks for either parameter inside keeps a scalar version for the case of none.
 template <bool has_weight, bool has_bias, class T>
 void normalise_row(const RowNorm<T>& call, T* out, const T* x, T mean, T rstd) {
     const T *weight = call.weight, *bias = call.bias;

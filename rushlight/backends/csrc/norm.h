@@ -7,8 +7,8 @@
 
 namespace rl {
 
-// Channel normalisation of x (batch, channels, inner): statistics over batch and inner. Images whose
-// channels lie side by side are a batch of pixels with inner == 1.
+// Channel normalisation of x (batch, channels, inner): statistics over batch and inner. Images
+// whose channels lie side by side are a batch of pixels with inner == 1.
 template <class T>
 struct ChannelNorm {
     const T *x, *grad;

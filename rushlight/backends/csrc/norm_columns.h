@@ -5,10 +5,10 @@
 // Rows are taken eight at a time: every column has an accumulator in memory, which is then read and
 // written once for eight numbers. A block of rows that half fills the second-level cache is summed
 // in T and added to totals in double. Variances take two passes over each block, its mean and then
-// the squared distances from it, and blocks are joined by the formula of Chan, Golub and LeVeque: the
-// matrix is read from memory once, and data far from zero keep their variance. Blocks are shared
-// out in at most sixteen chunks whose totals are joined in order: the number of threads changes
-// nothing in the result.
+// the squared distances from it, and blocks are joined by the formula of Chan, Golub and LeVeque:
+// the matrix is read from memory once, and data far from zero keep their variance. Blocks are
+// shared out in at most sixteen chunks whose totals are joined in order: the number of threads
+// changes nothing in the result.
 #pragma once
 
 #include <string.h>
@@ -52,8 +52,8 @@ void for_chunks(const RowChunks& chunks, int64_t columns, const Body& body) {
     });
 }
 
-// acc[k][column] = sum over the rows begin ... end-1 of sums[k], to which term(row, column, m, sums)
-// adds a vector of m columns.
+// acc[k][column] = sum over the rows begin ... end-1 of sums[k], to which term(row, column, m,
+// sums) adds a vector of m columns.
 template <int sums_per_column, class T, class Term>
 RL_INLINE void sum_block(T* acc, int64_t begin, int64_t end, int64_t columns, const Term& term) {
     memset(acc, 0, size_t(sums_per_column * columns) * sizeof(T));
@@ -161,10 +161,10 @@ Moments column_moments(double* sum, double* squares, const T* x, int64_t rows, i
     return all;
 }
 
-// out[row][column] = value(row, column, m, read(column, m)) for all vectors of all rows. Four narrow
-// rows in turn share what `read` fetches per column; wide ones go one by one, as the processor
-// fetches a single stream from memory faster than four. Streamed when the whole result, of which this
-// may be a part, is large.
+// out[row][column] = value(row, column, m, read(column, m)) for all vectors of all rows. Four
+// narrow rows in turn share what `read` fetches per column; wide ones go one by one, as the
+// processor fetches a single stream from memory faster than four. Streamed when the whole result,
+// of which this may be a part, is large.
 template <bool streams, class T, class Read, class Value>
 RL_INLINE void map_some_rows(T* out, int64_t begin, int64_t end, int64_t columns, const Read& read,
                              const Value& value) {

@@ -1,4 +1,5 @@
-// norm_groups.h: group norm of images whose channels lie side by side: x (images, pixels, channels).
+// norm_groups.h: group norm of images whose channels lie side by side: x (images, pixels,
+// channels).
 //
 // An image is a matrix with a row per pixel: sums go down its columns (norm_columns.h), those of a
 // group's channels are joined, and each channel gets its factors back for the way along the rows.

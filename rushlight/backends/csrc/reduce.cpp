@@ -1,14 +1,16 @@
 // Reductions.
 //
-// Along rows, where the reduced elements lie side by side, eight vector accumulators run over blocks
-// of 1,024 elements; each block's total is added up in double precision, so a float32 sum has an error of a
-// few units in the last place however long the row. A reduction to very few numbers is cut into pieces of
-// fixed size, whose totals are combined in order: the result does not depend on the number of threads.
+// Along rows, where the reduced elements lie side by side, eight vector accumulators run over
+// blocks of 1,024 elements; each block's total is added up in double precision, so a float32 sum
+// has an error of a few units in the last place however long the row. A reduction to very few
+// numbers is cut into pieces of fixed size, whose totals are combined in order: the result does not
+// depend on the number of threads.
 //
-// Along columns, where neighbouring elements belong to different results, each of up to 2,048 columns
-// has an accumulator in the first-level cache, and rows are taken eight at a time, so that it is read and
-// written once for eight numbers, and memory is read from one end to the other. Sums go on to
-// double-precision totals after 64 rows. Few long columns are cut into chunks of rows, as above.
+// Along columns, where neighbouring elements belong to different results, each of up to 2,048
+// columns has an accumulator in the first-level cache, and rows are taken eight at a time, so that
+// it is read and written once for eight numbers, and memory is read from one end to the other. Sums
+// go on to double-precision totals after 64 rows. Few long columns are cut into chunks of rows, as
+// above.
 #include "reduce.h"
 
 #include "allocator.h"
@@ -37,9 +39,9 @@ struct Wide<float> {
 };
 
 // ------------------------------------------------------------------ the operations
-// `start` is what an empty reduction gives, `step` takes in a vector, `merge` another partial result
-// (`merge_vectors` lane by lane), `fold` reduces a vector's lanes. What `rounds` goes on to wide totals
-// block by block.
+// `start` is what an empty reduction gives, `step` takes in a vector, `merge` another partial
+// result (`merge_vectors` lane by lane), `fold` reduces a vector's lanes. What `rounds` goes on to
+// wide totals block by block.
 struct Sum {
     static constexpr bool rounds = true;
     template <class T>

@@ -2,10 +2,10 @@
 //
 // Three passes over a slice that stays in the first-level cache: the maximum, the exponentials with
 // their sum, the division. Where the slice lies side by side in memory (inner == 1) the vector runs
-// along it and the last vector is partial; otherwise each lane of the vector has a slice of its own and
-// the vector runs over `inner`. Both are one code, written over a cursor that knows how to get the i-th
-// vector: `Along` loads neighbours, `Across` strides. Short rows of the logarithm of softmax are taken W at
-// a time, as their sums then share one logarithm.
+// along it and the last vector is partial; otherwise each lane of the vector has a slice of its own
+// and the vector runs over `inner`. Both are one code, written over a cursor that knows how to get
+// the i-th vector: `Along` loads neighbours, `Across` strides. Short rows of the logarithm of
+// softmax are taken W at a time, as their sums then share one logarithm.
 #include "softmax.h"
 
 #include "lanes.h"

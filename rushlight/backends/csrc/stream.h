@@ -1,9 +1,9 @@
 // stream.h: results that are written past the caches.
 //
 // An ordinary store first reads the line that it changes, and pushes another one out. For a result
-// as large as the last cache both are for nothing: adding two arrays of 40 MB takes a fifth less without
-// them. Loads and such stores must alternate line by line; in runs of some kilobytes, by way of a
-// buffer, they cost more than ordinary stores (all measured on Zen 4).
+// as large as the last cache both are for nothing: adding two arrays of 40 MB takes a fifth less
+// without them. Loads and such stores must alternate line by line; in runs of some kilobytes, by
+// way of a buffer, they cost more than ordinary stores (all measured on Zen 4).
 #pragma once
 
 #include "allocator.h"
@@ -14,8 +14,8 @@ namespace rl {
 namespace RL_ISA {
 namespace {
 
-// Whether a result of so many bytes should be written by `stream`. From three quarters of the cache on
-// it is faster even where the next operation reads it at once.
+// Whether a result of so many bytes should be written by `stream`. From three quarters of the cache
+// on it is faster even where the next operation reads it at once.
 inline bool outgrows_cache(int64_t bytes) {
     constexpr int64_t least = 1 << 20;  // below that, the question costs too much
     return bytes >= least && bytes >= processor_cache_bytes() / 4 * 3;

@@ -57,8 +57,8 @@ struct ExpConstants<f64v> {
     static RL_INLINE f64v poly(f64v r) { return horner(r, kExpPoly64); }
 };
 
-// The smaller of x and `high`, the larger of x and `low`, where a NaN x stays NaN: the x86 instructions
-// return their second operand when either is NaN.
+// The smaller of x and `high`, the larger of x and `low`, where a NaN x stays NaN: the x86
+// instructions return their second operand when either is NaN.
 template <class V>
 RL_INLINE V at_most(V x, Lane<V> high) {
 #if defined(__AVX512F__)

@@ -4,12 +4,12 @@
 //
 //     t cdf(-t) = exp(-t^2/2) f(t)    and    cdf(-t) - t pdf(t) = exp(-t^2/2) s(t)
 //
-// where f and s are smooth and change slowly: a polynomial of degree 7 about the middle of each of eight
-// intervals gives them to 0.1 units in the last place, and its value there is within a hundredth of
-// a unit of the float that stands for it (s: at its zero, 0.7518, the slope of gelu keeps its
-// digits). The interval is read off the first bits of t + 1, and the coefficients are picked from
-// registers. The exponential is made as 1 + p, so that one rounding multiplies: f + f p. Minimax
-// fits, computed for this file with 40 digits.
+// where f and s are smooth and change slowly: a polynomial of degree 7 about the middle of each of
+// eight intervals gives them to 0.1 units in the last place, and its value there is within a
+// hundredth of a unit of the float that stands for it (s: at its zero, 0.7518, the slope of gelu
+// keeps its digits). The interval is read off the first bits of t + 1, and the coefficients are
+// picked from registers. The exponential is made as 1 + p, so that one rounding multiplies: f + f
+// p. Minimax fits, computed for this file with 40 digits.
 #pragma once
 
 #include "vecmath.h"
@@ -68,8 +68,8 @@ alignas(64) constexpr GeluTable kGeluSlope = {
     },
 };
 
-// a*b - c with one rounding, for c near a*b. (A product that has another use is not contracted by the
-// compiler.)
+// a*b - c with one rounding, for c near a*b. (A product that has another use is not contracted by
+// the compiler.)
 RL_INLINE f32v fused_difference(f32v a, f32v b, f32v c) {
 #if defined(__AVX512F__)
     return (f32v)_mm512_fmsub_ps((__m512)a, (__m512)b, (__m512)c);
@@ -92,8 +92,8 @@ RL_INLINE f32v gauss_times(const GeluTable& table, f32v t) {
     for (int k = kGeluDegree - 1; k >= 0; k--)
         f = f * distance + lookup8(table.coefficient[k], interval);
 
-    // exp(-t^2/2) = 2^n 2^r, where n + r = -t^2 / (2 ln 2); 2^r = 1 + p. What t*t and its multiple lose
-    // when they are rounded counts t^2-fold, and goes into r.
+    // exp(-t^2/2) = 2^n 2^r, where n + r = -t^2 / (2 ln 2); 2^r = 1 + p. What t*t and its multiple
+    // lose when they are rounded counts t^2-fold, and goes into r.
     constexpr float high = -0.7213475108f, low = -9.6298152e-09f;
     constexpr float kPoly[] = {0.693147181f, 0.240226469f, 0.0555032875f,
                                0.00961848908f, 0.00133999412f, 0.000153457987f};
