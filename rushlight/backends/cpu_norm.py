@@ -1,4 +1,8 @@
-"""Native normalisations: contiguous float32 and float64, with the reference behind them."""
+"""Native normalisations of float32 and float64, with the reference behind them.
+
+C-contiguous arrays are read in place, and images whose channels lie side by side by batch and group
+norm; others are copied.
+"""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class NativeReduce(Kernels):
 
 
 class NativeSoftmax(Kernels):
-    """Contiguous float32 and float64, along any axis."""
+    """float32 and float64, along any axis."""
 
     softmax = native_or(Kernels.softmax, _native.softmax)
     log_softmax = native_or(Kernels.log_softmax, _native.log_softmax)
@@ -49,7 +49,7 @@ class NativeSoftmax(Kernels):
 
 
 class NativeLoss(Kernels):
-    """Contiguous float32 and float64; the reference reports targets that are no class."""
+    """float32 and float64; the reference reports targets that are no class."""
 
     nll_loss = native_or(Kernels.nll_loss, _native.nll_loss)
     nll_loss_grad = native_or(Kernels.nll_loss_grad, _native.nll_loss_grad)

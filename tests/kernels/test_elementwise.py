@@ -254,3 +254,31 @@ def test_results_lie_as_their_operands(native: Kernels, reference: Kernels, dtyp
         channels_last = images.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
         assert k.mul(channels_last, 2.0).strides == channels_last.strides
         assert k.add(x[:, ::2], y[:, ::2]).flags.c_contiguous
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+def test_results_that_outgrow_the_cache(native: Kernels, offset: int) -> None:
+    """32 MB and more are written past it, on most processors; also where they start askew."""
+    n = (9 << 20) + 5
+    x, y = (np.random.default_rng(seed).random(n, np.float32) for seed in (1, 2))
+    out = np.empty(n + offset, np.float32)[offset:]
+    np.testing.assert_array_equal(native.add(x, y, out), x + y)
+    np.testing.assert_array_equal(native.mul(x, 3.0, out), x * np.float32(3))
+    np.testing.assert_array_equal(native.relu(native.sub(x, y), out), np.maximum(x - y, 0))
+    np.testing.assert_allclose(native.exp(x, out), np.exp(x), rtol=3e-7)
+    before = out.copy()
+    native.add(out, y, out)
+    np.testing.assert_array_equal(out, before + y)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 18, 31, 32, 33, 34, 100])
+def test_every_second_element(native: Kernels, reference: Kernels, n: int) -> None:
+    """Also where nothing lies behind the last one."""
+    for dtype in FLOATS:
+        x, y = numbers(2 * n - 1, dtype, 1)[::2], numbers(2 * n, dtype, 2)[1::2]
+        plain, one = numbers(n, dtype, 3), numbers(1, dtype, 4)
+        for a, b in ((x, y), (x, plain), (plain, x), (one, x), (x, one)):
+            for name in ("sub", "maximum", "relu_grad"):
+                assert_close(getattr(native, name)(a, b), getattr(reference, name)(a, b))
+        for name in ("neg", "abs", "relu", "square"):
+            assert_close(getattr(native, name)(x), getattr(reference, name)(x))

@@ -85,12 +85,14 @@ def test_result_does_not_depend_on_threads(native: Kernels) -> None:
     from rushlight.backends import _native as frame
 
     x = np.random.default_rng(3).normal(size=(3, 400_000)).astype(np.float32)
+    tall = x.reshape(-1, 300)
     before = frame.num_threads()
     try:
         results = []
         for threads in (1, 2, 3):
             frame.set_num_threads(threads)
-            results.append((native.sum(x), native.sum(x, (1,)), native.sum(x, (0,))))
+            rows = native.sum(x), native.sum(x, (1,)), native.sum(x, (0,))
+            results.append((*rows, native.sum(tall, (0,))))
     finally:
         frame.set_num_threads(before)
     for other in results[1:]:
@@ -133,3 +135,39 @@ def test_reference_by_hand(reference: Kernels) -> None:
     assert reference.cumprod(x, 1).tolist() == [[1, 2], [3, 18]]
     assert reference.any(np.array([0, np.nan])).item() and not reference.all(x - 1).item()
     assert reference.prod(x, (1,)).tolist() == [2, 18]
+
+
+@pytest.mark.parametrize("rows", [1, 7, 8, 9, 63, 64, 65, 129, 600])
+@pytest.mark.parametrize("columns", [1, 3, 31, 1000, 2047, 2049])
+def test_columns(native: Kernels, reference: Kernels, rows: int, columns: int) -> None:
+    """Both sides of a block of rows, of a strip of columns and of work that is cut into chunks."""
+    x = np.random.default_rng(4).normal(size=(rows, columns)).astype(np.float32)
+    wide = np.repeat(x, 2, axis=0)[::2]  # rows that lie apart
+    for name in ("sum", "amax", "amin"):
+        want = getattr(reference, name)(x, (0,))
+        for y in (x, wide):
+            got = getattr(native, name)(y, (0,))
+            np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6 * rows)
+
+
+@pytest.mark.parametrize("place", [0, 5, 299, 599])
+def test_nan_wins_in_every_chunk(native: Kernels, place: int) -> None:
+    x = np.zeros((600, 1000), np.float32)
+    x[place, 17] = np.nan
+    for name in ("sum", "amax", "amin"):
+        (found,) = np.nonzero(np.isnan(getattr(native, name)(x, (0,))))
+        assert found.tolist() == [17]
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 4, 6), (2, 64, 33, 31)])
+def test_channels_last(native: Kernels, reference: Kernels, shape: Any) -> None:
+    x = np.random.default_rng(5).normal(size=shape).astype(np.float32)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    for axes in (None, (1,), (2, 3), (0, 2, 3), (0,), (3,)):
+        for name in ("sum", "mean", "amax"):
+            want = getattr(reference, name)(x, axes)
+            np.testing.assert_allclose(
+                getattr(native, name)(last, axes), want, rtol=1e-5, atol=1e-3
+            )
+    for y in (last, last[:, ::2], last.T):
+        np.testing.assert_allclose(native.norm(y), reference.norm(y), rtol=1e-6)

@@ -118,3 +118,29 @@ def test_mse_of_nothing(native: Kernels, reference: Kernels) -> None:
         assert np.isnan(k.mse_loss(empty, empty, "mean")).all()
         assert k.mse_loss(empty, empty, "sum").item() == 0
         assert k.mse_loss_grad(np.float32(1) * np.ones(()), empty, empty, reduction).shape == (0,)
+
+
+def test_strided_arguments(native: Kernels, reference: Kernels) -> None:
+    """Images whose channels lie side by side, broadcast gradients, sliced targets."""
+    rng = np.random.default_rng(8)
+    x, y, grad = (rng.normal(size=(2, 5, 6, 7)).astype(np.float32) for _ in range(3))
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    target = rng.integers(0, 5, (2, 6, 7))
+    for name in ("softmax", "log_softmax"):
+        result = getattr(reference, name)(x, 1)
+        got = getattr(native, name)(last, 1)
+        assert got.flags.c_contiguous
+        np.testing.assert_allclose(got, result, rtol=1e-5, atol=1e-6)
+        for g in (grad.T.copy().T, np.broadcast_to(grad[:, :1], grad.shape)):
+            want = getattr(reference, name + "_grad")(g, result, 1)
+            got = getattr(native, name + "_grad")(g, result, 1)
+            np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+    for reduction in ("mean", "sum"):
+        want = reference.nll_loss(x, target, None, -100, reduction)
+        got = native.nll_loss(last, target, None, -100, reduction)
+        np.testing.assert_allclose(got, want, rtol=1e-5)
+        want, got = (k.mse_loss(last, y, reduction) for k in (reference, native))
+        np.testing.assert_allclose(got, want, rtol=1e-5)
+        one = np.float32(1).reshape(())
+        want, got = (k.mse_loss_grad(one, last, y, reduction) for k in (reference, native))
+        np.testing.assert_allclose(got, want, rtol=1e-5)

@@ -15,6 +15,7 @@
 #include "allocator.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -292,6 +293,20 @@ void empty_cache() {
         }
     }
     free_chain(chain);
+}
+
+// The C library's own answer, sysconf, is for all of a machine's caches on some processors.
+int64_t processor_cache_bytes() {
+    static const int64_t bytes = [] {
+        constexpr int64_t usual = 32 << 20;
+        FILE* file = fopen("/sys/devices/system/cpu/cpu0/cache/index3/size", "r");
+        if (file == nullptr) return usual;
+        long kilobytes = 0;
+        const bool read = fscanf(file, "%ldK", &kilobytes) == 1 && kilobytes >= 1024;
+        fclose(file);
+        return read ? int64_t(kilobytes) << 10 : usual;
+    }();
+    return bytes;
 }
 
 }  // namespace rl

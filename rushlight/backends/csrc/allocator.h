@@ -25,6 +25,9 @@ void reset_peak_memory();
 void set_cache_limit(uint64_t bytes);
 void empty_cache();
 
+// The size of the processor's last cache (see stream.h).
+int64_t processor_cache_bytes();
+
 // Working memory of a kernel; freed (to the cache) at the end of the block. In an unnamed
 // namespace, so that each instruction set keeps its own copy of the inline functions.
 namespace {

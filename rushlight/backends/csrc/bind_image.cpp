@@ -1,11 +1,10 @@
 // Python functions for images, stacking, contiguous copies and embeddings.
 #include "bind.h"  // Python.h must come before the system's headers
 
-#include <string.h>
 #include <vector>
 
 #include "image.h"
-#include "strided.h"
+#include "strided_copy.h"
 
 namespace {
 
@@ -84,48 +83,16 @@ PyObject* py_stack(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
 }
 
 // ------------------------------------------------------------------ copy
-bool copyable_item(int64_t item) {
-    return item == 1 || item == 2 || item == 4 || item == 8 || item == 16;
-}
-
-// copy(x), C-contiguous: rows of neighbours are copied whole; a transposed pair of axes by tiles.
+// copy(x), C-contiguous
 PyObject* py_copy(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     PyArrayObject* x = nargs == 1 ? as_array(args[0]) : nullptr;
-    if (x == nullptr || PyDataType_REFCHK(PyArray_DESCR(x))) return not_handled();
-    const int64_t item = PyArray_ITEMSIZE(x);
-    if (!copyable_item(item)) return not_handled();
-    const int ndim = PyArray_NDIM(x);
+    if (x == nullptr || !is_copyable(x)) return not_handled();
     PyArray_Descr* descr = PyArray_DESCR(x);
     Py_INCREF(descr);
     PyArrayObject* out = reinterpret_cast<PyArrayObject*>(PyArray_NewFromDescr(
-        &PyArray_Type, descr, ndim, PyArray_DIMS(x), nullptr, nullptr, 0, nullptr));
+        &PyArray_Type, descr, PyArray_NDIM(x), PyArray_DIMS(x), nullptr, nullptr, 0, nullptr));
     if (out == nullptr) return nullptr;
-    StridedWalk<2> walk;
-    walk.set_operand(0, out, ndim, PyArray_DIMS(x));
-    walk.set_operand(1, x, ndim, PyArray_DIMS(x));
-    walk.merge(ndim, PyArray_DIMS(x));
-    const int last = walk.ndim - 1;
-    const int64_t out_step = walk.stride[0][last], x_step = walk.stride[1][last];
-    ReleaseGil unlocked(PyArray_SIZE(x) >= kReleaseGilElements);
-    if (PyArray_SIZE(x) <= 1 || (x_step == item && out_step == item)) {
-        walk.for_each_run([&](char* const* at, int64_t n) {
-            memcpy(at[0], at[1], size_t(n * item));
-        });
-    } else if (last >= 1 && walk.stride[1][last - 1] == item) {
-        // The last two axes are a transposed matrix: take them out of the walk.
-        const int64_t rows = walk.shape[last - 1], columns = walk.shape[last];
-        const int64_t out_row = walk.stride[0][last - 1];
-        StridedWalk<2> outer = walk;
-        outer.ndim = last;
-        outer.shape[last - 1] = 1;
-        outer.for_each_run([&](char* const* at, int64_t) {
-            image_kernels().transpose(at[0], at[1], rows, columns, out_row, x_step, item);
-        });
-    } else {
-        walk.for_each_run([&](char* const* at, int64_t n) {
-            image_kernels().spread(at[0], at[1], n, out_step, x_step, item);
-        });
-    }
+    copy_elements(out, x);
     return reinterpret_cast<PyObject*>(out);
 }
 

@@ -1,5 +1,6 @@
 // Python functions of the normalisations: float32 and float64, everything contiguous.
 #include "bind.h"
+#include "bind_floats.h"
 #include "norm.h"
 
 namespace {
@@ -17,19 +18,18 @@ bool vector_or_none(PyObject* object, int type_num, int64_t n, T** values) {
     return true;
 }
 
-bool is_float_type(int type_num) { return type_num == NPY_FLOAT || type_num == NPY_DOUBLE; }
-
-PyArrayObject* normable(PyObject* object) {
-    PyArrayObject* x = as_array(object);
-    if (x == nullptr || !is_float_type(PyArray_TYPE(x)) || !is_behaved(x) || !is_contiguous(x) ||
-        PyArray_SIZE(x) == 0)
-        return nullptr;
-    return x;
+bool has_elements(const FloatInput& x) {
+    return x.get() != nullptr && PyArray_SIZE(x.get()) != 0;
 }
-// The gradient that goes with x, or null.
-PyArrayObject* gradient_of(PyObject* object, PyArrayObject* x) {
-    PyArrayObject* grad = contiguous_of(object, PyArray_TYPE(x));
-    return grad != nullptr && same_shape(grad, x) ? grad : nullptr;
+bool goes_with(const FloatInput& grad, const FloatInput& x) {
+    return grad.get() != nullptr && PyArray_TYPE(grad.get()) == PyArray_TYPE(x.get()) &&
+           same_shape(grad.get(), x.get());
+}
+// The gradient in the order of x, whose shape it has.
+Order order_beside(const FloatInput& x, PyObject* grad) {
+    PyArrayObject* array = as_array(grad);
+    const bool fits = x.get() != nullptr && array != nullptr && same_shape(array, x.get());
+    return fits ? x.order() : Order::either;
 }
 
 bool read_needs(PyObject* object, int count, bool* needs) {
@@ -46,17 +46,19 @@ PyObject* triple(Owned& a, Owned& b, Owned& c) {
 
 // ------------------------------------------------------------------ batch norm
 template <class T>
-void set_channels(ChannelNorm<T>* call, PyArrayObject* x) {
+void set_channels(ChannelNorm<T>* call, const FloatInput& input) {
+    PyArrayObject* x = input.get();
     call->x = data<T>(x);
-    call->batch = PyArray_DIM(x, 0);
     call->channels = PyArray_DIM(x, 1);
-    call->inner = PyArray_SIZE(x) / (call->batch * call->channels);
+    const int64_t pixels = PyArray_SIZE(x) / call->channels;
+    call->batch = input.channels_last() ? pixels : PyArray_DIM(x, 0);
+    call->inner = pixels / call->batch;
 }
 
 // batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps)
 template <class T>
-PyObject* batch_norm(const NormFunctions<T>& kernels, PyArrayObject* x, PyObject* const* args) {
-    const int type = PyArray_TYPE(x);
+PyObject* batch_norm(const NormFunctions<T>& kernels, const FloatInput& x, PyObject* const* args) {
+    const int type = PyArray_TYPE(x.get());
     ChannelNorm<T> call = {};
     set_channels(&call, x);
     T *weight, *bias;
@@ -72,30 +74,31 @@ PyObject* batch_norm(const NormFunctions<T>& kernels, PyArrayObject* x, PyObject
     call.weight = weight;
     call.bias = bias;
     const npy_intp channels = npy_intp(call.channels);
-    Owned out(new_like(x)), mean(new_array(1, &channels, type));
+    Owned out(x.result()), mean(new_array(1, &channels, type));
     Owned invstd(new_array(1, &channels, type));
     if (!out.get() || !mean.get() || !invstd.get()) return nullptr;
     call.out = out.values<T>();
     call.mean = mean.values<T>();
     call.invstd = invstd.values<T>();
     {
-        ReleaseGil unlocked(PyArray_SIZE(x) >= kReleaseGilElements);
+        ReleaseGil unlocked(PyArray_SIZE(x.get()) >= kReleaseGilElements);
         kernels.channels_forward(call);
     }
     return triple(out, mean, invstd);
 }
 PyObject* py_batch_norm(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
-    PyArrayObject* x = nargs == 8 ? normable(args[0]) : nullptr;
-    if (x == nullptr || PyArray_NDIM(x) < 2) return not_handled();
-    return PyArray_TYPE(x) == NPY_FLOAT ? batch_norm(norm_kernels().f32, x, args)
-                                        : batch_norm(norm_kernels().f64, x, args);
+    if (nargs != 8) return not_handled();
+    const FloatInput x(args[0], Order::either);
+    if (!has_elements(x) || PyArray_NDIM(x.get()) < 2) return give_up();
+    return PyArray_TYPE(x.get()) == NPY_FLOAT ? batch_norm(norm_kernels().f32, x, args)
+                                              : batch_norm(norm_kernels().f64, x, args);
 }
 
 // batch_norm_grad(grad, x, weight, mean, invstd, training, needs)
 template <class T>
-PyObject* batch_norm_grad(const NormFunctions<T>& kernels, PyArrayObject* x, PyArrayObject* grad,
-                          PyObject* const* args) {
-    const int type = PyArray_TYPE(x);
+PyObject* batch_norm_grad(const NormFunctions<T>& kernels, const FloatInput& x,
+                          const FloatInput& grad, PyObject* const* args) {
+    const int type = PyArray_TYPE(x.get());
     ChannelNorm<T> call = {};
     set_channels(&call, x);
     bool needs[3];
@@ -106,10 +109,10 @@ PyObject* batch_norm_grad(const NormFunctions<T>& kernels, PyArrayObject* x, PyA
         !read_needs(args[6], 3, needs))
         return not_handled();
     call.weight = weight;
-    call.grad = data<T>(grad);
+    call.grad = data<T>(grad.get());
     call.training = PyObject_IsTrue(args[5]) == 1;
     const npy_intp channels = npy_intp(call.channels);
-    Owned dx(needs[0] ? new_like(x) : nullptr);
+    Owned dx(needs[0] ? x.result() : nullptr);
     Owned dweight(needs[1] ? new_array(1, &channels, type) : nullptr);
     Owned dbias(needs[2] ? new_array(1, &channels, type) : nullptr);
     if (PyErr_Occurred()) return nullptr;
@@ -117,17 +120,17 @@ PyObject* batch_norm_grad(const NormFunctions<T>& kernels, PyArrayObject* x, PyA
     call.dweight = dweight.values<T>();
     call.dbias = dbias.values<T>();
     {
-        ReleaseGil unlocked(PyArray_SIZE(x) >= kReleaseGilElements);
+        ReleaseGil unlocked(PyArray_SIZE(x.get()) >= kReleaseGilElements);
         kernels.channels_backward(call);
     }
     return triple(dx, dweight, dbias);
 }
 PyObject* py_batch_norm_grad(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
-    PyArrayObject* x = nargs == 7 ? normable(args[1]) : nullptr;
-    PyArrayObject* grad = x != nullptr ? gradient_of(args[0], x) : nullptr;
-    if (grad == nullptr || PyArray_NDIM(x) < 2) return not_handled();
-    return PyArray_TYPE(x) == NPY_FLOAT ? batch_norm_grad(norm_kernels().f32, x, grad, args)
-                                        : batch_norm_grad(norm_kernels().f64, x, grad, args);
+    if (nargs != 7) return not_handled();
+    const FloatInput x(args[1], Order::either), grad(args[0], order_beside(x, args[0]));
+    if (!has_elements(x) || !goes_with(grad, x) || PyArray_NDIM(x.get()) < 2) return give_up();
+    return PyArray_TYPE(x.get()) == NPY_FLOAT ? batch_norm_grad(norm_kernels().f32, x, grad, args)
+                                              : batch_norm_grad(norm_kernels().f64, x, grad, args);
 }
 
 // ------------------------------------------------------------------ layer, RMS and group norm
@@ -177,18 +180,20 @@ PyObject* row_norm(const NormFunctions<T>& kernels, PyArrayObject* x, PyObject* 
 }
 template <bool rms>
 PyObject* py_row_norm(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
-    PyArrayObject* x = nargs == (rms ? 4 : 5) ? normable(args[0]) : nullptr;
-    if (x == nullptr) return not_handled();
-    return PyArray_TYPE(x) == NPY_FLOAT ? row_norm<float, rms>(norm_kernels().f32, x, args)
-                                        : row_norm<double, rms>(norm_kernels().f64, x, args);
+    if (nargs != (rms ? 4 : 5)) return not_handled();
+    const FloatInput x(args[0], Order::contiguous);
+    if (!has_elements(x)) return give_up();
+    return PyArray_TYPE(x.get()) == NPY_FLOAT
+               ? row_norm<float, rms>(norm_kernels().f32, x.get(), args)
+               : row_norm<double, rms>(norm_kernels().f64, x.get(), args);
 }
 
 // The gradients' arrays in the parameters' shape: x's last axes, or one axis of channels.
 template <class T>
-bool row_gradients(RowNorm<T>* call, const bool* needs, PyArrayObject* x, int dims,
+bool row_gradients(RowNorm<T>* call, const bool* needs, const FloatInput& x, int dims,
                    const npy_intp* shape, Owned* dx, Owned* dweight, Owned* dbias) {
-    const int type = PyArray_TYPE(x);
-    if (needs[0]) dx->set(new_like(x));
+    const int type = PyArray_TYPE(x.get());
+    if (needs[0]) dx->set(x.result());
     if (needs[1]) dweight->set(new_array(dims, shape, type));
     if (needs[2]) dbias->set(new_array(dims, shape, type));
     call->out = dx->values<T>();
@@ -200,8 +205,9 @@ bool row_gradients(RowNorm<T>* call, const bool* needs, PyArrayObject* x, int di
 // layer_norm_grad(grad, x, weight, mean, rstd, axes, needs),
 // rms_norm_grad(grad, x, weight, rstd, axes, needs)
 template <class T, bool rms>
-PyObject* row_norm_grad(const NormFunctions<T>& kernels, PyArrayObject* x, PyArrayObject* grad,
-                        PyObject* const* args) {
+PyObject* row_norm_grad(const NormFunctions<T>& kernels, const FloatInput& input,
+                        const FloatInput& grad, PyObject* const* args) {
+    PyArrayObject* x = input.get();
     const int type = PyArray_TYPE(x), rstd_at = rms ? 3 : 4;
     RowNorm<T> call = {};
     npy_intp stat_shape[NPY_MAXDIMS];
@@ -214,12 +220,13 @@ PyObject* row_norm_grad(const NormFunctions<T>& kernels, PyArrayObject* x, PyArr
         !read_needs(args[rstd_at + 2], rms ? 2 : 3, needs))
         return not_handled();
     call.weight = weight;
-    call.grad = data<T>(grad);
+    call.grad = data<T>(grad.get());
     int64_t axes = 0;
     as_int64(args[rstd_at + 1], &axes);
     Owned dx, dweight, dbias;
     const npy_intp* shape = PyArray_DIMS(x) + PyArray_NDIM(x) - axes;
-    if (!row_gradients(&call, needs, x, int(axes), shape, &dx, &dweight, &dbias)) return nullptr;
+    if (!row_gradients(&call, needs, input, int(axes), shape, &dx, &dweight, &dbias))
+        return nullptr;
     {
         ReleaseGil unlocked(PyArray_SIZE(x) >= kReleaseGilElements);
         kernels.rows_backward(call);
@@ -230,16 +237,17 @@ PyObject* row_norm_grad(const NormFunctions<T>& kernels, PyArrayObject* x, PyArr
 }
 template <bool rms>
 PyObject* py_row_norm_grad(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
-    PyArrayObject* x = nargs == (rms ? 6 : 7) ? normable(args[1]) : nullptr;
-    PyArrayObject* grad = x != nullptr ? gradient_of(args[0], x) : nullptr;
-    if (grad == nullptr) return not_handled();
-    return PyArray_TYPE(x) == NPY_FLOAT
+    if (nargs != (rms ? 6 : 7)) return not_handled();
+    const FloatInput x(args[1], Order::contiguous), grad(args[0], Order::contiguous);
+    if (!has_elements(x) || !goes_with(grad, x)) return give_up();
+    return PyArray_TYPE(x.get()) == NPY_FLOAT
                ? row_norm_grad<float, rms>(norm_kernels().f32, x, grad, args)
                : row_norm_grad<double, rms>(norm_kernels().f64, x, grad, args);
 }
 
 template <class T>
-bool set_groups(RowNorm<T>* call, PyArrayObject* x, PyObject* groups_arg) {
+bool set_groups(RowNorm<T>* call, const FloatInput& input, PyObject* groups_arg) {
+    PyArrayObject* x = input.get();
     if (PyArray_NDIM(x) < 2 || !as_int64(groups_arg, &call->groups) || call->groups < 1 ||
         PyArray_DIM(x, 1) % call->groups != 0)
         return false;
@@ -247,23 +255,26 @@ bool set_groups(RowNorm<T>* call, PyArrayObject* x, PyObject* groups_arg) {
     call->length = PyArray_SIZE(x) / call->rows;
     call->inner = call->length / (PyArray_DIM(x, 1) / call->groups);
     call->x = data<T>(x);
+    call->channels_last = input.channels_last();
     return true;
 }
 
 // group_norm(x, weight, bias, groups, eps)
 template <class T>
-PyObject* group_norm(const NormFunctions<T>& kernels, PyArrayObject* x, PyObject* const* args) {
+PyObject* group_norm(const NormFunctions<T>& kernels, const FloatInput& input,
+                     PyObject* const* args) {
+    PyArrayObject* x = input.get();
     const int type = PyArray_TYPE(x);
     RowNorm<T> call = {};
     T *weight, *bias;
-    if (!set_groups(&call, x, args[3]) ||
+    if (!set_groups(&call, input, args[3]) ||
         !vector_or_none(args[1], type, PyArray_DIM(x, 1), &weight) ||
         !vector_or_none(args[2], type, PyArray_DIM(x, 1), &bias) || !as_double(args[4], &call.eps))
         return not_handled();
     call.weight = weight;
     call.bias = bias;
     const npy_intp shape[] = {PyArray_DIM(x, 0), npy_intp(call.groups)};
-    Owned out(new_like(x)), mean(new_array(2, shape, type)), rstd(new_array(2, shape, type));
+    Owned out(input.result()), mean(new_array(2, shape, type)), rstd(new_array(2, shape, type));
     if (!out.get() || !mean.get() || !rstd.get()) return nullptr;
     call.out = out.values<T>();
     call.mean = mean.values<T>();
@@ -275,30 +286,32 @@ PyObject* group_norm(const NormFunctions<T>& kernels, PyArrayObject* x, PyObject
     return triple(out, mean, rstd);
 }
 PyObject* py_group_norm(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
-    PyArrayObject* x = nargs == 5 ? normable(args[0]) : nullptr;
-    if (x == nullptr) return not_handled();
-    return PyArray_TYPE(x) == NPY_FLOAT ? group_norm(norm_kernels().f32, x, args)
-                                        : group_norm(norm_kernels().f64, x, args);
+    if (nargs != 5) return not_handled();
+    const FloatInput x(args[0], Order::either);
+    if (!has_elements(x)) return give_up();
+    return PyArray_TYPE(x.get()) == NPY_FLOAT ? group_norm(norm_kernels().f32, x, args)
+                                              : group_norm(norm_kernels().f64, x, args);
 }
 
 // group_norm_grad(grad, x, weight, mean, rstd, groups, needs)
 template <class T>
-PyObject* group_norm_grad(const NormFunctions<T>& kernels, PyArrayObject* x, PyArrayObject* grad,
-                          PyObject* const* args) {
+PyObject* group_norm_grad(const NormFunctions<T>& kernels, const FloatInput& input,
+                          const FloatInput& grad, PyObject* const* args) {
+    PyArrayObject* x = input.get();
     const int type = PyArray_TYPE(x);
     RowNorm<T> call = {};
     bool needs[3];
     T* weight;
-    if (!set_groups(&call, x, args[5]) ||
+    if (!set_groups(&call, input, args[5]) ||
         !vector_or_none(args[2], type, PyArray_DIM(x, 1), &weight) ||
         !vector_or_none(args[3], type, call.rows, &call.mean) || !call.mean ||
         !vector_or_none(args[4], type, call.rows, &call.rstd) || !call.rstd ||
         !read_needs(args[6], 3, needs))
         return not_handled();
     call.weight = weight;
-    call.grad = data<T>(grad);
+    call.grad = data<T>(grad.get());
     Owned dx, dweight, dbias;
-    if (!row_gradients(&call, needs, x, 1, PyArray_DIMS(x) + 1, &dx, &dweight, &dbias))
+    if (!row_gradients(&call, needs, input, 1, PyArray_DIMS(x) + 1, &dx, &dweight, &dbias))
         return nullptr;
     {
         ReleaseGil unlocked(PyArray_SIZE(x) >= kReleaseGilElements);
@@ -307,11 +320,11 @@ PyObject* group_norm_grad(const NormFunctions<T>& kernels, PyArrayObject* x, PyA
     return triple(dx, dweight, dbias);
 }
 PyObject* py_group_norm_grad(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
-    PyArrayObject* x = nargs == 7 ? normable(args[1]) : nullptr;
-    PyArrayObject* grad = x != nullptr ? gradient_of(args[0], x) : nullptr;
-    if (grad == nullptr) return not_handled();
-    return PyArray_TYPE(x) == NPY_FLOAT ? group_norm_grad(norm_kernels().f32, x, grad, args)
-                                        : group_norm_grad(norm_kernels().f64, x, grad, args);
+    if (nargs != 7) return not_handled();
+    const FloatInput x(args[1], Order::either), grad(args[0], order_beside(x, args[0]));
+    if (!has_elements(x) || !goes_with(grad, x)) return give_up();
+    return PyArray_TYPE(x.get()) == NPY_FLOAT ? group_norm_grad(norm_kernels().f32, x, grad, args)
+                                              : group_norm_grad(norm_kernels().f64, x, grad, args);
 }
 
 }  // namespace

@@ -51,20 +51,39 @@ bool append_axis(int* dims, int64_t* shape, int64_t* stride, int64_t length, int
     return true;
 }
 
-// Sorts x's axes; false for a layout in which no axis lies side by side in memory.
-bool describe(PyArrayObject* x, const bool* reduced, ReduceCall* call, bool* along_rows) {
-    const int64_t item = PyArray_ITEMSIZE(x);
-    call->kept_dims = call->reduced_dims = 0;
+// The axes of more than one element that are reduced (or kept), in their order or as they lie in
+// memory; how many.
+int select_axes(PyArrayObject* x, const bool* reduced, bool which, bool by_stride, int* axes) {
+    int n = 0;
     for (int i = 0; i < PyArray_NDIM(x); i++) {
-        const int64_t length = PyArray_DIM(x, i), step = PyArray_STRIDE(x, i) / item;
-        if (length == 1) continue;
-        const bool fits =
-            reduced[i]
-                ? append_axis(&call->reduced_dims, call->reduced_shape, call->reduced_stride,
-                              length, step)
-                : append_axis(&call->kept_dims, call->kept_shape, call->kept_stride, length, step);
-        if (!fits) return false;
+        if (reduced[i] != which || PyArray_DIM(x, i) == 1) continue;
+        int at = n++;
+        for (; by_stride && at > 0 && PyArray_STRIDE(x, axes[at - 1]) < PyArray_STRIDE(x, i); at--)
+            axes[at] = axes[at - 1];
+        axes[at] = i;
     }
+    return n;
+}
+bool append_axes(PyArrayObject* x, int n, const int* axes, int* dims, int64_t* shape,
+                 int64_t* stride) {
+    for (int k = 0; k < n; k++) {
+        const int64_t step = PyArray_STRIDE(x, axes[k]) / PyArray_ITEMSIZE(x);
+        if (!append_axis(dims, shape, stride, PyArray_DIM(x, axes[k]), step)) return false;
+    }
+    return true;
+}
+
+// Sorts x's axes, the reduced ones as they lie in memory; false for a layout in which no axis lies
+// side by side in memory.
+bool describe(PyArrayObject* x, const bool* reduced, ReduceCall* call, bool* along_rows) {
+    int axes[NPY_MAXDIMS] = {};
+    call->kept_dims = call->reduced_dims = 0;
+    int n = select_axes(x, reduced, false, false, axes);
+    if (!append_axes(x, n, axes, &call->kept_dims, call->kept_shape, call->kept_stride))
+        return false;
+    n = select_axes(x, reduced, true, true, axes);
+    if (!append_axes(x, n, axes, &call->reduced_dims, call->reduced_shape, call->reduced_stride))
+        return false;
     const int r = call->reduced_dims, k = call->kept_dims;
     *along_rows = r > 0 && call->reduced_stride[r - 1] == 1;
     return *along_rows || (r > 0 && k > 0 && call->kept_stride[k - 1] == 1);
@@ -144,10 +163,23 @@ PyObject* py_argmin(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     return arg_extreme(false, args, nargs);
 }
 
+// Whether the elements fill their memory, in whatever order of axes.
+bool is_dense(PyArrayObject* x) {
+    const bool all[NPY_MAXDIMS] = {};
+    int axes[NPY_MAXDIMS] = {};
+    npy_intp step = PyArray_ITEMSIZE(x);
+    for (int k = select_axes(x, all, false, true, axes) - 1; k >= 0; k--) {
+        if (PyArray_STRIDE(x, axes[k]) != step) return false;
+        step *= PyArray_DIM(x, axes[k]);
+    }
+    return true;
+}
+
 // norm2(x): the 2-norm of all elements, 0-dim
 PyObject* py_norm2(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     PyArrayObject* x = nargs == 1 ? as_array(args[0]) : nullptr;
-    if (x == nullptr || !is_behaved(x) || !is_contiguous(x)) return not_handled();
+    if (x == nullptr || !is_behaved(x) || (!is_contiguous(x) && !is_dense(x)))
+        return not_handled();
     const int type = PyArray_TYPE(x);
     if (type != NPY_FLOAT && type != NPY_DOUBLE) return not_handled();
     const ReduceKernels& kernels = reduce_kernels();

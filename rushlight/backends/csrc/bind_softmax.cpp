@@ -1,8 +1,7 @@
 // Python functions of softmax and the losses.
 #include "bind.h"  // Python.h must come before the system's headers
 
-#include <string.h>
-
+#include "bind_floats.h"
 #include "loss.h"
 #include "softmax.h"
 
@@ -10,14 +9,8 @@ namespace {
 
 using namespace rl;
 
-bool is_float_type(int type_num) { return type_num == NPY_FLOAT || type_num == NPY_DOUBLE; }
-
-PyArrayObject* contiguous_float(PyObject* object) {
-    PyArrayObject* array = as_array(object);
-    if (array == nullptr || !is_float_type(PyArray_TYPE(array)) || !is_behaved(array) ||
-        !is_contiguous(array))
-        return nullptr;
-    return array;
+bool alike_floats(PyArrayObject* x, PyArrayObject* y) {
+    return x != nullptr && y != nullptr && PyArray_TYPE(x) == PyArray_TYPE(y) && same_shape(x, y);
 }
 
 // ------------------------------------------------------------------ softmax
@@ -39,9 +32,11 @@ bool slices_along(PyArrayObject* x, PyObject* dim, Slices* slices) {
 
 template <bool log>
 PyObject* py_softmax(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
-    PyArrayObject* x = nargs == 2 ? contiguous_float(args[0]) : nullptr;
+    if (nargs != 2) return not_handled();
+    const FloatInput input(args[0], Order::contiguous);
+    PyArrayObject* x = input.get();
     Slices s;
-    if (x == nullptr || !slices_along(x, args[1], &s)) return not_handled();
+    if (x == nullptr || !slices_along(x, args[1], &s)) return give_up();
     PyArrayObject* out = new_like(x);
     if (out == nullptr) return nullptr;
     if (PyArray_SIZE(x) == 0) return reinterpret_cast<PyObject*>(out);
@@ -58,12 +53,11 @@ PyObject* py_softmax(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
 
 template <bool log>
 PyObject* py_softmax_grad(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
-    PyArrayObject* grad = nargs == 3 ? contiguous_float(args[0]) : nullptr;
-    PyArrayObject* result = nargs == 3 ? contiguous_float(args[1]) : nullptr;
+    if (nargs != 3) return not_handled();
+    const FloatInput inputs[] = {{args[0], Order::contiguous}, {args[1], Order::contiguous}};
+    PyArrayObject *grad = inputs[0].get(), *result = inputs[1].get();
     Slices s;
-    if (grad == nullptr || result == nullptr || PyArray_TYPE(grad) != PyArray_TYPE(result) ||
-        !same_shape(grad, result) || !slices_along(grad, args[2], &s))
-        return not_handled();
+    if (!alike_floats(grad, result) || !slices_along(grad, args[2], &s)) return give_up();
     PyArrayObject* out = new_like(grad);
     if (out == nullptr) return nullptr;
     if (PyArray_SIZE(grad) == 0) return reinterpret_cast<PyObject*>(out);
@@ -135,10 +129,11 @@ PyObject* nll_forward(const LossFunctions<T>& kernels, PyArrayObject* logp, PyAr
 
 // nll_loss(logp, target, weight, ignore_index, reduction)
 PyObject* py_nll_loss(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
-    PyArrayObject* logp = nargs == 5 ? contiguous_float(args[0]) : nullptr;
-    PyArrayObject* target = nargs == 5 ? contiguous_of(args[1], NPY_INT64) : nullptr;
+    if (nargs != 5) return not_handled();
+    const FloatInput input(args[0], Order::contiguous);
+    PyArrayObject *logp = input.get(), *target = contiguous_of(args[1], NPY_INT64);
     int64_t ignore, shape[NPY_MAXDIMS];
-    if (logp == nullptr || target == nullptr || !as_int64(args[3], &ignore)) return not_handled();
+    if (logp == nullptr || target == nullptr || !as_int64(args[3], &ignore)) return give_up();
     for (int i = 0; i < PyArray_NDIM(logp); i++) shape[i] = PyArray_DIM(logp, i);
     NllShape s;
     bool usable;
@@ -163,10 +158,11 @@ bool nll_backward(const LossFunctions<T>& kernels, PyArrayObject* out, PyArrayOb
 
 // nll_loss_grad(grad, logp_shape, target, weight, ignore_index, reduction, total_weight)
 PyObject* py_nll_loss_grad(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
-    PyArrayObject* grad = nargs == 7 ? contiguous_float(args[0]) : nullptr;
-    PyArrayObject* target = nargs == 7 ? contiguous_of(args[2], NPY_INT64) : nullptr;
+    if (nargs != 7) return not_handled();
+    const FloatInput input(args[0], Order::contiguous);
+    PyArrayObject *grad = input.get(), *target = contiguous_of(args[2], NPY_INT64);
     int64_t ignore, shape[NPY_MAXDIMS];
-    if (grad == nullptr || target == nullptr || !as_int64(args[4], &ignore)) return not_handled();
+    if (grad == nullptr || target == nullptr || !as_int64(args[4], &ignore)) return give_up();
     const int ndim = as_int_tuple(args[1], shape, NPY_MAXDIMS), type = PyArray_TYPE(grad);
     NllShape s;
     bool usable;
@@ -195,15 +191,12 @@ PyObject* py_nll_loss_grad(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
 }
 
 // ------------------------------------------------------------------ mse
-bool alike_floats(PyArrayObject* x, PyArrayObject* y) {
-    return x != nullptr && y != nullptr && PyArray_TYPE(x) == PyArray_TYPE(y) && same_shape(x, y);
-}
-
 // mse_loss(x, y, reduction), not for "none"
 PyObject* py_mse_loss(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
-    PyArrayObject* x = nargs == 3 ? contiguous_float(args[0]) : nullptr;
-    PyArrayObject* y = nargs == 3 ? contiguous_float(args[1]) : nullptr;
-    if (!alike_floats(x, y)) return not_handled();
+    if (nargs != 3) return not_handled();
+    const FloatInput inputs[] = {{args[0], Order::contiguous}, {args[1], Order::contiguous}};
+    PyArrayObject *x = inputs[0].get(), *y = inputs[1].get();
+    if (!alike_floats(x, y)) return give_up();
     const Reduction reduction = as_reduction(args[2]);
     const int64_t n = PyArray_SIZE(x);
     if ((reduction != Reduction::mean && reduction != Reduction::sum) || n == 0)
@@ -227,12 +220,13 @@ PyObject* py_mse_loss(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
 
 // mse_loss_grad(grad, x, y, reduction), not for "none"
 PyObject* py_mse_loss_grad(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
-    PyArrayObject* grad = nargs == 4 ? contiguous_float(args[0]) : nullptr;
-    PyArrayObject* x = nargs == 4 ? contiguous_float(args[1]) : nullptr;
-    PyArrayObject* y = nargs == 4 ? contiguous_float(args[2]) : nullptr;
+    if (nargs != 4) return not_handled();
+    const FloatInput inputs[] = {{args[0], Order::contiguous}, {args[1], Order::contiguous},
+                                 {args[2], Order::contiguous}};
+    PyArrayObject *grad = inputs[0].get(), *x = inputs[1].get(), *y = inputs[2].get();
     if (!alike_floats(x, y) || grad == nullptr || PyArray_SIZE(grad) != 1 ||
         PyArray_TYPE(grad) != PyArray_TYPE(x))
-        return not_handled();
+        return give_up();
     const Reduction reduction = as_reduction(args[3]);
     const int64_t n = PyArray_SIZE(x);
     if (reduction != Reduction::mean && reduction != Reduction::sum) return not_handled();

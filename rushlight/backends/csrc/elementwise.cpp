@@ -7,6 +7,7 @@
 // elements they run at the speed of the second-level cache.
 #include "elementwise.h"
 
+#include "stream.h"
 #include "vec.h"
 #include "vecmath.h"
 
@@ -15,6 +16,78 @@ namespace RL_ISA {
 namespace {
 
 // ------------------------------------------------------------------ loops
+// r[i] = Op(a[i], b[i]...) for arrays that r is not, streamed when r is large; false if it is not.
+// Only for floats: whole networks compute in them, and each loop is code.
+template <class R, class T>
+constexpr bool streamable = T(0.5) != T(0) && sizeof(R) == sizeof(T);
+
+template <class Op, class T, class R>
+RL_INLINE bool streamed(R* r, const T* a, const T* b, int64_t n) {
+    if constexpr (streamable<R, T>) {
+        if (r == a || r == b) return false;
+        return stream_run(
+            r, n, [=](int64_t i) { r[i] = Op::apply(a[i], b[i]); },
+            [=](int64_t i) RL_LAMBDA_INLINE { return Op::apply(ld(a + i), ld(b + i)); });
+    }
+    return false;
+}
+template <class Op, class T, class R>
+RL_INLINE bool streamed(R* r, const T* a, T b, int64_t n) {
+    if constexpr (streamable<R, T>) {
+        if (r == a) return false;
+        const Vec<T> same = splat(b);
+        return stream_run(
+            r, n, [=](int64_t i) { r[i] = Op::apply(a[i], b); },
+            [=](int64_t i) RL_LAMBDA_INLINE { return Op::apply(ld(a + i), same); });
+    }
+    return false;
+}
+template <class Op, class T>
+RL_INLINE bool streamed(T* r, const T* a, int64_t n) {
+    if constexpr (streamable<T, T>) {
+        if (r == a) return false;
+        return stream_run(
+            r, n, [=](int64_t i) { r[i] = Op::apply(a[i]); },
+            [=](int64_t i) RL_LAMBDA_INLINE { return Op::apply(ld(a + i)); });
+    }
+    return false;
+}
+
+// W elements at p, side by side, every second one (whose neighbours are read, too), or one
+// repeated.
+template <class T>
+RL_INLINE Vec<T> load_step(const T* p, int64_t step) {
+    if (step == 1) return ld(p);
+    if (step == 0) return splat(*p);
+    return shuffle(ld(p), ld(p + kW<T>), typename EverySecond<0, kW<T>>::type{});
+}
+RL_INLINE bool is_short_step(int64_t step) { return step >= 0 && step <= 2; }
+
+// Every second column of a matrix, by vectors; how many elements are done: never the last, behind
+// which there may be nothing to read.
+template <class Op, class T, class R>
+RL_INLINE int64_t short_steps(R* r, const T* a, const T* b, int64_t n, int64_t x_stride,
+                              int64_t y_stride) {
+    int64_t i = 0;
+    if constexpr (streamable<R, T>) {
+        if (!is_short_step(x_stride) || !is_short_step(y_stride)) return 0;
+        for (; i + kW<T> < n; i += kW<T>)
+            st(r + i, Op::apply(load_step(a + i * x_stride, x_stride),
+                                load_step(b + i * y_stride, y_stride)));
+    }
+    return i;
+}
+template <class Op, class T>
+RL_INLINE int64_t short_steps(T* r, const T* a, int64_t n, int64_t x_stride) {
+    int64_t i = 0;
+    if constexpr (streamable<T, T>) {
+        if (!is_short_step(x_stride)) return 0;
+        for (; i + kW<T> < n; i += kW<T>)
+            st(r + i, Op::apply(load_step(a + i * x_stride, x_stride)));
+    }
+    return i;
+}
+
 template <class Op, class T, class R>
 void binary_loop(void* out, const void* x, const void* y, int64_t n, int64_t out_stride,
                  int64_t x_stride, int64_t y_stride) {
@@ -22,16 +95,18 @@ void binary_loop(void* out, const void* x, const void* y, int64_t n, int64_t out
     const T* a = static_cast<const T*>(x);
     const T* b = static_cast<const T*>(y);
     if (out_stride == 1 && x_stride == 1 && y_stride == 1) {
+        if (streamed<Op>(r, a, b, n)) return;
         for (int64_t i = 0; i < n; i++) r[i] = Op::apply(a[i], b[i]);
     } else if (out_stride == 1 && x_stride == 1 && y_stride == 0) {
         const T value = *b;
+        if (streamed<Op>(r, a, value, n)) return;
         for (int64_t i = 0; i < n; i++) r[i] = Op::apply(a[i], value);
     } else if (out_stride == 1 && x_stride == 0 && y_stride == 1) {
         const T value = *a;
         for (int64_t i = 0; i < n; i++) r[i] = Op::apply(value, b[i]);
     } else {
-        for (int64_t i = 0; i < n; i++)
-            r[i * out_stride] = Op::apply(a[i * x_stride], b[i * y_stride]);
+        int64_t i = out_stride == 1 ? short_steps<Op>(r, a, b, n, x_stride, y_stride) : 0;
+        for (; i < n; i++) r[i * out_stride] = Op::apply(a[i * x_stride], b[i * y_stride]);
     }
 }
 
@@ -40,9 +115,11 @@ void unary_loop(void* out, const void* x, int64_t n, int64_t out_stride, int64_t
     T* r = static_cast<T*>(out);
     const T* a = static_cast<const T*>(x);
     if (out_stride == 1 && x_stride == 1) {
+        if (streamed<Op>(r, a, n)) return;
         for (int64_t i = 0; i < n; i++) r[i] = Op::apply(a[i]);
     } else {
-        for (int64_t i = 0; i < n; i++) r[i * out_stride] = Op::apply(a[i * x_stride]);
+        int64_t i = out_stride == 1 ? short_steps<Op>(r, a, n, x_stride) : 0;
+        for (; i < n; i++) r[i * out_stride] = Op::apply(a[i * x_stride]);
     }
 }
 
@@ -54,6 +131,10 @@ void unary_vec_loop(void* out, const void* x, int64_t n, int64_t out_stride, int
     const T* a = static_cast<const T*>(x);
     if (out_stride == 1 && x_stride == 1) {
         int64_t i = 0;
+        if (r != a && is_aligned(r) && worth_streaming(n * int64_t(sizeof(T)))) {
+            for (; i + W <= n; i += W) stream(r + i, Op::apply(ld(a + i)));
+            end_stream();
+        }
         for (; i + W <= n; i += W) st(r + i, Op::apply(ld(a + i)));
         if (i < n) stn(r + i, Op::apply(ldn(a + i, int(n - i))), int(n - i));
         return;
@@ -102,6 +183,7 @@ void binary_vec_loop(void* out, const void* x, const void* y, int64_t n, int64_t
 }
 
 // ------------------------------------------------------------------ functions of one element
+// Of floats, also of a vector.
 // Integer arithmetic wraps; C++ leaves signed overflow undefined, so it is done unsigned.
 template <class T>
 struct Wrapping {
@@ -146,15 +228,15 @@ struct Minimum {
 // The slope of relu at 0 is 0; a NaN result lets nothing through.
 struct ReluGrad {
     template <class T>
-    static T apply(T grad, T result) { return result > 0 ? grad : T(0); }
+    static T apply(T grad, T result) { return result > T{} ? grad : T{}; }
 };
 struct SigmoidGrad {
     template <class T>
-    static T apply(T grad, T result) { return grad * (T(1) - result) * result; }
+    static T apply(T grad, T result) { return grad * (1 - result) * result; }
 };
 struct TanhGrad {
     template <class T>
-    static T apply(T grad, T result) { return grad * (T(1) - result * result); }
+    static T apply(T grad, T result) { return grad * (1 - result * result); }
 };
 struct Eq {
     template <class T>
@@ -191,18 +273,20 @@ struct Square {
 };
 struct Reciprocal {
     template <class T>
-    static T apply(T a) { return T(1) / a; }
+    static T apply(T a) { return 1 / a; }
 };
 struct Abs {
     static float apply(float a) { return __builtin_fabsf(a); }
     static double apply(double a) { return __builtin_fabs(a); }
     static int32_t apply(int32_t a) { return a < 0 ? int32_t(-uint32_t(a)) : a; }
     static int64_t apply(int64_t a) { return a < 0 ? int64_t(-uint64_t(a)) : a; }
+    static f32v apply(f32v a) { return vabs(a); }
+    static f64v apply(f64v a) { return vabs(a); }
 };
 // 0 > NaN is false, so a NaN stays.
 struct Relu {
     template <class T>
-    static T apply(T a) { return T(0) > a ? T(0) : a; }
+    static T apply(T a) { return T{} > a ? T{} : a; }
 };
 
 // ------------------------------------------------------------------ functions of a vector

@@ -7,7 +7,8 @@
 
 namespace rl {
 
-// Channel normalisation of x (batch, channels, inner): statistics over batch and inner.
+// Channel normalisation of x (batch, channels, inner): statistics over batch and inner. Images
+// whose channels lie side by side are a batch of pixels with inner == 1.
 template <class T>
 struct ChannelNorm {
     const T *x, *grad;
@@ -31,6 +32,7 @@ struct RowNorm {
     T *dweight, *dbias;
     int64_t rows, length;
     int64_t groups, inner;   // inner == 0: layer or RMS normalisation
+    bool channels_last;      // group norm of x (rows / groups, inner, channels)
     double eps;
 };
 

@@ -4,7 +4,7 @@
 // A fresh result lies in memory as its operands do: its axes are ordered by the strides of the
 // first operand that tells two axes apart (broadcast axes tell nothing), so that the sum of two
 // transposed arrays is a transposed array and is computed in the order of memory. An operand that
-// lies the other way round is turned by tiles of 16 rows and 256 columns (16 KB of floats) into a
+// lies the other way round is turned by tiles of 64 rows and columns (16 KB of floats) into a
 // buffer and read from there.
 #pragma once
 
@@ -117,7 +117,7 @@ inline PyArrayObject* result_array(PyObject* out, int ndim, const npy_intp* shap
 
 inline PyObject* failed() { return PyErr_Occurred() ? nullptr : not_handled(); }
 
-constexpr int64_t kTileRows = 16, kTileColumns = 256;
+constexpr int64_t kTileRows = 64, kTileColumns = 64;
 constexpr int64_t kTurnedElements = 4096;  // below that all operands stay in the first-level cache
 
 // Operand 0 is the result, the others are read: arrays, or one element that repeats.

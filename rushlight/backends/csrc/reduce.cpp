@@ -1,12 +1,16 @@
 // Reductions.
 //
-// Along rows, where the reduced elements lie side by side, eight vector accumulators run over blocks
-// of 1,024 elements; each block's total is added up in double precision, so a float32 sum has an error of a
-// few units in the last place however long the row. A reduction to very few numbers is cut into pieces of
-// fixed size, whose totals are combined in order: the result does not depend on the number of threads.
+// Along rows, where the reduced elements lie side by side, eight vector accumulators run over
+// blocks of 1,024 elements; each block's total is added up in double precision, so a float32 sum
+// has an error of a few units in the last place however long the row. A reduction to very few
+// numbers is cut into pieces of fixed size, whose totals are combined in order: the result does not
+// depend on the number of threads.
 //
-// Along columns, where neighbouring elements belong to different results, a strip of eight vectors of
-// columns is reduced over 64 rows at a time and then added to double-precision totals.
+// Along columns, where neighbouring elements belong to different results, each of up to 2,048
+// columns has an accumulator in the first-level cache, and rows are taken eight at a time, so that
+// it is read and written once for eight numbers, and memory is read from one end to the other. Sums
+// go on to double-precision totals after 64 rows. Few long columns are cut into chunks of rows, as
+// above.
 #include "reduce.h"
 
 #include "allocator.h"
@@ -19,7 +23,9 @@ namespace {
 
 constexpr int64_t kBlock = 1024;      // elements summed before going to the wide total
 constexpr int64_t kBlockRows = 64;    // rows, in the column case
-constexpr int kStripVectors = 8;      // vectors of columns that are reduced together
+constexpr int64_t kRowsAtOnce = 8;
+constexpr int64_t kStrip = 2048;      // columns that are reduced together
+constexpr int64_t kMostChunks = 16;   // of the rows
 constexpr int64_t kPiece = 1 << 17;   // elements of one piece of a long row
 constexpr int64_t kGrain = 1 << 17;   // elements that are worth a thread
 
@@ -33,9 +39,11 @@ struct Wide<float> {
 };
 
 // ------------------------------------------------------------------ the operations
-// `start` is what an empty reduction gives, `step` takes in a vector, `merge` another partial result
-// (`merge_vectors` lane by lane), `fold` reduces a vector's lanes.
+// `start` is what an empty reduction gives, `step` takes in a vector, `merge` another partial
+// result (`merge_vectors` lane by lane), `fold` reduces a vector's lanes. What `rounds` goes on to
+// wide totals block by block.
 struct Sum {
+    static constexpr bool rounds = true;
     template <class T>
     static T start() { return T(0); }
     template <class V>
@@ -50,6 +58,7 @@ struct Sum {
     static W scaled(W total, double scale) { return W(total * W(scale)); }
 };
 struct Max {
+    static constexpr bool rounds = false;
     template <class T>
     static T start() { return lowest(T(0)); }
     static float lowest(float) { return -__builtin_inff(); }
@@ -67,6 +76,7 @@ struct Max {
     static W scaled(W best, double) { return best; }
 };
 struct Min {
+    static constexpr bool rounds = false;
     template <class T>
     static T start() { return highest(T(0)); }
     static float highest(float) { return __builtin_inff(); }
@@ -192,7 +202,14 @@ void along_rows(const ReduceCall& call) {
     const int64_t grain = 1 + kGrain / (inner * outer + 1);
     parallel_for(results, grain, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++) {
-            const T* base = x + offset_of(r, call.kept_dims, call.kept_shape, call.kept_stride);
+            const T* base = x + (call.kept_dims == 1 ? r * call.kept_stride[0]
+                                                     : offset_of(r, call.kept_dims,
+                                                                 call.kept_shape,
+                                                                 call.kept_stride));
+            if (outer == 1) {
+                out[r] = T(Op::scaled(reduce_row<Op>(base, inner), call.scale));
+                continue;
+            }
             W total = Op::template start<W>();
             for (int64_t o = 0; o < outer; o++) {
                 const T* row =
@@ -205,64 +222,122 @@ void along_rows(const ReduceCall& call) {
 }
 
 // ------------------------------------------------------------------ along columns
-// Reduces `rows` rows of `width` <= strip columns into `totals`.
+// Takes `rows` rows of `width` columns into `acc`.
 template <class Op, class T>
-void reduce_strip(typename Wide<T>::type* totals, const T* x, int64_t rows, int64_t row_stride,
-                  int width) {
-    constexpr int W = kW<T>;
-    T lanes[kStripVectors * W];
-    for (int64_t begin = 0; begin < rows; begin += kBlockRows) {
-        const int64_t end = begin + kBlockRows < rows ? begin + kBlockRows : rows;
-        if (width == kStripVectors * W) {
-            Vec<T> acc[kStripVectors];
-            for (int k = 0; k < kStripVectors; k++) acc[k] = splat(Op::template start<T>());
-            for (int64_t r = begin; r < end; r++)
-                for (int k = 0; k < kStripVectors; k++)
-                    acc[k] = Op::step(acc[k], ld(x + r * row_stride + k * W));
-            for (int k = 0; k < kStripVectors; k++) st(lanes + k * W, acc[k]);
-        } else {
-            for (int i = 0; i < width; i += W) {
-                const int m = width - i < W ? width - i : W;
-                Vec<T> acc = splat(Op::template start<T>());
-                for (int64_t r = begin; r < end; r++)
-                    acc = Op::step(acc, ldn(x + r * row_stride + i, m));
-                st(lanes + i, acc);
+void take_rows(T* acc, const T* x, int64_t rows, int64_t row_stride, int64_t width) {
+    for (int64_t r = 0; r < rows; r += kRowsAtOnce) {
+        const T* from = x + r * row_stride;
+        const int64_t left = rows - r;
+        for_vectors<T>(width, [&](int64_t c, int m) RL_LAMBDA_INLINE {
+            const auto row = [&](int64_t k) RL_LAMBDA_INLINE {
+                return load(from + k * row_stride + c, m);
+            };
+            Vec<T> total = load(acc + c, m);
+            if (left >= kRowsAtOnce) {
+                Vec<T> even = row(0), odd = row(1);
+                RL_UNROLL
+                for (int64_t k = 2; k < kRowsAtOnce; k += 2) {
+                    even = Op::step(even, row(k));
+                    odd = Op::step(odd, row(k + 1));
+                }
+                total = Op::step(total, Op::merge_vectors(even, odd));
+            } else {
+                for (int64_t k = 0; k < left; k++) total = Op::step(total, row(k));
             }
+            store(acc + c, total, m);
+        });
+    }
+}
+
+template <class Op, class T>
+void merge_totals(typename Wide<T>::type* totals, T* acc, int64_t width) {
+    for (int64_t i = 0; i < width; i++) {
+        totals[i] = Op::merge(totals[i], typename Wide<T>::type(acc[i]));
+        acc[i] = Op::template start<T>();
+    }
+}
+
+// The reduced rows of one strip of columns: `repeats` times `rows` rows, in blocks.
+struct ColumnRows {
+    const ReduceCall& call;
+    int outer;  // reduced axes outside of the rows
+    int64_t rows, stride, repeats, blocks;  // blocks of one repeat
+    explicit ColumnRows(const ReduceCall& reduction)
+        : call(reduction), outer(reduction.reduced_dims - 1), rows(call.reduced_shape[outer]),
+          stride(call.reduced_stride[outer]), repeats(product(outer, call.reduced_shape)),
+          blocks((rows + kBlockRows - 1) / kBlockRows) {}
+};
+
+// totals = the reduction of the blocks first ... last-1, counted over all repeats.
+template <class Op, class T>
+void reduce_blocks(typename Wide<T>::type* totals, const T* x, const ColumnRows& of, int64_t first,
+                   int64_t last, int64_t width) {
+    T acc[kStrip];
+    for (int64_t i = 0; i < width; i++) {
+        acc[i] = Op::template start<T>();
+        totals[i] = Op::template start<typename Wide<T>::type>();
+    }
+    for (int64_t b = first; b < last; b++) {
+        const int64_t repeat = b / of.blocks, row = b % of.blocks * kBlockRows;
+        const int64_t left = of.rows - row;
+        const int64_t at =
+            offset_of(repeat, of.outer, of.call.reduced_shape, of.call.reduced_stride);
+        take_rows<Op>(acc, x + at + row * of.stride, left < kBlockRows ? left : kBlockRows,
+                      of.stride, width);
+        if (Op::rounds) merge_totals<Op>(totals, acc, width);
+    }
+    merge_totals<Op>(totals, acc, width);
+}
+
+// One strip of columns to `out`; its blocks are shared out in chunks when it is the only work.
+template <class Op, class T>
+void reduce_strip(T* out, const T* x, const ColumnRows& of, int64_t chunks, int64_t width) {
+    typedef typename Wide<T>::type Total;
+    const int64_t blocks = of.repeats * of.blocks, chunk = (blocks + chunks - 1) / chunks;
+    if (blocks == 1) {
+        T acc[kStrip];
+        for (int64_t i = 0; i < width; i++) acc[i] = Op::template start<T>();
+        take_rows<Op>(acc, x, of.rows, of.stride, width);
+        for (int64_t i = 0; i < width; i++) out[i] = T(Op::scaled(Total(acc[i]), of.call.scale));
+        return;
+    }
+    Scratch partial(size_t(chunks * width) * sizeof(Total));
+    Total* totals = partial.as<Total>();
+    parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t k = begin; k < end; k++) {
+            const int64_t first = k * chunk < blocks ? k * chunk : blocks, last = first + chunk;
+            reduce_blocks<Op>(totals + k * width, x, of, first, last < blocks ? last : blocks,
+                              width);
         }
-        for (int i = 0; i < width; i++)
-            totals[i] = Op::merge(totals[i], typename Wide<T>::type(lanes[i]));
+    });
+    for (int64_t i = 0; i < width; i++) {
+        Total total = totals[i];
+        for (int64_t k = 1; k < chunks; k++) total = Op::merge(total, totals[k * width + i]);
+        out[i] = T(Op::scaled(total, of.call.scale));
     }
 }
 
 template <class Op, class T>
 void along_columns(const ReduceCall& call) {
-    typedef typename Wide<T>::type Total;
-    constexpr int strip = kStripVectors * kW<T>;
+    const ColumnRows of(call);
     const T* x = static_cast<const T*>(call.x);
     T* out = static_cast<T*>(call.out);
-    const int outer_kept = call.kept_dims - 1, outer_reduced = call.reduced_dims - 1;
-    const int64_t columns = call.kept_shape[outer_kept];
-    const int64_t strips = (columns + strip - 1) / strip;
-    const int64_t rows = call.reduced_shape[outer_reduced];
-    const int64_t row_stride = call.reduced_stride[outer_reduced];
-    const int64_t repeats = product(outer_reduced, call.reduced_shape);
-    const int64_t tasks = product(outer_kept, call.kept_shape) * strips;
-    const int64_t work = rows * repeats * (columns < strip ? columns : strip);
-    parallel_for(tasks, 1 + kGrain / (work + 1), [&](int64_t begin, int64_t end) {
+    const int outer = call.kept_dims - 1;
+    const int64_t columns = call.kept_shape[outer];
+    const int64_t strips = (columns + kStrip - 1) / kStrip;
+    const int64_t tasks = product(outer, call.kept_shape) * strips;
+    const int64_t work = of.rows * of.repeats * (columns < kStrip ? columns : kStrip);
+    int64_t chunks = tasks < kMostChunks ? work / kGrain : 1;
+    if (chunks > kMostChunks) chunks = kMostChunks;
+    if (chunks > of.repeats * of.blocks) chunks = of.repeats * of.blocks;
+    if (chunks < 1) chunks = 1;
+    const int64_t grain = chunks > 1 ? tasks : 1 + kGrain / (work + 1);
+    parallel_for(tasks, grain, [&](int64_t begin, int64_t end) {
         for (int64_t task = begin; task < end; task++) {
-            const int64_t o = task / strips, first = task % strips * strip;
-            const int width = int(columns - first < strip ? columns - first : strip);
-            const T* base =
-                x + offset_of(o, outer_kept, call.kept_shape, call.kept_stride) + first;
-            Total totals[strip];
-            for (int i = 0; i < width; i++) totals[i] = Op::template start<Total>();
-            for (int64_t k = 0; k < repeats; k++) {
-                const int64_t offset =
-                    offset_of(k, outer_reduced, call.reduced_shape, call.reduced_stride);
-                reduce_strip<Op>(totals, base + offset, rows, row_stride, width);
-            }
-            for (int i = 0; i < width; i++)
-                out[o * columns + first + i] = T(Op::scaled(totals[i], call.scale));
+            const int64_t o = task / strips, first = task % strips * kStrip;
+            const int64_t width = columns - first < kStrip ? columns - first : kStrip;
+            const int64_t at = offset_of(o, outer, call.kept_shape, call.kept_stride) + first;
+            reduce_strip<Op>(out + o * columns + first, x + at, of, chunks, width);
         }
     });
 }

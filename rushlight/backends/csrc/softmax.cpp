@@ -2,9 +2,10 @@
 //
 // Three passes over a slice that stays in the first-level cache: the maximum, the exponentials with
 // their sum, the division. Where the slice lies side by side in memory (inner == 1) the vector runs
-// along it and the last vector is partial; otherwise each lane of the vector has a slice of its own and
-// the vector runs over `inner`. Both are one code, written over a cursor that knows how to get the i-th
-// vector: `Along` loads neighbours, `Across` strides.
+// along it and the last vector is partial; otherwise each lane of the vector has a slice of its own
+// and the vector runs over `inner`. Both are one code, written over a cursor that knows how to get
+// the i-th vector: `Along` loads neighbours, `Across` strides. Short rows of the logarithm of
+// softmax are taken W at a time, as their sums then share one logarithm.
 #include "softmax.h"
 
 #include "lanes.h"
@@ -55,6 +56,7 @@ RL_INLINE Vec<T> maximum(const T* x, const Cursor& cursor) {
 }
 
 struct Softmax {
+    static constexpr bool shares_logarithm = false;
     template <class T, class Cursor>
     static void run(T* out, const T* x, const T*, const Cursor& cursor) {
         const Vec<T> peak = maximum(x, cursor);
@@ -72,6 +74,7 @@ struct Softmax {
 };
 
 struct LogSoftmax {
+    static constexpr bool shares_logarithm = true;
     template <class T, class Cursor>
     static void run(T* out, const T* x, const T*, const Cursor& cursor) {
         const Vec<T> peak = maximum(x, cursor);
@@ -88,6 +91,7 @@ struct LogSoftmax {
 
 // (grad - sum(grad * result)) * result
 struct SoftmaxGrad {
+    static constexpr bool shares_logarithm = false;
     template <class T, class Cursor>
     static void run(T* out, const T* grad, const T* result, const Cursor& cursor) {
         Vec<T> sum = {};
@@ -104,6 +108,7 @@ struct SoftmaxGrad {
 
 // grad - exp(result) * sum(grad)
 struct LogSoftmaxGrad {
+    static constexpr bool shares_logarithm = false;
     template <class T, class Cursor>
     static void run(T* out, const T* grad, const T* result, const Cursor& cursor) {
         Vec<T> sum = {};
@@ -116,15 +121,57 @@ struct LogSoftmaxGrad {
     }
 };
 
+constexpr int64_t kShortRow = 512;  // W of them fit the first-level cache
+
+// Up to W rows, side by side in memory.
+template <class T>
+void log_softmax_rows(T* out, const T* x, int64_t rows, int64_t length) {
+    constexpr int W = kW<T>;
+    const Along<T> cursor = {length};
+    Vec<T> peak[W];
+    T sum[W] = {};
+    for (int64_t r = 0; r < rows; r++) {
+        const T* row = x + r * length;
+        peak[r] = maximum(row, cursor);
+        Vec<T> total = {};
+        cursor.each([&](int64_t i, int m) RL_LAMBDA_INLINE {
+            total += Along<T>::masked(vexp(load(row + i, m) - peak[r]), m, T(0));
+        });
+        sum[r] = hsum(total);
+    }
+    T log_sum[W];
+    st(log_sum, vlog(ld(sum)));
+    for (int64_t r = 0; r < rows; r++) {
+        const Vec<T> shift = splat(log_sum[r]);
+        cursor.each([&](int64_t i, int m) RL_LAMBDA_INLINE {
+            store(out + r * length + i, load(x + r * length + i, m) - peak[r] - shift, m);
+        });
+    }
+}
+
+// Rows side by side in memory.
+template <class Function, class T>
+void for_rows(T* out, const T* x, const T* second, int64_t rows, int64_t length) {
+    if constexpr (Function::shares_logarithm) {
+        const int64_t at_once = length <= kShortRow ? kW<T> : 1;
+        for (int64_t r = 0; r < rows; r += at_once)
+            log_softmax_rows(out + r * length, x + r * length,
+                             rows - r < at_once ? rows - r : at_once, length);
+    } else {
+        const Along<T> cursor = {length};
+        for (int64_t r = 0; r < rows; r++)
+            Function::run(out + r * length, x + r * length, second ? second + r * length : nullptr,
+                          cursor);
+    }
+}
+
 template <class Function, class T>
 void for_slices(T* out, const T* x, const T* second, int64_t outer, int64_t length, int64_t inner) {
     constexpr int W = kW<T>;
     if (inner == 1) {
         parallel_for(outer, 1 + kGrain / (length + 1), [&](int64_t begin, int64_t end) {
-            const Along<T> cursor = {length};
-            for (int64_t o = begin; o < end; o++)
-                Function::run(out + o * length, x + o * length,
-                              second ? second + o * length : nullptr, cursor);
+            for_rows<Function>(out + begin * length, x + begin * length,
+                               second ? second + begin * length : nullptr, end - begin, length);
         });
         return;
     }

@@ -192,6 +192,26 @@ RL_INLINE bool any(i32v v) {
 #endif
 }
 
+// table[index[i] & 7] for every lane.
+RL_INLINE f32v lookup8(const float (&table)[8], i32v index) {
+#if defined(__AVX512F__)
+    const __m512 twice = _mm512_broadcast_f32x8(_mm256_loadu_ps(table));
+    return (f32v)_mm512_permutexvar_ps((__m512i)index, twice);
+#elif defined(__AVX2__)
+    return (f32v)_mm256_permutevar8x32_ps(_mm256_loadu_ps(table), (__m256i)index);
+#elif defined(__SSE4_1__)
+    // Bytes are shuffled within each half of the table, and bit 2 of the index chooses the half.
+    const __m128i bytes = (__m128i)((index & 3) * 0x04040404 + 0x03020100);
+    const __m128i low = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i*)table), bytes);
+    const __m128i high = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i*)(table + 4)), bytes);
+    return (f32v)_mm_blendv_ps((__m128)low, (__m128)high, (__m128)(index << 29));
+#else
+    f32v v;
+    for (int i = 0; i < kW<float>; i++) v[i] = table[index[i] & 7];
+    return v;
+#endif
+}
+
 }  // namespace
 }  // namespace RL_ISA
 }  // namespace rl

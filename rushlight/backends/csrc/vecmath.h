@@ -4,7 +4,7 @@
 // the pieces together again without a branch. Coefficients: exp, log and tanh in single precision
 // are those of the Cephes library; exp in double precision is the Taylor series of degree 13 (on
 // |r| <= ln(2)/2 its error is below 2^-57); erf and erfc are Chebyshev interpolants that were
-// computed for this file with 60 digits. Errors are at most 2.5 units in the last place (gelu: 6).
+// computed for this file with 60 digits. Errors are at most 2.5 units in the last place.
 // NaN comes out as NaN, and infinities, zeros and denormals give what the C library gives.
 #pragma once
 
@@ -57,24 +57,43 @@ struct ExpConstants<f64v> {
     static RL_INLINE f64v poly(f64v r) { return horner(r, kExpPoly64); }
 };
 
-// min(max(x, low), high), where a NaN x stays NaN: the x86 instructions return their second operand
-// when either is NaN.
+// The smaller of x and `high`, the larger of x and `low`, where a NaN x stays NaN: the x86
+// instructions return their second operand when either is NaN.
 template <class V>
-RL_INLINE V clip(V x, Lane<V> low, Lane<V> high) {
+RL_INLINE V at_most(V x, Lane<V> high) {
 #if defined(__AVX512F__)
     if constexpr (sizeof(Lane<V>) == 4)
-        return (V)_mm512_min_ps((__m512)splat(high), _mm512_max_ps((__m512)splat(low), (__m512)x));
+        return (V)_mm512_min_ps((__m512)splat(high), (__m512)x);
     else
-        return (V)_mm512_min_pd((__m512d)splat(high), _mm512_max_pd((__m512d)splat(low), (__m512d)x));
+        return (V)_mm512_min_pd((__m512d)splat(high), (__m512d)x);
 #elif defined(__AVX__)
     if constexpr (sizeof(Lane<V>) == 4)
-        return (V)_mm256_min_ps((__m256)splat(high), _mm256_max_ps((__m256)splat(low), (__m256)x));
+        return (V)_mm256_min_ps((__m256)splat(high), (__m256)x);
     else
-        return (V)_mm256_min_pd((__m256d)splat(high), _mm256_max_pd((__m256d)splat(low), (__m256d)x));
+        return (V)_mm256_min_pd((__m256d)splat(high), (__m256d)x);
 #else
-    x = select(x < low, splat(low), x);
     return select(x > high, splat(high), x);
 #endif
+}
+template <class V>
+RL_INLINE V at_least(V x, Lane<V> low) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(Lane<V>) == 4)
+        return (V)_mm512_max_ps((__m512)splat(low), (__m512)x);
+    else
+        return (V)_mm512_max_pd((__m512d)splat(low), (__m512d)x);
+#elif defined(__AVX__)
+    if constexpr (sizeof(Lane<V>) == 4)
+        return (V)_mm256_max_ps((__m256)splat(low), (__m256)x);
+    else
+        return (V)_mm256_max_pd((__m256d)splat(low), (__m256d)x);
+#else
+    return select(x < low, splat(low), x);
+#endif
+}
+template <class V>
+RL_INLINE V clip(V x, Lane<V> low, Lane<V> high) {
+    return at_most(at_least(x, low), high);
 }
 
 // x * 2^n for integral n, down into the denormals and up to infinity. Without AVX-512's instruction
@@ -267,61 +286,12 @@ RL_INLINE V normal_cdf(V x, V gauss_of_x) {
     return select(x < V{}, tail, 1 - tail);
 }
 
-template <class V>
-RL_INLINE V vgelu(V x) {
-    return x * normal_cdf(x, half_gauss(x));
-}
+// The general form; single precision has its own (vecmath_gelu.h).
+RL_INLINE f64v vgelu(f64v x) { return x * normal_cdf(x, half_gauss(x)); }
 // d gelu = cdf(x) + x pdf(x)
-template <class V>
-RL_INLINE V vgelu_slope(V x) {
-    const V gauss_of_x = half_gauss(x);
-    return normal_cdf(x, gauss_of_x) + x * gauss_of_x * Lane<V>(0.39894228040143267794);
-}
-
-// In single precision gelu bounds networks, and a shorter way to both parts pays:
-// cdf(-t) exp(t^2/2) = y P(y), y = 1 / (1 + 0.3 t), for 0 <= t <= 14.5, where the result is 0.
-constexpr float kTailPoly32[] = {0.1196866901f,  0.1195718089f,  0.1102354677f, 0.07838944399f,
-                                 0.09615743898f, -0.07942463774f, 0.1917859282f, -0.2282146528f,
-                                 0.1124360632f,  -0.02062355217f};
-constexpr float kShortExpPoly32[] = {1.0f,          1.0f,           0.4999999208f, 0.166664201f,
-                                     0.04166822612f, 0.008374822069f, 0.001383683396f};
-struct NormalTail {
-    f32v gauss, tail;  // exp(-t^2/2), cdf(-t)
-};
-
-// What x*x loses when it is rounded to `square`.
-RL_INLINE f32v lost_of_square(f32v x, f32v square) {
-#if defined(__AVX512F__)
-    return (f32v)_mm512_fmsub_ps((__m512)x, (__m512)x, (__m512)square);
-#elif defined(__FMA__)
-    return (f32v)_mm256_fmsub_ps((__m256)x, (__m256)x, (__m256)square);
-#else
-    const f32v high = clear_low_half(x), low = x - high;
-    return (high * high - square) + 2 * high * low + low * low;
-#endif
-}
-
-RL_INLINE NormalTail normal_tail(f32v t) {
-    typedef ExpConstants<f32v> C;
-    const f32v square = t * t;
-    const f32v n = vround(square * (-0.5f * C::log2e));
-    f32v r = square * -0.5f - n * C::ln2_high;
-    r = r - n * C::ln2_low - 0.5f * lost_of_square(t, square);
-    const f32v e = horner(r, kShortExpPoly32);
-    const f32v y = 1 / (1 + 0.3f * t);
-    return {scale_by_power(e, n), scale_by_power(e * (y * horner(y, kTailPoly32)), n)};
-}
-RL_INLINE f32v tail_argument(f32v x) { return clip(vabs(x), 0, 14.5f); }
-
-// x cdf(x) is x - |x| cdf(-|x|) for x > 0 and -|x| cdf(-|x|) else; the difference makes NaN of
-// minus infinity, as 0 times infinity does.
-RL_INLINE f32v vgelu(f32v x) {
-    const f32v t = tail_argument(x), positive = x - select(x < f32v{}, x, f32v{});
-    return positive - t * normal_tail(t).tail;
-}
-RL_INLINE f32v vgelu_slope(f32v x) {
-    const NormalTail at = normal_tail(tail_argument(x));
-    return select(x < f32v{}, at.tail, 1 - at.tail) + x * at.gauss * 0.39894228f;
+RL_INLINE f64v vgelu_slope(f64v x) {
+    const f64v gauss_of_x = half_gauss(x);
+    return normal_cdf(x, gauss_of_x) + x * gauss_of_x * 0.39894228040143267794;
 }
 
 // gelu(x, "tanh") = x/2 (1 + tanh u), u = sqrt(2/pi) (x + 0.044715 x^3)
@@ -341,3 +311,5 @@ RL_INLINE V vgelu_tanh_slope(V x) {
 }  // namespace
 }  // namespace RL_ISA
 }  // namespace rl
+
+#include "vecmath_gelu.h"

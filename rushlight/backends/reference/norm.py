@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from .base import Array, KernelBase
+from .windows import laid_out_like
 
 Needs = tuple[bool, ...]
 
@@ -34,6 +35,10 @@ class NormKernels(KernelBase):
         if weight is not None:
             x = x * self.widen(weight)
         return x if bias is None else x + self.widen(bias)
+
+    def _like(self, x: Array, result: Array) -> Array:
+        """``result`` with the dtype and, where that is channels last, the layout of ``x``."""
+        return laid_out_like(self.xp, self.finish(result, x.dtype), x)
 
     def _normalised_grad(
         self, g: Array, xhat: Array, invstd: Array, axes: tuple[int, ...]
@@ -87,7 +92,7 @@ class NormKernels(KernelBase):
             out = self._affine(
                 (wide - mean) * invstd, self._per_channel(weight, x), self._per_channel(bias, x)
             )
-            return self.finish(out, x.dtype), mean.reshape(-1), invstd.reshape(-1)
+            return self._like(x, out), mean.reshape(-1), invstd.reshape(-1)
 
     def _move_running(self, running: Array | None, value: Array, momentum: float) -> None:
         if running is not None:
@@ -118,7 +123,7 @@ class NormKernels(KernelBase):
                     dx = scaled * wide_invstd
             like = x if weight is None else weight
             return (
-                None if dx is None else self.finish(dx, x.dtype),
+                None if dx is None else self._like(x, dx),
                 self._summed(g * xhat, axes, like) if needs[1] else None,
                 self._summed(g, axes, like) if needs[2] else None,
             )
@@ -178,7 +183,7 @@ class NormKernels(KernelBase):
             mean, rstd = mean.astype(wide.dtype), rstd.astype(wide.dtype)
             normal = ((wide - mean) * rstd).reshape(x.shape)
             out = self._affine(normal, self._per_channel(weight, x), self._per_channel(bias, x))
-            return self.finish(out, x.dtype), mean[:, :, 0], rstd[:, :, 0]
+            return self._like(x, out), mean[:, :, 0], rstd[:, :, 0]
 
     def group_norm_grad(
         self,
@@ -202,7 +207,7 @@ class NormKernels(KernelBase):
             axes = (0, *range(2, x.ndim))
             like = x if weight is None else weight
             return (
-                None if dx is None else self.finish(dx, x.dtype),
+                None if dx is None else self._like(x, dx),
                 self._summed(g * xhat.reshape(x.shape), axes, like) if needs[1] else None,
                 self._summed(g, axes, like) if needs[2] else None,
             )
