@@ -14,3 +14,4 @@ class NativeViews(Kernels):
     as_strided = native_or(Kernels.as_strided, _native.as_strided)
     concatenate = native_or(Kernels.concatenate, _native.concatenate)
     full = native_or(Kernels.full, _native.full)
+    fill = native_or(Kernels.fill, _native.fill)

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from .. import dtypes
 from ..autograd.grad_mode import state
 from ..autograd.inplace import _check_overlap as check_overlap
-from ..autograd.inplace import bump_version, check_in_place, overwrite
+from ..autograd.inplace import (
+    bump_version,
+    can_write_over,
+    check_in_place,
+    check_inference,
+    is_free_target,
+    overwrite,
+)
 from ..autograd.node import next_sequence_nr
 from ..backends import kernels
 from ..backends.arrays import is_array
@@ -188,6 +195,7 @@ def write_out(out: Any, result: Any, op: str = "", exact: bool = False) -> Any:
             f"{op}(): functions with out=... arguments don't support automatic differentiation, "
             "but one of the arguments requires grad."
         )
+    check_inference(out)
     source, wanted = dtype_of(result._array), dtype_of(out._array)
     if exact and source is not wanted:
         raise RuntimeError(
@@ -218,31 +226,13 @@ def write_out(out: Any, result: Any, op: str = "", exact: bool = False) -> Any:
 def compute_out(op: Any, name: str, out: Any, *inputs: Any, **attrs: Any) -> Any:
     """The result of an elementwise primitive, whose forward takes `out=`, in the tensor `out`.
 
-    It is computed straight into `out` where nothing is recorded, dtypes agree and all operands have
-    its shape.
+    It is computed straight into `out` where nothing is recorded and shape and dtype agree.
     """
     if out is None:
         return op(*inputs, **attrs)
-    if not _fits_out(out, inputs):
-        return write_out(out, op(*inputs, **attrs), name)
-    arrays = [x._array if isinstance(x, TensorBase) else x for x in inputs]
-    op.forward(*arrays, out=out._array, **attrs)
-    bump_version(out, name)
-    return out
-
-
-def _fits_out(out: Any, inputs: tuple[Any, ...]) -> bool:
-    array = out._array
-    if out.requires_grad or not array.flags.writeable or 0 in array.strides:
-        return False
-    for x in inputs:
-        if isinstance(x, TensorBase):
-            other = x._array
-            if other.shape != array.shape or other.dtype != array.dtype or x.requires_grad:
-                return False
-        elif type(x) is not float or array.dtype.kind not in _FRACTIONAL:
-            return False
-    return True
+    if can_write_over(out, inputs):
+        return op.into(out, name, inputs, attrs)
+    return write_out(out, op(*inputs, **attrs), name)
 
 
 def check_separate(out: Any, *inputs: Any) -> None:
@@ -302,11 +292,10 @@ def in_place(function: Callable[..., Any], op: Any = None) -> Callable[..., Any]
 
     @functools.wraps(function)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if op is not None and _can_write_directly(self, args):
-            operands = [a._array if isinstance(a, TensorBase) else a for a in args]
-            op.forward(self._array, *operands, out=self._array, **kwargs)
-            bump_version(self, name)
-            return self
+        if op is not None:
+            inputs = (self, *args)
+            if can_write_over(self, inputs):
+                return op.into(self, name, inputs, kwargs)
         check_in_place(self)
         since = next_sequence_nr()
         result = function(self, *args, **kwargs)
@@ -325,49 +314,9 @@ def write_over(op: Any, name: str, self: Any, *inputs: Any, **attrs: Any) -> Any
     Where nothing is recorded it writes straight into the tensor's memory. The inputs have been
     checked by the caller.
     """
-    if _is_free_target(self, inputs):
-        arrays = [x._array if isinstance(x, TensorBase) else x for x in inputs]
-        op.forward(self._array, *arrays, out=self._array, **attrs)
-        bump_version(self, name)
-        return self
+    if is_free_target(self, inputs):
+        return op.into(self, name, (self, *inputs), attrs)
     check_in_place(self)
     result = op(self, *inputs, **attrs)
     check_result_type(self, result)
     return overwrite(self, result, name)
-
-
-def _is_free_target(self: Any, inputs: tuple[Any, ...]) -> bool:
-    """Whether parts of `self` may be overwritten while the inputs are read."""
-    if state.enabled and (self.requires_grad or any(getattr(x, "requires_grad", False)
-                                                    for x in inputs)):  # fmt: skip
-        return False
-    array = self._array
-    if not array.flags.writeable or 0 in array.strides:
-        return False
-    storage = self._storage
-    return storage is None or not any(getattr(x, "_storage", None) is storage for x in inputs)
-
-
-def _can_write_directly(self: Any, args: tuple[Any, ...]) -> bool:
-    """Whether an elementwise kernel may write its result over `self` while it reads."""
-    if state.enabled and self.requires_grad:
-        return False
-    array = self._array
-    if not array.flags.c_contiguous or not array.flags.writeable:
-        return False
-    for a in args:
-        if isinstance(a, TensorBase):
-            other = a._array
-            if other.dtype != array.dtype or (a._requires_grad and state.enabled):
-                return False
-            if other.shape != array.shape:
-                if other.ndim > array.ndim or other.size >= array.size:
-                    return False
-            if a is not self and a._storage is not None and a._storage is self._storage:
-                return False
-        elif type(a) is float:
-            if array.dtype.kind not in "fcV":
-                return False
-        elif type(a) is not int or array.dtype.kind not in "fcVi":
-            return False
-    return True

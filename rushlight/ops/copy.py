@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from .. import dtypes
 from ..autograd.grad_mode import state
-from ..autograd.inplace import bump_version, check_in_place, overwrite, set_history
+from ..autograd.inplace import (
+    bump_version,
+    check_in_place,
+    is_free_target,
+    overwrite,
+    set_history,
+)
 from ..autograd.node import Node, edge_of
 from ..autograd.primitive import primitive
 from ..autograd.variable import wrap
@@ -269,11 +275,16 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
             f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
         )
     target, source = self._array, src._array
-    if src._requires_grad and state.enabled:
+    if is_free_target(self, (src,)):
+        if source.shape == target.shape and source.dtype is target.dtype:
+            target[...] = source
+            bump_version(self, "copy_")
+            return self
+    else:
         check_in_place(self)
+    if src._requires_grad and state.enabled:
         expanded = expand(src, target.shape) if source.shape != target.shape else src
         return overwrite(self, _copied(self.detach(), expanded), "copy_")
-    check_in_place(self)
     if source.shape != target.shape:
         source = expand(src, target.shape)._array
     _check_writable(self, "copy_")
@@ -319,8 +330,9 @@ def fill_(self: Any, value: Any) -> Any:
         if value._requires_grad and state.enabled:
             return copy_(self, value)
         value = value._array[()]
-    check_in_place(self)
-    _check_writable(self, "fill_")
+    if not is_free_target(self, ()):
+        check_in_place(self)
+        _check_writable(self, "fill_")
     array = self._array
     if isinstance(value, complex) and array.dtype.kind != "c":
         raise RuntimeError(
@@ -329,7 +341,7 @@ def fill_(self: Any, value: Any) -> Any:
         )
     if isinstance(value, float) and array.dtype.kind in "iu":
         value = int(value)
-    array[...] = value
+    kernels(array).fill(array, value)
     bump_version(self, "fill_")
     if self._requires_grad and state.enabled:
         _cut_history(self)

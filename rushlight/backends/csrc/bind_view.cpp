@@ -1,6 +1,9 @@
 // Python functions of arrays that need no kernel: broadcast_to(x, shape), as_strided(x, shape,
-// strides), concatenate(arrays, axis) and full(shape, value, dtype). NumPy's own take microseconds of Python for each.
+// strides), concatenate(arrays, axis), full(shape, value, dtype) and fill(x, value). NumPy's own take
+// microseconds of Python for each.
 #include "bind.h"
+
+#include "parallel.h"
 
 #include <string.h>
 
@@ -102,37 +105,77 @@ PyObject* py_concatenate(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return out;
 }
 
+// ------------------------------------------------------------------ one number everywhere
+constexpr int64_t kFillGrain = 1 << 18;
+
 template <class T>
 void fill(PyArrayObject* array, T value) {
-    T* at = data<T>(array);
-    for (npy_intp i = 0, size = PyArray_SIZE(array); i < size; i++) at[i] = value;
+    T* const at = data<T>(array);
+    ReleaseGil unlocked(PyArray_SIZE(array) >= kFillGrain);
+    parallel_for(PyArray_SIZE(array), kFillGrain, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++) at[i] = value;
+    });
+}
+
+void clear(PyArrayObject* array) {
+    char* const at = PyArray_BYTES(array);
+    ReleaseGil unlocked(PyArray_SIZE(array) >= kFillGrain);
+    parallel_for(PyArray_NBYTES(array), 4 * kFillGrain, [&](int64_t begin, int64_t end) {
+        memset(at + begin, 0, size_t(end - begin));
+    });
+}
+
+// Writes a Python number that the type holds exactly or, as a fraction, rounded; false for others.
+bool fill_with(PyArrayObject* array, PyObject* value) {
+    double number;
+    int64_t whole = 1;
+    const bool is_whole = PyLong_Check(value) && as_int64(value, &whole);
+    switch (PyArray_TYPE(array)) {
+        case NPY_FLOAT:
+            if (!as_double(value, &number)) return false;
+            fill(array, float(number));
+            return true;
+        case NPY_DOUBLE:
+            if (!as_double(value, &number)) return false;
+            fill(array, number);
+            return true;
+        case NPY_INT64:
+            if (is_whole) fill(array, whole);
+            return is_whole;
+        default:
+            return false;
+    }
 }
 
 // full(shape, value, dtype) for the common dtypes and Python numbers.
 PyObject* py_full(PyObject*, PyObject* const* args, Py_ssize_t n) {
     npy_intp shape[NPY_MAXDIMS];
     if (n != 3 || !PyArray_DescrCheck(args[2])) return not_handled();
-    const int type_num = reinterpret_cast<PyArray_Descr*>(args[2])->type_num;
+    const PyArray_Descr* dtype = reinterpret_cast<PyArray_Descr*>(args[2]);
     const int ndim = as_sizes(args[0], shape);
-    if (ndim < 0 || !PyArray_ISNBO(reinterpret_cast<PyArray_Descr*>(args[2])->byteorder))
-        return not_handled();
+    if (ndim < 0 || !PyArray_ISNBO(dtype->byteorder)) return not_handled();
     for (int i = 0; i < ndim; i++)
         if (shape[i] < 0) return not_handled();
-    double number = 0;
-    int64_t whole = 0;
-    const bool is_float = type_num == NPY_FLOAT || type_num == NPY_DOUBLE;
-    if (is_float ? !as_double(args[1], &number)
-                 : type_num != NPY_INT64 || !as_int64(args[1], &whole))
+    const int type = dtype->type_num;
+    if (type != NPY_FLOAT && type != NPY_DOUBLE && type != NPY_INT64) return not_handled();
+    Owned array(new_array(ndim, shape, type));
+    if (array.get() == nullptr) return nullptr;
+    return fill_with(array.get(), args[1]) ? array.release() : not_handled();
+}
+
+// fill(x, value): None, or NotImplemented.
+PyObject* py_fill(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    PyArrayObject* x = n == 2 ? as_array(args[0]) : nullptr;
+    if (x == nullptr || !is_contiguous(x) || !is_behaved(x) || !PyArray_ISWRITEABLE(x) ||
+        PyDataType_REFCHK(PyArray_DESCR(x)))
         return not_handled();
-    PyArrayObject* array = new_array(ndim, shape, type_num);
-    if (array == nullptr) return nullptr;
-    if (type_num == NPY_FLOAT)
-        fill(array, float(number));
-    else if (type_num == NPY_DOUBLE)
-        fill(array, number);
-    else
-        fill(array, whole);
-    return reinterpret_cast<PyObject*>(array);
+    int64_t whole = 1;
+    const bool is_zero = PyLong_CheckExact(args[1]) && as_int64(args[1], &whole) && whole == 0;
+    if (is_zero)
+        clear(x);
+    else if (!fill_with(x, args[1]))
+        return not_handled();
+    Py_RETURN_NONE;
 }
 
 }  // namespace
@@ -142,5 +185,6 @@ PyMethodDef view_methods[] = {
     method("as_strided", py_as_strided, "(x, shape, strides), or NotImplemented."),
     method("concatenate", py_concatenate, "(arrays, axis), or NotImplemented."),
     method("full", py_full, "(shape, value, dtype), or NotImplemented."),
+    method("fill", py_fill, "(x, value): None, or NotImplemented."),
     {nullptr, nullptr, 0, nullptr},
 };

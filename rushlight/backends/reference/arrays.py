@@ -25,6 +25,10 @@ class ArrayKernels(KernelBase):
     def full(self, shape: Sequence[int], value: Any, dtype: Any) -> Array:
         return self.xp.full(shape, value, dtype)
 
+    def fill(self, x: Array, value: Any) -> None:
+        """Writes a number into all elements of `x`."""
+        x[...] = value
+
     def arange(self, start: Any, step: Any, count: int, dtype: Any) -> Array:
         """`start + i · step`, computed in double (or int64) and rounded once."""
         if start == 0 and step == 1 and dtype.kind in "iu":
