@@ -16,6 +16,7 @@ from .autograd.inplace import bump_version, check_inference, make_view_node, set
 from .autograd.node import Node, RemovableHandle
 from .autograd.variable import FIELDS, TensorBase, set_tensor_type, wrap
 from .backends import kernels
+from .backends.shapes import as_shape
 from .device import CPU, device
 from .ops import TensorMethods
 from .ops.common import wrap_dim
@@ -520,12 +521,10 @@ class Tensor(TensorBase, TensorMethods):
 
     def resize_(self, *sizes: Any, memory_format: Any = None) -> Tensor:
         """Changes the shape, keeping the elements that lie first in memory; new ones are unset."""
-        from .ops.shape import _sizes
-
         check_inference(self)
         if self.requires_grad:
             raise RuntimeError("cannot resize variables that require grad")
-        shape = _sizes(sizes)
+        shape = as_shape(sizes)
         old = self._array
         new = kernels(old).empty(shape, old.dtype)
         count = min(new.size, old.size)

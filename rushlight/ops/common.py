@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,8 @@ else:
     from ..autograd.variable import TensorBase
 
 __all__ = [
-    "OPERANDS", "TensorBase", "as_float", "cast", "check_separate", "check_tensor", "compute_out",
-    "dtype_of",
+    "OPERANDS", "TensorBase", "as_element", "as_float", "cast", "check_separate", "check_tensor",
+    "compute_out", "dtype_of",
     "in_place", "match", "refuse", "wrap_dim", "wrap_dims", "write_out", "write_over",
 ]  # fmt: skip
 
@@ -105,6 +106,39 @@ def _wrap_integer(value: int, numpy_dtype: Any) -> int:
     bits = numpy_dtype.itemsize * 8
     value &= (1 << bits) - 1
     return value - (1 << bits) if numpy_dtype.kind == "i" and value >> (bits - 1) else value
+
+
+def as_element(value: Any, array_dtype: Any) -> Any:
+    """A Python number as what an array of this dtype takes: for integers without its fraction.
+
+    RuntimeError for a number that the dtype cannot hold.
+    """
+    kind = array_dtype.kind
+    if kind == "b" or kind == "c":
+        return value
+    if isinstance(value, complex):
+        raise RuntimeError(_does_not_fit(array_dtype))
+    if kind in "iu":
+        return _as_integer(value, array_dtype)
+    if not -65504 <= value <= 65504 and math.isfinite(value):  # what float16 holds, others do
+        if abs(value) > float(dtypes.finfo(from_numpy_dtype(array_dtype)).max):
+            raise RuntimeError(_does_not_fit(array_dtype))
+    return value
+
+
+def _as_integer(value: Any, array_dtype: Any) -> int:
+    bits = array_dtype.itemsize * 8
+    low, high = -(1 << (bits - 1)), (1 << (bits if array_dtype.kind == "u" else bits - 1)) - 1
+    if array_dtype.kind == "u":
+        low = -high  # negative numbers count from the end, as in C
+    if not low <= value <= high:  # so for NaN
+        raise RuntimeError(_does_not_fit(array_dtype))
+    return _wrap_integer(int(value), array_dtype)
+
+
+def _does_not_fit(array_dtype: Any) -> str:
+    name = from_numpy_dtype(array_dtype).name
+    return f"value cannot be converted to type {name} without overflow"
 
 
 def common_dtype(*operands: Any) -> dtype:

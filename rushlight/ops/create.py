@@ -13,12 +13,12 @@ from .. import dtypes
 from ..autograd.grad_mode import state
 from ..autograd.variable import wrap
 from ..backends import kernels
+from ..backends.shapes import as_shape
 from ..device import CPU
 from ..device import device as Device
 from ..dtypes import dtype as DType
 from ..dtypes import from_numpy_dtype, number_dtype, promote_types
 from .common import TensorBase, write_out
-from .shape import _sizes
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -332,7 +332,7 @@ def scalar_tensor(s: Any, *, dtype: DType | None = None, device: Any = None) -> 
 
 def _new(kernel: Any, size: Any, dtype: DType | None, device: Any, requires_grad: bool,
          out: Any) -> Any:  # fmt: skip
-    shape = _sizes(size) if size else ()
+    shape = as_shape(size) if size else ()
     if shape and min(shape) < 0:
         raise RuntimeError(
             f"Trying to create tensor with negative dimension "
@@ -400,7 +400,7 @@ def full(size: Any, fill_value: Any, *, dtype: DType | None = None, device: Any 
     if isinstance(fill_value, TensorBase):
         fill_value = fill_value.item()
     d = number_dtype(fill_value) if dtype is None else dtype
-    shape = _sizes((tuple(size) if not isinstance(size, int) else size,))
+    shape = as_shape((tuple(size) if not isinstance(size, int) else size,))
     if out is not None:
         return write_out(out, wrap(_host.full(shape, fill_value, out._array.dtype)))
     return _finish(_host.full(shape, fill_value, d.numpy), requires_grad, device)
@@ -648,28 +648,28 @@ class CreateMethods:
                   pin_memory: bool = False) -> Any:  # fmt: skip
         """An unset tensor of this dtype."""
         d = self._array.dtype if dtype is None else dtype.numpy
-        return _finish(kernels(self._array).empty(_sizes(size), d), requires_grad, device)
+        return _finish(kernels(self._array).empty(as_shape(size), d), requires_grad, device)
 
     def new_zeros(self: Any, *size: Any, dtype: Any = None, device: Any = None,
                   requires_grad: bool = False, layout: Any = None,
                   pin_memory: bool = False) -> Any:  # fmt: skip
         """Zeros of this dtype."""
         d = self._array.dtype if dtype is None else dtype.numpy
-        return _finish(kernels(self._array).zeros(_sizes(size), d), requires_grad, device)
+        return _finish(kernels(self._array).zeros(as_shape(size), d), requires_grad, device)
 
     def new_ones(self: Any, *size: Any, dtype: Any = None, device: Any = None,
                  requires_grad: bool = False, layout: Any = None,
                  pin_memory: bool = False) -> Any:  # fmt: skip
         """Ones of this dtype."""
         d = self._array.dtype if dtype is None else dtype.numpy
-        return _finish(kernels(self._array).full(_sizes(size), 1, d), requires_grad, device)
+        return _finish(kernels(self._array).full(as_shape(size), 1, d), requires_grad, device)
 
     def new_full(self: Any, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None,
                  requires_grad: bool = False, layout: Any = None,
                  pin_memory: bool = False) -> Any:  # fmt: skip
         """`fill_value` everywhere, in this dtype."""
         d = self._array.dtype if dtype is None else dtype.numpy
-        array = kernels(self._array).full(_sizes((tuple(size),)), fill_value, d)
+        array = kernels(self._array).full(as_shape((tuple(size),)), fill_value, d)
         return _finish(array, requires_grad, device)
 
     def new_empty_strided(self: Any, size: Any, stride: Any, *, dtype: Any = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import dtypes
+from ..autograd.grad_mode import state
 from ..autograd.primitive import primitive
 from ..autograd.variable import wrap
 from ..backends import kernels
@@ -13,6 +14,7 @@ from ..types_ import Array, Number, Shape
 from .common import (
     NUMBERS,
     TensorBase,
+    as_element,
     cast,
     check_separate,
     dtype_of,
@@ -21,8 +23,8 @@ from .common import (
     write_out,
     write_over,
 )
-from .parts import _select, cat, slice_dim
-from .shape import _unsqueeze, broadcast_shapes, expand, flatten
+from .parts import _select, _slice, cat
+from .shape import _unsqueeze, broadcast_shapes, expand
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -33,6 +35,8 @@ __all__ = [
     "nonzero", "argwhere", "IndexMethods",
 ]  # fmt: skip
 
+_INT64 = dtypes.int64.numpy
+
 
 # ---- x[...] --------------------------------------------------------------------------------
 
@@ -41,23 +45,20 @@ def getitem(input: Tensor, index: Any) -> Tensor:
     """`input[index]`: ints, slices, None and `...` give views; index tensors and masks, copies."""
     kind = type(index)
     if kind is int and input._array.ndim:
-        size = input._array.shape[0]
-        if not -size <= index < size:
-            raise IndexError(f"index {index} is out of bounds for dimension 0 with size {size}")
-        return _select(input, dim=0, index=index % size)
-    if kind is slice and input._array.ndim:
-        return slice_dim(input, 0, _plain(index.start), _plain(index.stop), _plain(index.step) or 1)
+        return _select_item(input, 0, index)
+    if kind is slice:
+        return _slice_item(input, 0, index)
+    if index is None:
+        return _unsqueeze(input, dim=0)
     if isinstance(index, TensorBase):
         if _is_numbers(input, index):
             return _index(input, *_index_tensors(input, 0, index), places=(0,))
-        if _is_flat_mask(input, index):
-            input, index = flatten(input, 0, index._array.ndim - 1), index.reshape(-1)
-    items = index if kind is tuple else (index,)
-    view, advanced = _basic(input, items)
-    if not advanced:
-        return view if view is not input else _alias(input)
-    return _index(view, *[a for a in advanced if a is not None],
-                  places=tuple(i for i, a in enumerate(advanced) if a is not None))  # fmt: skip
+        if _is_mask(input, index):
+            return _index_mask(input, index)
+    view, tensors, places = _basic(input, index if kind is tuple else (index,))
+    if tensors:
+        return _index(view, *tensors, places=places)
+    return view if view is not input else _alias(input)
 
 
 def _is_numbers(input: Tensor, index: Tensor) -> bool:
@@ -66,16 +67,11 @@ def _is_numbers(input: Tensor, index: Tensor) -> bool:
     return bool(numbers.dtype.kind == "i" and numbers.ndim and input._array.ndim)
 
 
-def _is_flat_mask(input: Tensor, index: Any) -> bool:
-    """Whether a mask of several dims can be applied to these dims as one: found and read faster."""
+def _is_mask(input: Tensor, index: Tensor) -> bool:
+    """Whether an index tensor is a mask of the first dims."""
     x, mask = input._array, index._array
     ndim: int = mask.ndim
-    return (
-        ndim > 1
-        and mask.dtype.kind == "b"
-        and mask.shape == x.shape[:ndim]
-        and bool(x.flags.c_contiguous)
-    )
+    return ndim > 0 and mask.dtype.kind == "b" and mask.shape == x.shape[:ndim]
 
 
 @primitive(name="Alias", view=True)
@@ -88,47 +84,52 @@ def _alias_dx(grad: Tensor) -> Tensor:
     return grad
 
 
-def _plain(value: Any) -> Any:
-    """A slice bound as an int or None."""
-    return value if value is None or type(value) is int else value.__index__()
-
-
-def _basic(input: Tensor, items: tuple[Any, ...]) -> tuple[Any, list[Any]]:
-    """Applies the view part of an index; returns the view and the index tensors per dim."""
-    items = _expand_ellipsis(input, items)
+def _basic(input: Tensor, items: tuple[Any, ...]) -> tuple[Any, list[Any], tuple[int, ...]]:
+    """Applies the view part of an index: the view, the index tensors, the dims they stand for."""
     view: Any = input
     dim = 0
-    advanced: list[Any] = []
-    picks = False
-    for item in items:
+    picks: list[Any] = []
+    places: list[int] = []
+    for position, item in enumerate(items):
         kind = type(item)
         if kind is int:
             view = _select_item(view, dim, item)
         elif kind is slice:
-            view = _slice_item(view, dim, item)
-            advanced.append(None)
+            if not _is_everything(item) or dim >= view._array.ndim:
+                view = _slice_item(view, dim, item)
             dim += 1
         elif item is None:
             view = _unsqueeze(view, dim=dim)
-            advanced.append(None)
             dim += 1
-        elif kind is bool:
+        elif item is Ellipsis:
+            dim = max(view._array.ndim - _consumed(items[position + 1 :]), dim)
+        elif isinstance(item, TensorBase) and item._array.ndim:
+            for numbers in _index_tensors(view, dim, item):
+                picks.append(numbers)
+                places.append(dim)
+                dim += 1
+        elif kind is bool or _is_number(item, "b"):
             view = _unsqueeze(view, dim=dim)
-            advanced.append(wrap(kernels(view._array).full((int(item),), 0, dtypes.int64.numpy)))
+            picks.append(wrap(kernels(view._array).full((int(item),), 0, _INT64)))
+            places.append(dim)
             dim += 1
-            picks = True
-        elif isinstance(item, int) or (isinstance(item, TensorBase) and _is_scalar_index(item)):
+        elif isinstance(item, int) or _is_number(item, "iu"):
             view = _select_item(view, dim, int(item))
         else:
-            tensors = _index_tensors(view, dim, item)
-            advanced.extend(tensors)
-            dim += len(tensors)
-            picks = picks or bool(tensors)
-    return view, advanced if picks else []
+            for numbers in _index_tensors(view, dim, item):
+                picks.append(numbers)
+                places.append(dim)
+                dim += 1
+    return view, picks, tuple(places)
 
 
-def _is_scalar_index(item: Any) -> bool:
-    return item._array.ndim == 0 and item._array.dtype.kind in "iu"
+def _is_number(item: Any, kinds: str) -> bool:
+    """Whether an index item is a 0-dim tensor of one of the kinds."""
+    return isinstance(item, TensorBase) and not item._array.ndim and item._array.dtype.kind in kinds
+
+
+def _is_everything(item: slice) -> bool:
+    return item.start is None and item.stop is None and item.step is None
 
 
 def _select_item(view: Any, dim: int, index: int) -> Any:
@@ -142,40 +143,30 @@ def _select_item(view: Any, dim: int, index: int) -> Any:
 
 
 def _slice_item(view: Any, dim: int, item: slice) -> Any:
-    if dim >= view._array.ndim:
-        raise IndexError(f"too many indices for tensor of dimension {view._array.ndim}")
-    start, stop, step = _plain(item.start), _plain(item.stop), _plain(item.step)
-    if start is None and stop is None and step is None:
-        return view
-    return slice_dim(view, dim, start, stop, 1 if step is None else step)
+    shape = view._array.shape
+    if dim >= len(shape):
+        raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
+    if item.step is not None and item.step <= 0:
+        raise ValueError("step must be greater than zero")
+    start, stop, step = item.indices(shape[dim])
+    return _slice(view, dim=dim, start=start, stop=stop if stop > start else start, step=step)
 
 
-def _expand_ellipsis(input: Tensor, items: tuple[Any, ...]) -> tuple[Any, ...]:
-    """`...` as the slices it stands for."""
+def _consumed(items: tuple[Any, ...]) -> int:
+    """How many dims these items, which follow a `...`, take: a mask takes as many as it has."""
+    count = 0
     for item in items:
-        if item is Ellipsis:
-            break
-    else:
-        return items
-    used = 0
-    for item in items:
-        if item is None or item is Ellipsis or isinstance(item, bool):
+        kind = type(item)
+        if kind is int or kind is slice:
+            count += 1
             continue
-        used += _consumed(item)
-    position = next(i for i, item in enumerate(items) if item is Ellipsis)
-    if any(item is Ellipsis for item in items[position + 1 :]):
-        raise IndexError("an index can only have a single ellipsis ('...')")
-    fill = (slice(None),) * (input._array.ndim - used)
-    return (*items[:position], *fill, *items[position + 1 :])
-
-
-def _consumed(item: Any) -> int:
-    """How many dims an index item takes: a mask takes as many as it has."""
-    if isinstance(item, TensorBase) and item._array.dtype.kind == "b":
-        return item._array.ndim
-    if is_array(item) and item.dtype.kind == "b":
-        return int(item.ndim)
-    return 1
+        if item is Ellipsis:
+            raise IndexError("an index can only have a single ellipsis ('...')")
+        if item is None or isinstance(item, bool):
+            continue
+        array = item._array if isinstance(item, TensorBase) else item
+        count += int(array.ndim) if is_array(array) and array.dtype.kind == "b" else 1
+    return count
 
 
 def _index_tensors(view: Any, dim: int, item: Any) -> list[Any]:
@@ -185,7 +176,7 @@ def _index_tensors(view: Any, dim: int, item: Any) -> list[Any]:
             item = wrap(item)
         elif isinstance(item, (list, tuple, range)):
             item = wrap(kernels(view._array).xp.asarray(
-                item, dtype=None if len(item) else dtypes.int64.numpy))  # fmt: skip
+                item, dtype=None if len(item) else _INT64))  # fmt: skip
         elif hasattr(item, "__index__"):
             item = wrap(kernels(view._array).full((), item.__index__(), dtypes.int64.numpy))
         else:
@@ -195,6 +186,10 @@ def _index_tensors(view: Any, dim: int, item: Any) -> list[Any]:
             )
     array = item._array
     shape = view._array.shape
+    if array.dtype is _INT64 and dim < len(shape):
+        if not kernels(array).within(array, -shape[dim], shape[dim]):
+            _check_bounds(array, shape[dim], dim)  # raises
+        return [item]
     kind, width = array.dtype.kind, array.dtype.itemsize
     if kind == "b" or (kind == "u" and width == 1):
         for j, n in enumerate(array.shape):
@@ -220,9 +215,9 @@ def _check_bounds(indices: Array, size: int, dim: int) -> None:
         raise IndexError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
 
 
-def _numpy_index(indices: Any, places: tuple[int, ...]) -> tuple[Any, ...]:
+def _numpy_index(indices: tuple[Any, ...], places: tuple[int, ...]) -> tuple[Any, ...]:
     if len(places) == places[-1] + 1:
-        return tuple(indices)
+        return indices
     index: list[Any] = [slice(None)] * (places[-1] + 1)
     for place, i in zip(places, indices):
         index[place] = i
@@ -236,6 +231,20 @@ def _index(*tensors: Array, places: tuple[int, ...]) -> Array:
     if len(places) == 1:
         return kernels(x).take(x, tensors[1], places[0])
     return kernels(x).index_get(x, _numpy_index(tensors[1:], places))
+
+
+@primitive(name="Index")
+def _index_mask(x: Array, mask: Array) -> Array:
+    """The elements (or slices) of `x` where `mask`, of the shape of its first dims, holds."""
+    return kernels(x).masked_select(x, mask)
+
+
+@_index_mask.derivative("x")
+def _index_mask_dx(grad: Tensor, x_shape: Shape, mask: Tensor) -> Tensor:
+    found = kernels(mask._array).nonzero(mask._array)
+    ndim = found.shape[1]
+    numbers = [wrap(found[:, d]) for d in range(ndim)]
+    return _index_backward(grad, *numbers, shape=x_shape, places=tuple(range(ndim)))
 
 
 @_index.derivative("tensors")
@@ -266,17 +275,19 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
         numbers = _index_tensors(input, 0, index)
         _index_put_(input, numbers, (0,), _as_value(input, value), accumulate=False)
         return
-    items = index if type(index) is tuple else (index,)
-    if len(items) == 1 and isinstance(items[0], TensorBase) and items[0]._array.dtype.kind == "b":
-        if type(value) in NUMBERS and items[0]._array.shape == input._array.shape:
-            input.masked_fill_(items[0], value)
+    if isinstance(index, TensorBase) and index._array.dtype.kind == "b":
+        is_recorded = state.enabled and input.requires_grad
+        if type(value) in NUMBERS and index._array.shape == input._array.shape and not is_recorded:
+            input.masked_fill_(index, value)
             return
-    view, advanced = _basic(input, items)
+    items = index if type(index) is tuple else (index,)
+    view, tensors, places = _basic(input, items)
+    if not tensors and type(value) in NUMBERS:
+        view.fill_(value)
+        return
     value = _as_value(input, value)
-    if advanced:
-        indices = [a for a in advanced if a is not None]
-        places = tuple(i for i, a in enumerate(advanced) if a is not None)
-        _index_put_(view, indices, places, value, accumulate=False)
+    if tensors:
+        _index_put_(view, tensors, places, value, accumulate=False)
         return
     target = view._array.shape
     if value._array.shape != target:  # extra leading dims of size 1 are dropped
@@ -290,7 +301,8 @@ def _as_value(input: Tensor, value: Any) -> Any:
     if isinstance(value, TensorBase):
         return value
     if type(value) in NUMBERS:
-        return wrap(kernels(input._array).full((), value, input._array.dtype))
+        dtype = input._array.dtype
+        return wrap(kernels(input._array).full((), as_element(value, dtype), dtype))
     return input.new_tensor(value)
 
 
@@ -303,11 +315,12 @@ def _index_put_(view: Any, indices: list[Any], places: tuple[int, ...], value: A
 @primitive(name="IndexPut", shown=2)
 def _index_put(*tensors: Array, places: tuple[int, ...], accumulate: bool,
                out: Array = None) -> Array:  # fmt: skip
-    x, value, *indices = tensors
+    x, value = tensors[:2]
     k = kernels(x)
-    index = _numpy_index(indices, places)
+    index = _numpy_index(tensors[2:], places)
     result = k.copy(x) if out is None else out
-    value = cast(value, dtype_of(x))
+    if value.dtype is not x.dtype:
+        value = cast(value, dtype_of(x))
     try:
         (k.index_add if accumulate else k.index_put)(result, index, value)
     except ValueError:
@@ -336,20 +349,16 @@ def _index_put_dtensors(grad: Tensor, tensors: Any, tensors_shapes: Any, needs: 
 
 def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """A copy of `input` with `values` at `indices` (added if `accumulate`)."""
-    view, advanced = _basic(input, tuple(indices))
-    places = tuple(i for i, a in enumerate(advanced) if a is not None)
-    picked = [a for a in advanced if a is not None]
-    return _index_put(view, values, *picked, places=places, accumulate=accumulate)
+    view, tensors, places = _basic(input, tuple(indices))
+    return _index_put(view, values, *tensors, places=places, accumulate=accumulate)
 
 
 def _index_put_method_(self: Any, indices: Any, values: Tensor, accumulate: bool = False) -> Any:
     """In-place version of :func:`index_put`."""
-    view, advanced = _basic(self, tuple(indices))
-    places = tuple(i for i, a in enumerate(advanced) if a is not None)
+    view, tensors, places = _basic(self, tuple(indices))
     if view is not self or not places:
         return _index_put_copied_(self, indices, values, accumulate)
-    picked = [a for a in advanced if a is not None]
-    _index_put_(self, picked, places, values, accumulate)
+    _index_put_(self, tensors, places, values, accumulate)
     return self
 
 
@@ -360,7 +369,7 @@ _index_put_copied_ = in_place(index_put)
 
 
 def _check_index(op: str, index: Tensor) -> None:
-    if not index._array.size:
+    if index._array.dtype is _INT64 or not index._array.size:
         return
     if index._array.dtype.kind not in "iu" or index._array.dtype.itemsize < 4:
         raise RuntimeError(f"{op}(): Expected dtype int64 for index")
@@ -402,10 +411,12 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False,
 
 
 def _as_int64(index: Tensor) -> Tensor:
-    return index if index._array.dtype == "int64" else wrap(cast(index._array, dtypes.int64))
+    return index if index._array.dtype is _INT64 else wrap(cast(index._array, dtypes.int64))
 
 
 def _check_same_rank(op: str, what: str, x: Array, i: Array, dim: int) -> None:
+    if x.shape == i.shape:
+        return
     if max(x.ndim, 1) != max(i.ndim, 1) and i.size:
         raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
     for d in range(min(x.ndim, i.ndim)):
@@ -618,7 +629,7 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
     """
     if index._array.ndim > 1:
         raise IndexError("index_select(): Index is supposed to be a vector")
-    if index._array.dtype not in ("int64", "int32"):
+    if index._array.dtype.kind != "i" or index._array.dtype.itemsize < 4:
         raise RuntimeError("index_select(): Expected dtype int32 or int64 for index")
     d = wrap_dim(dim, input._array.ndim)
     size = input._array.shape[d] if input._array.ndim else 1
@@ -795,8 +806,8 @@ def _wrapped_indices(indices: Tensor, size: int) -> Tensor:
 
 
 @primitive(name="MaskedFill", broadcast=True)
-def _masked_fill(x: Array, mask: Array, *, value: Number) -> Array:
-    return kernels(x).masked_fill(x, mask, value)
+def _masked_fill(x: Array, mask: Array, *, value: Number, out: Array = None) -> Array:
+    return kernels(x).masked_fill(x, mask, value, out)
 
 
 @_masked_fill.derivative("x")
@@ -811,6 +822,27 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     >>> torch.masked_fill(torch.tensor([1., 2.]), torch.tensor([True, False]), 0)
     tensor([0., 2.])
     """
+    value = _fill_value(input, mask, value)
+    if isinstance(value, TensorBase):
+        from .compare import where
+
+        return where(mask, value.to(input.dtype), input)
+    return _masked_fill(input, mask, value=value)
+
+
+def _masked_fill_(self: Any, mask: Tensor, value: Any) -> Any:
+    """In-place version of :func:`masked_fill`."""
+    value = _fill_value(self, mask, value)
+    if isinstance(value, TensorBase) or mask._array.shape != self._array.shape:
+        return _masked_fill_copied_(self, mask, value)
+    return write_over(_masked_fill, "masked_fill_", self, mask, value=value)
+
+
+_masked_fill_copied_ = in_place(masked_fill)
+
+
+def _fill_value(input: Tensor, mask: Tensor, value: Any) -> Any:
+    """Checks the arguments of `masked_fill`; the value as a number unless it wants a gradient."""
     if mask._array.dtype.kind != "b":
         raise RuntimeError(
             f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype}"
@@ -822,20 +854,18 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
                 f"{value._array.ndim} dimension(s)."
             )
         if value.requires_grad:
-            from .compare import where
-
-            return where(mask, value.to(input.dtype), input)
+            return value
         value = value.item()
-    if isinstance(value, complex) and input._array.dtype.kind != "c":
-        raise RuntimeError(f"value cannot be converted to type {input.dtype.name} without overflow")
-    return _masked_fill(input, mask, value=value)
+    return as_element(value, input._array.dtype)
 
 
 @primitive(name="MaskedSelect")
 def _masked_select(x: Array, mask: Array) -> Array:
     k = kernels(x)
-    shape = k.xp.broadcast_shapes(x.shape, mask.shape)
-    return k.broadcast_to(x, shape)[k.broadcast_to(mask, shape)]
+    if x.shape != mask.shape:
+        shape = k.xp.broadcast_shapes(x.shape, mask.shape)
+        x, mask = k.broadcast_to(x, shape), k.broadcast_to(mask, shape)
+    return k.masked_select(x, mask)
 
 
 @_masked_select.derivative("x")
@@ -965,7 +995,7 @@ class IndexMethods:
     index_fill_ = in_place(index_fill)
     index_put_ = _index_put_method_
     put_ = in_place(put)
-    masked_fill_ = in_place(masked_fill)
+    masked_fill_ = _masked_fill_
     masked_scatter_ = in_place(masked_scatter)
     __getitem__ = getitem
     __setitem__ = setitem

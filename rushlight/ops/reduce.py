@@ -447,7 +447,7 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False, *,
 def _truth(name: str) -> Primitive:
     def forward(x: Array, *, dims: tuple[int, ...] | None, keepdim: bool) -> Array:
         result = getattr(kernels(x), name)(x, dims, keepdim)
-        return kernels(x).cast(result, x.dtype) if x.dtype == "uint8" else result
+        return kernels(x).cast(result, x.dtype) if x.dtype.char == "B" else result
 
     return Primitive(forward, name)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
 from ..autograd.variable import wrap
 from ..backends import kernels
+from ..backends.shapes import as_shape, view_shape
 from ..dtypes import int64
 from ..size import Size
 from ..types_ import Array, Shape
@@ -44,19 +44,6 @@ def _view_dx(grad: Tensor, x_shape: Shape) -> Tensor:
     if grad._array.flags.c_contiguous:
         return _view(grad, shape=x_shape)
     return reshape(grad, x_shape)
-
-
-def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
-    """A shape given as several ints or as one sequence of them."""
-    if len(shape) == 1 and not isinstance(shape[0], int):
-        first = shape[0]
-        if isinstance(first, (tuple, list)):
-            return tuple(map(int, first))
-        return (int(first),)
-    for size in shape:
-        if type(size) is not int:
-            return tuple(map(int, shape))
-    return shape
 
 
 def _named_sizes(op: str, name: str, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -134,7 +121,10 @@ def view(input: Tensor, *shape: Any) -> Tensor:
     if len(shape) == 1 and hasattr(shape[0], "itemsize"):
         return _view_dtype(input, dtype=shape[0])
     array = input._array
-    target = _infer(_sizes(shape), array.size)
+    target = view_shape(array, shape)
+    if target is not None:
+        return _view(input, shape=target)
+    target = _infer(as_shape(shape), array.size)
     if not _viewable(array, target):
         raise RuntimeError(
             "view size is not compatible with input tensor's size and stride (at least one "
@@ -172,10 +162,13 @@ def reshape(input: Tensor, *shape: Any, **named: Any) -> Tensor:
     """
     if named:
         shape = _named_sizes("reshape", "shape", shape, named)
+    array = input._array
+    target = view_shape(array, shape)
+    if target is not None:
+        return _view(input, shape=target)
     if len(shape) == 0:
         raise TypeError('reshape() missing 1 required positional arguments: "shape"')
-    array = input._array
-    target = _infer(_sizes(shape), array.size)
+    target = _infer(as_shape(shape), array.size)
     if _viewable(array, target):
         return _view(input, shape=target)
     return _reshape_copy(input, shape=target)
@@ -220,7 +213,7 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     if len(sizes) == 0:
         raise RuntimeError("unflatten: sizes must be non-empty")
     try:
-        inner = _infer(_sizes((tuple(sizes),)), shape[d])
+        inner = _infer(as_shape((tuple(sizes),)), shape[d])
     except RuntimeError:
         raise RuntimeError(
             f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} "
@@ -235,13 +228,13 @@ def ravel(input: Tensor) -> Tensor:
 
 
 @primitive(name="Squeeze", view=True)
-def _squeeze_all(x: Array, *, dims: tuple[int, ...]) -> Array:
-    return x.reshape([s for i, s in enumerate(x.shape) if i not in dims])
+def _squeeze_all(x: Array, *, shape: Shape) -> Array:
+    return x.reshape(shape)
 
 
 @primitive(name="Squeeze", suffix="Backward1", view=True)
-def _squeeze(x: Array, *, dims: tuple[int, ...]) -> Array:
-    return x.reshape([s for i, s in enumerate(x.shape) if i not in dims])
+def _squeeze(x: Array, *, shape: Shape) -> Array:
+    return x.reshape(shape)
 
 
 @_squeeze_all.derivative("x")
@@ -257,14 +250,17 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     >>> torch.squeeze(torch.zeros(2, 1, 3)).shape
     torch.Size([2, 3])
     """
-    shape = input._array.shape
+    old = input._array.shape
     if dim is None:
-        wanted: Sequence[int] = range(len(shape))
-    else:
-        wanted = [dim] if isinstance(dim, int) else dim
-        wanted = [wrap_dim(d, len(shape)) for d in wanted]
-    dims = tuple(d for d in wanted if shape and shape[d] == 1)
-    return _squeeze_all(input, dims=dims) if dim is None else _squeeze(input, dims=dims)
+        return _squeeze_all(input, shape=tuple([size for size in old if size != 1]))
+    return _squeeze(input, shape=_without(old, dim if isinstance(dim, int) else tuple(dim)))
+
+
+@lru_cache(maxsize=1024)
+def _without(shape: Shape, dim: int | tuple[int, ...]) -> Shape:
+    """`shape` without those of the given dims that have size 1."""
+    dims = [wrap_dim(d, len(shape)) for d in ((dim,) if isinstance(dim, int) else dim)]
+    return tuple([size for d, size in enumerate(shape) if size != 1 or d not in dims])
 
 
 @primitive(name="Unsqueeze", view=True)
@@ -360,7 +356,7 @@ def permute(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     """
     if named:
         dims = _named_sizes("permute", "dims", dims, named)
-    return _permute(input, dims=_order(_sizes(dims), input._array.ndim))
+    return _permute(input, dims=_order(as_shape(dims), input._array.ndim))
 
 
 @lru_cache(maxsize=1024)
@@ -426,7 +422,7 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
     tensor([[1, 1, 1],
             [2, 2, 2]])
     """
-    old, new = input._array.shape, _sizes(sizes)
+    old, new = input._array.shape, as_shape(sizes)
     if len(new) < len(old):
         raise RuntimeError(
             f"expand({input.type()}{{{list(old)}}}, size={list(new)}): the number of sizes "
@@ -500,7 +496,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
 
 def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     """`input` summed over the dims in which `size` is 1 or missing: the reverse of expanding."""
-    old, new = input._array.shape, _sizes(size)
+    old, new = input._array.shape, as_shape(size)
     dims = _expanded_dims(old, new)
     if not dims:
         return input
@@ -563,7 +559,7 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     tensor([[0, 2],
             [1, 3]])
     """
-    size, stride = _sizes((tuple(size),)), _sizes((tuple(stride),))
+    size, stride = as_shape((tuple(size),)), as_shape((tuple(stride),))
     if len(size) != len(stride):
         raise RuntimeError("mismatch in length of strides and shape")
     own = input.storage_offset()

@@ -189,7 +189,7 @@ def test_the_native_paths_are_taken(extension: Any) -> None:
     assert extension.take_along_axis(x, numbers, 1, False) is not NotImplemented
     assert extension.add_along_axis(x.T, numbers.T, x.T.copy(), 1, False) is None
     assert extension.put_along_axis(x, numbers, np.ones((), "f"), 0, False) is None
-    assert extension.add_slices(x, numbers[0], np.ones((), "f"), 0, False) is None
+    assert extension.index_add(x, numbers[0], np.ones((), "f"), False) is None
 
 
 @pytest.mark.parametrize("dtype", ["f", "d", "q", "i", "B", "?", "e", "F"])

@@ -1,5 +1,5 @@
 // Python functions of arrays that need no kernel: broadcast_to(x, shape), as_strided(x, shape,
-// strides), concatenate(arrays, axis), full(shape, value, dtype) and fill(x, value). NumPy's own take
+// strides), select(x, axis, index), slice(x, axis, start, stop, step), concatenate(arrays, axis), full(shape, value, dtype) and fill(x, value). NumPy's own take
 // microseconds of Python for each.
 #include "bind.h"
 
@@ -11,12 +11,13 @@ namespace {
 
 using namespace rl;
 
-// A view of x's memory from its first element; writable if x is.
-PyObject* view_of(PyArrayObject* x, int ndim, const npy_intp* shape, const npy_intp* strides) {
+// A view of x's memory, `offset` bytes behind its first element; writable if x is.
+PyObject* view_of(PyArrayObject* x, int ndim, const npy_intp* shape, const npy_intp* strides,
+                  int64_t offset = 0) {
     PyArray_Descr* dtype = PyArray_DESCR(x);
     Py_INCREF(dtype);
     PyObject* view = PyArray_NewFromDescr(&PyArray_Type, dtype, ndim, shape, strides,
-                                          PyArray_DATA(x), PyArray_FLAGS(x) & NPY_ARRAY_WRITEABLE,
+                                          PyArray_BYTES(x) + offset, PyArray_FLAGS(x) & NPY_ARRAY_WRITEABLE,
                                           nullptr);
     if (view == nullptr) return nullptr;
     Py_INCREF(x);
@@ -62,6 +63,43 @@ PyObject* py_as_strided(PyObject*, PyObject* const* args, Py_ssize_t n) {
     const int ndim = as_sizes(args[1], shape);
     if (ndim < 0 || as_sizes(args[2], strides) != ndim) return not_handled();
     return view_of(x, ndim, shape, strides);
+}
+
+// select(x, axis, index): the part at `index`, without the axis
+PyObject* py_select(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    PyArrayObject* x = n == 3 ? as_array(args[0]) : nullptr;
+    int64_t axis, index;
+    if (x == nullptr || !as_int64(args[1], &axis) || !as_int64(args[2], &index) || axis < 0 ||
+        axis >= PyArray_NDIM(x) || index < 0 || index >= PyArray_DIM(x, int(axis)))
+        return not_handled();
+    npy_intp shape[NPY_MAXDIMS], strides[NPY_MAXDIMS];
+    int ndim = 0;
+    for (int i = 0; i < PyArray_NDIM(x); i++) {
+        if (i == axis) continue;
+        shape[ndim] = PyArray_DIM(x, i);
+        strides[ndim++] = PyArray_STRIDE(x, i);
+    }
+    return view_of(x, ndim, shape, strides, index * PyArray_STRIDE(x, int(axis)));
+}
+
+// slice(x, axis, start, stop, step): 0 <= start <= stop <= size, step > 0
+PyObject* py_slice(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    PyArrayObject* x = n == 5 ? as_array(args[0]) : nullptr;
+    int64_t axis, start, stop, step;
+    if (x == nullptr || !as_int64(args[1], &axis) || !as_int64(args[2], &start) ||
+        !as_int64(args[3], &stop) || !as_int64(args[4], &step) || axis < 0 ||
+        axis >= PyArray_NDIM(x) || start < 0 || stop < start || step <= 0 ||
+        stop > PyArray_DIM(x, int(axis)))
+        return not_handled();
+    npy_intp shape[NPY_MAXDIMS], strides[NPY_MAXDIMS];
+    for (int i = 0; i < PyArray_NDIM(x); i++) {
+        shape[i] = PyArray_DIM(x, i);
+        strides[i] = PyArray_STRIDE(x, i);
+    }
+    const int64_t first = start * strides[axis];
+    shape[axis] = (stop - start + step - 1) / step;
+    if (__builtin_mul_overflow(strides[axis], step, &strides[axis])) return not_handled();
+    return view_of(x, PyArray_NDIM(x), shape, strides, shape[axis] > 0 ? first : 0);
 }
 
 // concatenate(arrays, axis): contiguous arrays of one dtype. Seen from the axis on, each array is a
@@ -183,6 +221,8 @@ PyObject* py_fill(PyObject*, PyObject* const* args, Py_ssize_t n) {
 PyMethodDef view_methods[] = {
     method("broadcast_to", py_broadcast_to, "(x, shape), or NotImplemented."),
     method("as_strided", py_as_strided, "(x, shape, strides), or NotImplemented."),
+    method("select", py_select, "(x, axis, index), or NotImplemented."),
+    method("slice", py_slice, "(x, axis, start, stop, step), or NotImplemented."),
     method("concatenate", py_concatenate, "(arrays, axis), or NotImplemented."),
     method("full", py_full, "(shape, value, dtype), or NotImplemented."),
     method("fill", py_fill, "(x, value): None, or NotImplemented."),

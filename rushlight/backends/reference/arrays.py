@@ -77,6 +77,14 @@ class ArrayKernels(KernelBase):
         ]
         return self.xp.lib.stride_tricks.as_strided(x, shape, strides)
 
+    def select(self, x: Array, axis: int, index: int) -> Array:
+        """The part at `index` of `axis`, without that axis; a view."""
+        return x[(slice(None),) * axis + (index, ...)]
+
+    def slice(self, x: Array, axis: int, start: int, stop: int, step: int = 1) -> Array:
+        """The parts from `start` to `stop` of `axis`; a view."""
+        return x[(slice(None),) * axis + (slice(start, stop, step),)]
+
     def concatenate(self, arrays: Sequence[Array], axis: int) -> Array:
         return self.xp.concatenate(arrays, axis)
 
@@ -173,10 +181,14 @@ class ArrayKernels(KernelBase):
             return self.xp.zeros((int(bool(x)), 0), self.xp.int64)
         return self.xp.stack(self.xp.nonzero(x), axis=1).astype(self.xp.int64)
 
-    def masked_fill(self, x: Array, mask: Array, value: Any) -> Array:
+    def masked_select(self, x: Array, mask: Array) -> Array:
+        """The elements of `x` where `mask` holds; its slices, if the mask has fewer axes."""
+        return x[mask]
+
+    def masked_fill(self, x: Array, mask: Array, value: Any, out: Array | None = None) -> Array:
         """`value` where `mask` holds, else `x`."""
         value = self._as_type(self.xp.asarray(value), x.dtype)
-        return self.finish(self.xp.where(mask, value, x), x.dtype, None, (x, mask))
+        return self.finish(self.xp.where(mask, value, x), x.dtype, out, (x, mask))
 
     # ---- order -----------------------------------------------------------------------------
 
