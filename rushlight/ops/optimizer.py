@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from ..autograd.variable import mark_changed
@@ -11,8 +12,11 @@ from ..backends import kernels
 __all__ = ["_fused_sgd_", "_fused_adam_", "_fused_adamw_", "_foreach_add_"]
 
 
+_array_of = attrgetter("_array")
+
+
 def _arrays(tensors: Sequence[Any]) -> list[Any]:
-    return [t._array for t in tensors]
+    return list(map(_array_of, tensors))
 
 
 def _fused_sgd_(params: Sequence[Any], grads: Sequence[Any], momentum_buffer_list: Sequence[Any], *,
