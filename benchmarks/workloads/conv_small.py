@@ -1,51 +1,53 @@
-"""Convolutions beside ResNet's: few channels, one per group, groups, 1, 3 and transposed axes."""
+"""Convolutions of small networks and of the special kinds, one pass at a time.
+
+LeNet's layers, depthwise and grouped ones, dilation, one and three axes, transposed, and a
+channels-last layer. `dx` and `dw` are one gradient alone.
+"""
 
 from ._common import Work, normal, workload
 
-# shape of the input, shape of the weight, function, arguments
-LAYERS = {
-    "lenet1_B4": ((4, 3, 32, 32), (6, 3, 5, 5), "conv2d", {}),
-    "lenet1_B32": ((32, 3, 32, 32), (6, 3, 5, 5), "conv2d", {}),
-    "lenet2_B4": ((4, 6, 14, 14), (16, 6, 5, 5), "conv2d", {}),
-    "lenet2_B32": ((32, 6, 14, 14), (16, 6, 5, 5), "conv2d", {}),
-    "cifar_B32": ((32, 3, 32, 32), (16, 3, 3, 3), "conv2d", {"padding": 1}),
-    "mnist_B64": ((64, 1, 28, 28), (32, 1, 3, 3), "conv2d", {}),
-    "depthwise32x112": ((4, 32, 112, 112), (32, 1, 3, 3), "conv2d", {"padding": 1, "groups": 32}),
-    "depthwise64x112s2": (
-        (4, 64, 112, 112),
-        (64, 1, 3, 3),
-        "conv2d",
-        {"padding": 1, "groups": 64, "stride": 2},
-    ),
-    "depthwise128x28": ((4, 128, 28, 28), (128, 1, 3, 3), "conv2d", {"padding": 1, "groups": 128}),
-    "depthwise512x7": ((4, 512, 7, 7), (512, 1, 3, 3), "conv2d", {"padding": 1, "groups": 512}),
-    "groups4": ((4, 64, 28, 28), (64, 16, 3, 3), "conv2d", {"padding": 1, "groups": 4}),
-    "dilated": ((4, 32, 28, 28), (32, 32, 3, 3), "conv2d", {"padding": 2, "dilation": 2}),
-    "channels_last": ((4, 64, 56, 56), (64, 64, 3, 3), "conv2d", {"padding": 1}),
-    "conv1d_k3": ((8, 64, 1000), (64, 64, 3), "conv1d", {"padding": 1}),
-    "conv1d_k9": ((8, 64, 1000), (64, 64, 9), "conv1d", {"padding": 4}),
-    "conv3d": ((2, 16, 16, 16, 16), (32, 16, 3, 3, 3), "conv3d", {"padding": 1}),
-    "transposed": (
-        (8, 64, 16, 16),
-        (64, 32, 4, 4),
-        "conv_transpose2d",
-        {"stride": 2, "padding": 1},
-    ),
+# input shape, weight shape, arguments of the convolution
+LENET = {
+    "conv1": ((3, 32, 32), (6, 3, 5, 5), {}),
+    "conv2": ((6, 14, 14), (16, 6, 5, 5), {}),
 }
+KINDS = {
+    "mnist": ((32, 1, 28, 28), (32, 1, 3, 3), {}),
+    "cifar": ((32, 3, 32, 32), (16, 3, 3, 3), {"padding": 1}),
+    "depthwise32x112": ((1, 32, 112, 112), (32, 1, 3, 3), {"padding": 1, "groups": 32}),
+    "depthwise128x56s2": (
+        (1, 128, 56, 56), (128, 1, 3, 3), {"padding": 1, "stride": 2, "groups": 128},
+    ),
+    "depthwise256x28": ((4, 256, 28, 28), (256, 1, 3, 3), {"padding": 1, "groups": 256}),
+    "depthwise512x14": ((4, 512, 14, 14), (512, 1, 3, 3), {"padding": 1, "groups": 512}),
+    "depthwise512x14s2": (
+        (4, 512, 14, 14), (512, 1, 3, 3), {"padding": 1, "stride": 2, "groups": 512},
+    ),
+    "depthwise512x7": ((4, 512, 7, 7), (512, 1, 3, 3), {"padding": 1, "groups": 512}),
+    "depthwise96x28k5": ((4, 96, 28, 28), (96, 1, 5, 5), {"padding": 2, "groups": 96}),
+    "groups8": ((1, 128, 28, 28), (128, 16, 3, 3), {"padding": 1, "groups": 8}),
+    "groups32": ((1, 128, 28, 28), (128, 4, 3, 3), {"padding": 1, "groups": 32}),
+    "dilated": ((1, 64, 28, 28), (64, 64, 3, 3), {"padding": 2, "dilation": 2}),
+    "1d_k3": ((2, 64, 1000), (64, 64, 3), {"padding": 1}),
+    "1d_k9": ((2, 64, 1000), (64, 64, 9), {"padding": 4}),
+    "3d": ((1, 16, 16, 16, 16), (32, 16, 3, 3, 3), {"padding": 1}),
+    "transposed": ((2, 64, 16, 16), (64, 32, 4, 4), {"padding": 1, "stride": 2}),
+    "channels_last": ((1, 64, 56, 56), (64, 64, 3, 3), {"padding": 1}),
+}  # fmt: skip
+PASSES = ["forward", "dx", "dw"]
 
 
-@workload("conv_small", layer=list(LAYERS), op=["forward", "dx", "dw"])
-def conv_small(torch, ctx, layer, op):
-    x_shape, w_shape, function, arguments = LAYERS[layer]
-    conv = getattr(torch.nn.functional, function)
-
-    def tensor(key, shape, wants_gradient):
-        t = ctx.t(normal(key, *shape))
-        if layer == "channels_last":
-            t = t.to(memory_format=torch.channels_last)
-        return t.requires_grad_(wants_gradient)
-
-    x, weight = tensor("small_x", x_shape, op == "dx"), tensor("small_w", w_shape, op == "dw")
+def passes(torch, ctx, kind, shape, weight_shape, arguments, op):
+    functional = torch.nn.functional
+    convs = {3: functional.conv1d, 4: functional.conv2d, 5: functional.conv3d}
+    conv = functional.conv_transpose2d if kind == "transposed" else convs[len(shape)]
+    x = ctx.t(normal("small_x", *shape))
+    weight = ctx.t(0.1 * normal("small_w", *weight_shape))
+    if kind == "channels_last":
+        x = x.to(memory_format=torch.channels_last)
+        weight = weight.to(memory_format=torch.channels_last)
+    x.requires_grad_(op == "dx")
+    weight.requires_grad_(op == "dw")
     y = conv(x, weight, **arguments)
     g = ctx.t(normal("small_g", *y.shape))
 
@@ -54,7 +56,23 @@ def conv_small(torch, ctx, layer, op):
             return conv(x, weight, **arguments)
 
     def gradient():
-        return torch.autograd.grad(y, x if op == "dx" else weight, g, retain_graph=True)[0]
+        (result,) = torch.autograd.grad(y, x if op == "dx" else weight, g, retain_graph=True)
+        return result
 
     step = forward if op == "forward" else gradient
-    return Work(step, check_steps=1, outputs=lambda: {"out": step().numpy()}, tol=(1e-3, 2e-5))
+    pixels = x if kind == "transposed" else y
+    flops = 2 * pixels.numel() * weight[0].numel()
+    return Work(
+        step, flops=flops, check_steps=1, outputs=lambda: {"out": step().numpy()}, tol=(1e-3, 2e-5)
+    )
+
+
+@workload("conv_lenet", layer=list(LENET), B=[4, 32, 128], op=PASSES)
+def conv_lenet(torch, ctx, layer, B, op):
+    shape, weight, arguments = LENET[layer]
+    return passes(torch, ctx, layer, (B, *shape), weight, arguments, op)
+
+
+@workload("conv_small", kind=list(KINDS), op=PASSES)
+def conv_small(torch, ctx, kind, op):
+    return passes(torch, ctx, kind, *KINDS[kind], op)

@@ -1,36 +1,62 @@
-"""Pooling, forward and backward: with and without overlap, one to three axes, adaptive."""
+"""Pooling of all kinds, forward and forward with backward."""
 
 from ._common import Work, normal, workload
 
-# shape of the input, function, arguments
-POOLS = {
-    "max2": ((4, 64, 56, 56), "max_pool2d", (2,)),
-    "max3s2": ((4, 64, 112, 112), "max_pool2d", (3, 2, 1)),
-    "avg2": ((4, 64, 56, 56), "avg_pool2d", (2,)),
-    "avg3s1": ((4, 64, 56, 56), "avg_pool2d", (3, 1, 1)),
-    "global_avg": ((32, 64, 56, 56), "adaptive_avg_pool2d", (1,)),
-    "adaptive_avg": ((4, 64, 56, 56), "adaptive_avg_pool2d", (7,)),
-    "adaptive_max": ((4, 64, 56, 56), "adaptive_max_pool2d", (7,)),
-    "max1d": ((8, 64, 1000), "max_pool1d", (2,)),
-    "max3d": ((2, 16, 16, 32, 32), "max_pool3d", (2,)),
-    "avg3d": ((2, 16, 16, 32, 32), "avg_pool3d", (2,)),
+KINDS = {
+    "max2": lambda F, x: F.max_pool2d(x, 2),
+    "max3s2p1": lambda F, x: F.max_pool2d(x, 3, 2, 1),
+    "avg2": lambda F, x: F.avg_pool2d(x, 2),
+    "avg3s2p1": lambda F, x: F.avg_pool2d(x, 3, 2, 1),
+    "global": lambda F, x: F.adaptive_avg_pool2d(x, 1),
+    "adaptive7": lambda F, x: F.adaptive_avg_pool2d(x, 7),
+    "adaptive_max7": lambda F, x: F.adaptive_max_pool2d(x, 7),
 }
+OTHERS = {
+    "lenet1": ((32, 6, 28, 28), lambda F, x: F.max_pool2d(x, 2)),
+    "lenet2": ((32, 16, 10, 10), lambda F, x: F.max_pool2d(x, 2)),
+    "max1d": ((8, 64, 1000), lambda F, x: F.max_pool1d(x, 2)),
+    "max1d_k3": ((8, 64, 1000), lambda F, x: F.max_pool1d(x, 3, 1, 1)),
+    "avg1d": ((8, 64, 1000), lambda F, x: F.avg_pool1d(x, 2)),
+    "max3d": ((4, 16, 16, 32, 32), lambda F, x: F.max_pool3d(x, 2)),
+    "max3d_k3": ((4, 16, 16, 32, 32), lambda F, x: F.max_pool3d(x, 3, 2, 1)),
+    "avg3d": ((4, 16, 16, 32, 32), lambda F, x: F.avg_pool3d(x, 2)),
+    "global3d": ((4, 16, 16, 32, 32), lambda F, x: F.adaptive_avg_pool3d(x, 1)),
+}
+PASSES = ["forward", "both"]
 
 
-@workload("pooling", kind=list(POOLS), op=["forward", "backward"])
-def pooling(torch, ctx, kind, op):
-    shape, function, arguments = POOLS[kind]
-    pool = getattr(torch.nn.functional, function)
-    x = ctx.t(normal("pool_x", *shape), grad=op == "backward")
-    y = pool(x, *arguments)
-    g = ctx.t(normal("pool_g", *y.shape))
+def passes(torch, x, pool, op):
+    functional = torch.nn.functional
+    g = torch.ones_like(pool(functional, x))
+    x.requires_grad_(op == "both")
 
     def forward():
         with torch.no_grad():
-            return pool(x, *arguments)
+            return pool(functional, x)
 
-    def backward():
-        return torch.autograd.grad(y, x, g, retain_graph=True)[0]
+    def both():
+        x.grad = None
+        pool(functional, x).backward(g)
+        return x.grad
 
-    step = forward if op == "forward" else backward
-    return Work(step, check_steps=1, outputs=lambda: {"out": step().numpy()})
+    step = forward if op == "forward" else both
+    return Work(step, check_steps=1, outputs=lambda: {"out": step().numpy()}, tol=(1e-4, 1e-5))
+
+
+@workload("pool", kind=list(KINDS), B=[4, 32], layout=["first", "last"], op=PASSES)
+def pool(torch, ctx, kind, B, layout, op):
+    x = ctx.t(normal("pool_x", B, 64, 56, 56))
+    if layout == "last":
+        x = x.to(memory_format=torch.channels_last)
+    return passes(torch, x, KINDS[kind], op)
+
+
+@workload("pool_large", kind=["max2", "max3s2p1", "avg2"], op=PASSES)
+def pool_large(torch, ctx, kind, op):
+    return passes(torch, ctx.t(normal("pool_x", 4, 64, 112, 112)), KINDS[kind], op)
+
+
+@workload("pool_other", kind=list(OTHERS), op=PASSES)
+def pool_other(torch, ctx, kind, op):
+    shape, function = OTHERS[kind]
+    return passes(torch, ctx.t(normal("pool_x", *shape)), function, op)

@@ -167,3 +167,35 @@ def test_addmm(backend: Kernels, beta: float, alpha: float) -> None:
     bias, a, b = torch.randn(5), torch.randn(3, 4), torch.randn(4, 5)
     expected = torch.addmm(bias, a, b, beta=beta, alpha=alpha)
     close(backend.addmm(bias.numpy(), a.numpy(), b.numpy(), beta, alpha), expected)
+
+
+def layout(strides: Any, shape: Any, itemsize: int) -> list[int]:
+    """Steps in elements along the axes where there are several."""
+    return [step // itemsize for step, n in zip(strides, shape, strict=True) if n > 1]
+
+
+@backends
+@pytest.mark.parametrize("last", ["x", "weight", "both"])
+def test_results_are_channels_last_where_an_input_is(backend: Kernels, last: str) -> None:
+    x, weight = random_array(1, 2, 8, 6, 7), random_array(2, 4, 8, 3, 3)
+    tensors = [torch.from_numpy(x), torch.from_numpy(weight)]
+    for i, name in enumerate(["x", "weight"]):
+        if last in (name, "both"):
+            tensors[i] = tensors[i].to(memory_format=torch.channels_last)
+    x, weight = (t.numpy() for t in tensors)
+    pairs = [(backend.conv(x, weight, None, (1, 1), (0, 0), (1, 1), 1), F.conv2d(*tensors))]
+    window = ((2, 2), (2, 2), (0, 0))
+    pairs += zip(
+        backend.max_pool(x, *window, (1, 1), False),
+        F.max_pool2d(tensors[0], 2, return_indices=True),
+        strict=True,
+    )
+    pairs += [
+        (backend.avg_pool(x, *window, False, True, None), F.avg_pool2d(tensors[0], 2)),
+        (backend.adaptive_avg_pool(x, (3, 3)), F.adaptive_avg_pool2d(tensors[0], 3)),
+        (backend.adaptive_max_pool(x, (3, 3))[1], F.adaptive_max_pool2d(tensors[0], 3, True)[1]),
+    ]
+    for result, expected in pairs:
+        close(result, expected)
+        steps = layout(result.strides, result.shape, result.itemsize)
+        assert steps == layout(expected.stride(), expected.shape, 1)

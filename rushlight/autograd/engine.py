@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Any
 
+from ..backends.layout import copy_laid_out_as
 from .grad_mode import state
 from .node import Node
 from .recorded import PrimitiveNode
@@ -253,15 +254,15 @@ def _owned(grad: Any, leaf: Any) -> Any:
     """
     array = grad._array
     if grad._grad_fn is None and _getrefcount(array) <= 3 and array.base is None:
-        if _getrefcount(grad) <= 4 and array.flags.c_contiguous:
+        plain = array.flags.c_contiguous and leaf._array.flags.c_contiguous
+        if plain and _getrefcount(grad) <= 4:
             return grad
     return _copied(grad, leaf)
 
 
 def _copied(grad: Any, leaf: Any) -> Any:
     """A tensor outside the graph with the values of `grad`, laid out in memory as the leaf is."""
-    order = "C" if leaf._array.flags.c_contiguous else "K"
-    return wrap(grad._array.copy(order))
+    return wrap(copy_laid_out_as(grad._array, leaf._array))
 
 
 def _run_tensor_hooks(hooks: dict[int, Any], grad: Any) -> Any:

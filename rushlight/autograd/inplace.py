@@ -19,7 +19,7 @@ from .twin import native
 from .variable import TensorBase, bump_version
 
 __all__ = ["CopySlices", "bump_version", "can_write_over", "check_in_place", "check_inference",
-           "is_free_target", "overwrite", "set_history"]  # fmt: skip
+           "is_free_target", "is_recorded", "overwrite", "set_history", "take_history"]  # fmt: skip
 
 
 INFERENCE_CHANGED = (
@@ -57,14 +57,21 @@ def check_in_place(tensor: Any) -> None:
         )
 
 
+def is_recorded(inputs: tuple[Any, ...]) -> bool:
+    """Whether an operation on these inputs is put on the tape."""
+    return bool(state.enabled) and any(getattr(x, "requires_grad", False) for x in inputs)
+
+
 def is_free_target(tensor: Any, inputs: tuple[Any, ...]) -> bool:
     """Whether parts of `tensor` may be overwritten, outside the graph, while `inputs` are read.
 
     False may also mean that it takes a closer look to tell.
     """
+    return _is_free_memory(tensor, inputs) and not is_recorded((tensor, *inputs))
+
+
+def _is_free_memory(tensor: Any, inputs: tuple[Any, ...]) -> bool:
     if tensor._is_inference and not state.inference:
-        return False
-    if state.enabled and any(getattr(x, "requires_grad", False) for x in (tensor, *inputs)):
         return False
     array = tensor._array
     if not array.flags.writeable or 0 in array.strides:
@@ -76,10 +83,10 @@ def is_free_target(tensor: Any, inputs: tuple[Any, ...]) -> bool:
 def can_write_over(tensor: Any, inputs: tuple[Any, ...]) -> bool:
     """Whether an elementwise kernel may write what it makes of `inputs` straight into `tensor`.
 
-    The result has this tensor's shape and dtype, nothing is recorded, and no element is written
-    before it is read (`tensor` itself may be among the inputs).
+    The result has this tensor's shape and dtype, and no element is written before it is read
+    (`tensor` itself may be among the inputs).
     """
-    if not is_free_target(tensor, tuple([x for x in inputs if x is not tensor])):
+    if not _is_free_memory(tensor, tuple([x for x in inputs if x is not tensor])):
         return False
     array = tensor._array
     kind = array.dtype.kind
@@ -103,6 +110,7 @@ def _broadcasts(shape: Shape, to: Shape) -> bool:
 
 if native is not None:
     is_free_target, can_write_over = native.is_free_target, native.can_write_over
+    is_recorded = native.is_recorded
 
 
 def overwrite(tensor: Any, result: Any, operation: str, since: int | None = None) -> Any:
@@ -121,12 +129,16 @@ def overwrite(tensor: Any, result: Any, operation: str, since: int | None = None
     if not target.flags.writeable:
         raise RuntimeError(f"[{operation}] the tensor's memory is read-only; change a .clone()")
     _check_overlap(target, operation)
-    recorded = result._requires_grad and state.enabled
-    if recorded:
+    if result._requires_grad and state.enabled:
         _detach_saved_self(result._grad_fn, tensor, since)
     target[...] = array
+    return take_history(tensor, result, operation)
+
+
+def take_history(tensor: Any, result: Any, operation: str) -> Any:
+    """Gives `tensor`, whose memory holds the values of `result` by now, its history as well."""
     bump_version(tensor, operation)
-    if recorded:
+    if result._requires_grad and state.enabled:
         _adopt_result(result, tensor)
         set_history(tensor, result._grad_fn, result._output_nr)
     elif tensor._requires_grad and state.enabled:

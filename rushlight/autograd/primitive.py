@@ -284,6 +284,7 @@ class Primitive(PrimitiveCall):
         self.rules: list[Rule] = []
         self.keeps_result = False
         self.keeps_first = False  # whether a rule asks for the first output itself
+        self.keeps_inputs = False  # whether a rule asks for an input itself
         self.wants_grads = False
         signature = Signature(forward)
         self.input_names = tuple(signature.positional)
@@ -310,6 +311,7 @@ class Primitive(PrimitiveCall):
             self.rules.append(rule)
             self.keeps_result = self.keeps_result or rule.wants_result
             self.keeps_first = self.keeps_first or "result" in rule.wants
+            self.keeps_inputs = self.keeps_inputs or bool(rule.saved)
             self.wants_grads = self.wants_grads or "grads" in rule.wants
             return function
 

@@ -10,13 +10,13 @@ from . import _native
 from .cpu_attention import NativeAttention
 from .cpu_elementwise import NativeElementwise
 from .cpu_index import NativeIndex, NativeOrder, NativeScan
+from .cpu_linalg import NativeLinalg
 from .cpu_misc import NativeEmbedding, NativeImage, NativeOptim
 from .cpu_norm import NativeNorm
 from .cpu_random import NativeRandom
 from .cpu_recurrent import NativeRecurrent
 from .cpu_reduce import NativeLoss, NativeReduce, NativeSoftmax
 from .cpu_view import NativeViews
-from .cpu_volume import NativeVolume
 
 __all__ = ["CPUKernels"]
 
@@ -29,7 +29,7 @@ class CPUKernels(
     NativeSoftmax,
     NativeLoss,
     NativeNorm,
-    NativeVolume,
+    NativeLinalg,
     NativeRecurrent,
     NativeAttention,
     NativeIndex,

@@ -6,11 +6,10 @@ from . import _native
 from .cpu_method import native_or
 from .reference import Kernels
 from .reference.base import Array, Scalar
-from .reference.windows import Ints
 
 
 class NativeLinalg(Kernels):
-    """Products of floats and of int8; one- and two-dimensional windows in float32."""
+    """Products of floats and of int8; windows of one to three dimensions in float32."""
 
     # ------------------------------------------------------------------ matrix products
     matmul = native_or(Kernels.matmul, _native.matmul)
@@ -33,20 +32,12 @@ class NativeLinalg(Kernels):
 
     # ------------------------------------------------------------------ pooling
     max_pool = native_or(Kernels.max_pool, _native.max_pool)
+    max_pool_values = native_or(Kernels.max_pool_values, _native.max_pool_values)
     max_pool_grad = native_or(Kernels.max_pool_grad, _native.max_pool_grad)
     avg_pool = native_or(Kernels.avg_pool, _native.avg_pool)
     avg_pool_grad = native_or(Kernels.avg_pool_grad, _native.avg_pool_grad)
+    adaptive_max_pool = native_or(Kernels.adaptive_max_pool, _native.adaptive_max_pool)
     adaptive_avg_pool = native_or(Kernels.adaptive_avg_pool, _native.adaptive_avg_pool)
-
-    def adaptive_max_pool(self, x: Array, output_size: Ints) -> tuple[Array, Array]:
-        axes = len(output_size)
-        spatial = x.shape[2:]
-        is_even = len(spatial) == axes and x.size and 0 not in output_size
-        if not is_even or any(n % m for n, m in zip(spatial, output_size)):
-            return super().adaptive_max_pool(x, output_size)
-        kernel = tuple(n // m for n, m in zip(spatial, output_size))  # windows side by side
-        return self.max_pool(x, kernel, kernel, (0,) * axes, (1,) * axes, False)
-
     adaptive_avg_pool_grad = native_or(
         Kernels.adaptive_avg_pool_grad, _native.adaptive_avg_pool_grad
     )

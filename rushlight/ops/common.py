@@ -17,7 +17,9 @@ from ..autograd.inplace import (
     check_in_place,
     check_inference,
     is_free_target,
+    is_recorded,
     overwrite,
+    take_history,
 )
 from ..autograd.node import next_sequence_nr
 from ..backends import kernels
@@ -264,7 +266,7 @@ def compute_out(op: Any, name: str, out: Any, *inputs: Any, **attrs: Any) -> Any
     """
     if out is None:
         return op(*inputs, **attrs)
-    if can_write_over(out, inputs):
+    if can_write_over(out, inputs) and not is_recorded((out, *inputs)):
         return op.into(out, name, inputs, attrs)
     return write_out(out, op(*inputs, **attrs), name)
 
@@ -319,8 +321,8 @@ def in_place(function: Callable[..., Any], op: Any = None) -> Callable[..., Any]
     """The trailing-underscore method of a public function: `relu_ = in_place(relu)`.
 
     The result is computed out of place and then takes over the tensor's memory and history. `op`
-    names a primitive whose forward takes `out=`: when nothing is recorded and the dtypes agree, it
-    writes straight into the tensor.
+    names a primitive whose forward takes `out=`: where the dtypes agree and the graph keeps no
+    input, it writes straight into the tensor.
     """
     name = function.__name__ + "_"
 
@@ -329,7 +331,11 @@ def in_place(function: Callable[..., Any], op: Any = None) -> Callable[..., Any]
         if op is not None:
             inputs = (self, *args)
             if can_write_over(self, inputs):
-                return op.into(self, name, inputs, kwargs)
+                if not is_recorded(inputs):
+                    return op.into(self, name, inputs, kwargs)
+                if not op.keeps_inputs and self._base is None:
+                    check_in_place(self)
+                    return take_history(self, op(*inputs, out=self._array, **kwargs), name)
         check_in_place(self)
         since = next_sequence_nr()
         result = function(self, *args, **kwargs)

@@ -17,12 +17,13 @@ from ..autograd.node import Node, edge_of
 from ..autograd.primitive import primitive
 from ..autograd.variable import wrap
 from ..backends import kernels
+from ..backends.layout import is_dense
 from ..device import device as Device
 from ..dtypes import dtype as DType
 from ..dtypes import from_numpy_dtype
 from ..types_ import Array
 from .common import TensorBase, as_element, cast
-from .create import _is_dense, resolve_device
+from .create import resolve_device
 from .shape import expand
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ __all__ = ["clone", "real", "imag", "conj", "view_as_real", "view_as_complex", "
 
 @primitive(name="Clone")
 def _clone(x: Array) -> Array:
-    if x.flags.c_contiguous or not _is_dense(x):
+    if x.flags.c_contiguous or not is_dense(x):
         return kernels(x).copy(x)
     return x.copy("K")
 

@@ -13,6 +13,7 @@ from .. import dtypes
 from ..autograd.grad_mode import state
 from ..autograd.variable import wrap
 from ..backends import kernels
+from ..backends.layout import is_dense, with_axes_ordered_as
 from ..backends.shapes import as_shape
 from ..device import CPU
 from ..device import device as Device
@@ -409,31 +410,9 @@ def full(size: Any, fill_value: Any, *, dtype: DType | None = None, device: Any 
 def _like(kernel: Any, input: Any, dtype: DType | None, device: Any, requires_grad: bool) -> Any:
     array = input._array
     result = kernel(array.shape, array.dtype if dtype is None else dtype.numpy)
-    if not array.flags.c_contiguous and array.ndim > 1 and _is_dense(array):
-        result = _same_layout(result, array)
+    if not array.flags.c_contiguous and array.ndim > 1 and is_dense(array):
+        result = with_axes_ordered_as(result, array)
     return _finish(result, requires_grad, device)
-
-
-def _is_dense(array: Any) -> bool:
-    """Whether the elements fill their memory without gaps or overlaps, in some order of dims."""
-    order = sorted(_plain_range(array.ndim), key=lambda i: (array.strides[i], array.shape[i]))
-    expected = array.itemsize
-    for i in order:
-        if array.shape[i] != 1:
-            if array.strides[i] != expected:
-                return False
-            expected *= array.shape[i]
-    return True
-
-
-_plain_range = builtins.range
-
-
-def _same_layout(result: Any, like: Any) -> Any:
-    """`result` (contiguous, constant) with its dims ordered in memory as those of `like`."""
-    order = sorted(_plain_range(like.ndim), key=lambda i: -like.strides[i])
-    back = sorted(_plain_range(like.ndim), key=order.__getitem__)
-    return result.reshape([like.shape[i] for i in order]).transpose(back)
 
 
 def empty_like(input: Tensor, *, dtype: DType | None = None, device: Any = None,

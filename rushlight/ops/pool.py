@@ -6,6 +6,7 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from ..autograd.grad_mode import state
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Shape
@@ -40,6 +41,13 @@ def _max_pool(x: Array, *, kernel_size: Ints, stride: Ints, padding: Ints, dilat
 @_max_pool.derivative("x")
 def _max_pool_dx(grad: Tensor, results: Any, x_shape: Shape) -> Tensor:
     return _max_pool_backward(grad, results[1], input_shape=x_shape)
+
+
+@primitive(name="MaxPool2D")
+def _max_pool_values(x: Array, *, kernel_size: Ints, stride: Ints, padding: Ints, dilation: Ints,
+                     ceil_mode: bool) -> Array:  # fmt: skip
+    """The maxima alone, where neither the caller nor a gradient asks for their positions."""
+    return kernels(x).max_pool_values(x, kernel_size, stride, padding, dilation, ceil_mode)
 
 
 @primitive(name="MaxPool2DWithIndicesBackward")
@@ -116,21 +124,27 @@ def _checked_window(op: str, n: int, shape: Shape, kernel_size: Any, stride: Any
 
 
 def _max_pool_nd(op: str, n: int, input: Tensor, kernel_size: Any, stride: Any, padding: Any,
-                 dilation: Any, ceil_mode: bool) -> tuple[Tensor, Tensor]:  # fmt: skip
+                 dilation: Any, ceil_mode: bool, return_indices: bool) -> Any:  # fmt: skip
     x, kernel, stride, padding, dilation, batched = _window(
         op, n, input, kernel_size, stride, padding, dilation, ceil_mode
     )
-    pair = _max_pool(x, kernel_size=kernel, stride=stride, padding=padding, dilation=dilation,
-                     ceil_mode=ceil_mode)  # fmt: skip
-    return pair if batched else (pair[0].squeeze(0), pair[1].squeeze(0))
+    if not return_indices and not (x._requires_grad and state.enabled):
+        out = _max_pool_values(x, kernel_size=kernel, stride=stride, padding=padding,
+                               dilation=dilation, ceil_mode=ceil_mode)  # fmt: skip
+        return out if batched else out.squeeze(0)
+    out, indices = _max_pool(x, kernel_size=kernel, stride=stride, padding=padding,
+                             dilation=dilation, ceil_mode=ceil_mode)  # fmt: skip
+    if not batched:
+        out, indices = out.squeeze(0), indices.squeeze(0)
+    return (out, indices) if return_indices else out
 
 
 def max_pool1d(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0,
                dilation: Any = 1, ceil_mode: bool = False,
                return_indices: bool = False) -> Any:  # fmt: skip
     """The maximum of windows along one dim, `(N, C, L)` → `(N, C, L')`."""
-    pair = _max_pool_nd("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode)
-    return pair if return_indices else pair[0]
+    return _max_pool_nd("max_pool1d", 1, input, kernel_size, stride, padding, dilation,
+                        ceil_mode, return_indices)  # fmt: skip
 
 
 def max_pool2d(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0,
@@ -146,16 +160,16 @@ def max_pool2d(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any
     tensor([[[[ 5.,  7.],
               [13., 15.]]]])
     """
-    pair = _max_pool_nd("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode)
-    return pair if return_indices else pair[0]
+    return _max_pool_nd("max_pool2d", 2, input, kernel_size, stride, padding, dilation,
+                        ceil_mode, return_indices)  # fmt: skip
 
 
 def max_pool3d(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0,
                dilation: Any = 1, ceil_mode: bool = False,
                return_indices: bool = False) -> Any:  # fmt: skip
     """The maximum of windows over three dims."""
-    pair = _max_pool_nd("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode)
-    return pair if return_indices else pair[0]
+    return _max_pool_nd("max_pool3d", 3, input, kernel_size, stride, padding, dilation,
+                        ceil_mode, return_indices)  # fmt: skip
 
 
 def max_pool1d_with_indices(*args: Any, **kwargs: Any) -> Any:

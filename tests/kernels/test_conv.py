@@ -35,10 +35,15 @@ def random_tensor(seed: int, *shape: int) -> Tensor:
     return numpy.random.default_rng(seed).standard_normal(shape).astype(numpy.float32)
 
 
+def layout(x: Tensor) -> list[float]:
+    """Steps from element to element, along the axes where there are several."""
+    return [step / x.itemsize for step, n in zip(x.strides, x.shape, strict=True) if n > 1]
+
+
 def close(result: Tensor, expected: Tensor) -> None:
     assert result.shape == expected.shape
     assert result.dtype == expected.dtype
-    assert result.flags.c_contiguous
+    assert layout(result) == layout(expected)
     scale = float(numpy.abs(expected).max()) if expected.size else 0.0
     numpy.testing.assert_allclose(result, expected, rtol=1e-4, atol=2e-5 * scale)
 
@@ -204,8 +209,44 @@ def test_one_axis(length: int) -> None:
     compare_all((2, 3, length), (18, 3, 4), (2,), (3,), (2,))
 
 
-def test_three_axes() -> None:
-    compare_all((2, 3, 5, 6, 4), (4, 3, 3, 2, 3), (1, 2, 1), (1, 0, 1), (1, 1, 1))
+@pytest.mark.parametrize("stride", [(1, 1, 1), (1, 2, 1), (3, 1, 2)])
+@pytest.mark.parametrize("dilation", [(1, 1, 1), (2, 1, 1)])
+@pytest.mark.parametrize(("channels", "outputs", "groups"), [(3, 4, 1), (8, 32, 2), (6, 6, 6)])
+def test_three_axes(stride: Ints, dilation: Ints, channels: int, outputs: int, groups: int) -> None:
+    weight = (outputs, channels // groups, 3, 2, 3)
+    for size, padding in [((5, 6, 7), (1, 0, 1)), ((6, 7, 7), (3, 1, 0))]:
+        compare_all((2, channels, *size), weight, stride, padding, dilation, groups)
+
+
+def test_three_axes_in_several_blocks() -> None:
+    compare_all((3, 40, 20, 16, 16), (20, 40, 3, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1))
+
+
+def channels_last(x: Tensor) -> Tensor:
+    return numpy.moveaxis(numpy.ascontiguousarray(numpy.moveaxis(x, 1, -1)), -1, 1)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 16, 33])
+@pytest.mark.parametrize("size", [(1, 5), (7, 9), (16, 16), (3, 4, 5)])
+def test_channels_last(channels: int, size: Ints) -> None:
+    axes = len(size)
+    window = ((1,) * axes, (1,) * axes, (1,) * axes, 1)
+    x = random_tensor(1, 2, channels, *size)
+    weight, bias = random_tensor(2, 5, channels, *(3,) * axes), random_tensor(3, 5)
+    grad = random_tensor(4, *reference.conv(x, weight, bias, *window).shape)
+    last_x, last_weight, last_grad = map(channels_last, (x, weight, grad))
+    for one, other in [(last_x, weight), (x, last_weight), (last_x, last_weight)]:
+        close(cpu.conv(one, other, bias, *window), reference.conv(one, other, bias, *window))
+    for one, other in [(last_grad, weight), (grad, last_weight), (last_grad, last_weight)]:
+        close(
+            cpu.conv_input_grad(one, other, x.shape, *window),
+            reference.conv_input_grad(one, other, x.shape, *window),
+        )
+    close(
+        cpu.conv_weight_grad(last_grad, last_x, weight.shape, *window),
+        reference.conv_weight_grad(last_grad, last_x, weight.shape, *window),
+    )
+    close(cpu.conv_bias_grad(last_grad), reference.conv_bias_grad(last_grad))
 
 
 @pytest.mark.parametrize(

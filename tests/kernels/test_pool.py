@@ -32,9 +32,14 @@ def with_ties(seed: int, *shape: int) -> Tensor:
     return x
 
 
+def layout(x: Tensor) -> list[float]:
+    """Steps from element to element, along the axes where there are several."""
+    return [step / x.itemsize for step, n in zip(x.strides, x.shape, strict=True) if n > 1]
+
+
 def close(result: Tensor, expected: Tensor) -> None:
     assert result.dtype == expected.dtype
-    assert result.flags.c_contiguous
+    assert layout(result) == layout(expected)
     numpy.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -100,6 +105,10 @@ def compare_max(x: Tensor, *window: Any) -> None:
     out, indices = cpu.max_pool(x, *window)
     numpy.testing.assert_array_equal(out, expected)
     numpy.testing.assert_array_equal(indices, positions)
+    assert layout(out) == layout(indices) == layout(expected) == layout(positions)
+    values = cpu.max_pool_values(x, *window)
+    numpy.testing.assert_array_equal(values, expected)
+    assert layout(values) == layout(expected)
     grad = random_tensor(9, *out.shape)
     close(
         cpu.max_pool_grad(grad, indices, x.shape), reference.max_pool_grad(grad, indices, x.shape)
@@ -107,8 +116,14 @@ def compare_max(x: Tensor, *window: Any) -> None:
 
 
 def test_three_axes() -> None:
-    x = with_ties(1, 2, 3, 5, 6, 7)
-    compare_max(x, (2, 2, 2), (2, 1, 2), (0, 1, 0), (1, 1, 1), False)
+    for x in (with_ties(1, 2, 3, 5, 6, 7), channels_last(with_ties(1, 2, 3, 5, 6, 7))):
+        compare_max(x, (2, 2, 2), (2, 1, 2), (0, 1, 0), (1, 1, 1), False)
+        compare_max(x, (2, 1, 3), (1, 2, 1), (1, 0, 1), (2, 1, 2), True)
+        compare_max(x, (1, 2, 2), (1, 2, 2), (0, 0, 0), (1, 1, 1), False)
+        for include, divisor in product((False, True), (None, 5)):
+            compare_average(x, (2, 3, 2), (2, 1, 2), (1, 1, 0), True, include, divisor)
+        for output in ((1, 1, 1), (2, 3, 4), (5, 6, 7)):
+            compare_adaptive(x, output)
 
 
 @pytest.mark.parametrize("dtype", [numpy.int64, numpy.float64, numpy.float16, ml_dtypes.bfloat16])
@@ -120,10 +135,58 @@ def test_other_types(dtype: Any) -> None:
     assert out.astype(numpy.int64)[0, 1].tolist() == [[21, 23], [29, 31]]
 
 
+def channels_last(x: Tensor) -> Tensor:
+    return numpy.moveaxis(numpy.ascontiguousarray(numpy.moveaxis(x, 1, -1)), -1, 1)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 15, 16, 17, 64, 70])
+def test_channels_last(channels: int) -> None:
+    x = channels_last(with_ties(1, 2, channels, 9, 10))
+    compare_max(x, (2, 2), (2, 2), (0, 0), (1, 1), False)
+    compare_max(x, (3, 3), (2, 2), (1, 1), (2, 1), True)
+    compare_average(x, (2, 2), (2, 2), (0, 0), False, True, None)
+    compare_average(x, (3, 3), (2, 1), (1, 1), True, False, None)
+    for output in ((1, 1), (3, 4)):
+        compare_adaptive(x, output)
+
+
 def test_other_layouts() -> None:
-    x = random_tensor(1, 2, 8, 9, 3).transpose(0, 3, 1, 2)
+    x = random_tensor(1, 2, 3, 8, 18)[..., ::2]
     compare_max(x, (2, 2), (2, 2), (0, 0), (1, 1), False)
     compare_average(x, (2, 2), (2, 2), (0, 0), False, True, None)
+    compare_adaptive(x[0], (3, 4))
+    # Without a batch axis nothing is channels last.
+    compare_max(channels_last(random_tensor(1, 4, 5, 6, 7)), (2,), (2,), (0,), (1,), False)
+
+
+def test_gradients_in_another_layout_than_the_positions() -> None:
+    x = channels_last(random_tensor(1, 2, 5, 8, 8))
+    window = ((2, 2), (2, 2), (0, 0), (1, 1), False)
+    out, indices = cpu.max_pool(x, *window)
+    for grad in (random_tensor(2, *out.shape), numpy.broadcast_to(numpy.float32(1), out.shape)):
+        close(
+            cpu.max_pool_grad(grad, indices, x.shape),
+            reference.max_pool_grad(grad, indices, x.shape),
+        )
+    grad, rows = channels_last(random_tensor(2, *out.shape)), numpy.ascontiguousarray(indices)
+    close(cpu.max_pool_grad(grad, rows, x.shape), reference.max_pool_grad(grad, rows, x.shape))
+
+
+@pytest.mark.parametrize("size", [(40, 34), (41, 35)])
+def test_positions_that_no_two_by_two_window_has(size: Ints) -> None:
+    # As they come from other windows, here of 3 x 3, or from the user.
+    grad = random_tensor(1, 2, 3, 20, 17)
+    indices = numpy.random.default_rng(2).integers(0, size[0] * size[1], grad.shape)
+    close(
+        cpu.max_pool_grad(grad, indices, (2, 3, *size)),
+        reference.max_pool_grad(grad, indices, (2, 3, *size)),
+    )
+
+
+def test_a_gradient_of_minus_zero_is_added_to_zero() -> None:
+    x = random_tensor(1, 1, 1, 4, 40)
+    out, indices = cpu.max_pool(x, (2, 2), (2, 2), (0, 0), (1, 1), False)
+    assert not numpy.signbit(cpu.max_pool_grad(-0.0 * out, indices, x.shape)).any()
 
 
 # ------------------------------------------------------------------ average
@@ -160,6 +223,34 @@ def compare_average(x: Tensor, *window: Any) -> None:
 
 
 # ------------------------------------------------------------------ adaptive
+def compare_adaptive(x: Tensor, output: Ints) -> None:
+    mean = reference.adaptive_avg_pool(x, output)
+    close(cpu.adaptive_avg_pool(x, output), mean)
+    expected = reference.adaptive_max_pool(x, output)
+    for result, wanted in zip(cpu.adaptive_max_pool(x, output), expected, strict=True):
+        numpy.testing.assert_array_equal(result, wanted)
+        assert layout(result) == layout(wanted)
+    if x.ndim == len(output) + 2:
+        grad = reference.adaptive_avg_pool(random_tensor(2, *x.shape), output)
+        close(
+            cpu.adaptive_avg_pool_grad(grad, x.shape),
+            reference.adaptive_avg_pool_grad(grad, x.shape),
+        )
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (13, 17), (40, 40)])
+@pytest.mark.parametrize("output", [(1, 1), (2, 3), (7, 7)])
+def test_adaptive_maximum(size: Ints, output: Ints) -> None:
+    x = with_ties(1, 3, 5, *size)
+    compare_adaptive(x, output)
+    x[:, :, size[0] // 2] = numpy.nan
+    x[:, 0, 0] = -numpy.inf
+    for result, wanted in zip(
+        cpu.adaptive_max_pool(x, output), reference.adaptive_max_pool(x, output), strict=True
+    ):
+        numpy.testing.assert_array_equal(result, wanted)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (5, 7), (13, 17), (40, 40)])
 @pytest.mark.parametrize("output", [(1, 1), (2, 3), (7, 7)])
 def test_adaptive_average(size: Ints, output: Ints) -> None:

@@ -2,6 +2,8 @@
 //
 //   3 x 3, stride one         by Winograd's transforms (conv_winograd.h, conv_winograd_weight.h),
 //                             which need a quarter of the multiplications: 16 channels and more.
+//   one channel per group     vectors of pixels, nothing shared (conv_depthwise.h)
+//   few channels              the input gradient scattered row by row (conv_scatter.h)
 //   forward, input gradient   straight from a padded plane (conv_direct.h). The input gradient is a
 //                             convolution of `grad` with the taps reversed; stride s splits it into
 //                             s * s phases, one for each remainder of the pixel's position.
@@ -13,6 +15,7 @@
 #include "conv.h"
 
 #include "conv_depthwise.h"
+#include "conv_depthwise_weight.h"
 #include "conv_direct.h"
 #include "conv_input_grad.h"
 #include "conv_scatter.h"

@@ -4,14 +4,13 @@
 // matrix product to be had. One channel's image is copied into a padded, stride-sorted plane
 // (conv_plane.h) that stays in the cache and whose border is written once for all channels. Small
 // planes are filled several at a time: what has just been written cannot be read with another
-// alignment before it has left the store buffer. Vectors hold neighbouring pixels of a row, and each
-// tap is a load at a fixed offset:
-//   forward          four rows at a time; with 3 x 3 kernels a row of the plane is loaded three
-//                    times for all the output rows that read it, with the weights in registers.
+// alignment before it has left the store buffer. Vectors hold neighbouring pixels of a row, and
+// each tap is a load at a fixed offset:
+//   forward          four rows at a time; with K x K kernels, K = 3 or 5, a row of the plane is
+//                    loaded K times for all output rows that read it, the weights in registers.
 //   input gradient   the same on a plane of grad with the taps reversed. Stride s has s * s phases
 //                    (conv_input_grad.h); two column phases are computed together and joined.
-//   weight gradient  up to nine taps' vectors of sums, folded after the last image. With 3 x 3
-//                    kernels three rows of grad are kept while the plane's rows go by.
+// The weight gradient is in conv_depthwise_weight.h.
 #pragma once
 
 #include "conv_input_grad.h"
@@ -65,13 +64,13 @@ void tap_rows(const Rows& to, const Taps& taps, int64_t y) {
     }
 }
 
-// The same for 3 x 3 taps and row stride S: the first three taps' offsets will do.
-template <int R, int S>
-void tap_rows_3x3(const Rows& to, const Taps& taps, int64_t y) {
+// The same for K x K taps and row stride S; the first K taps' offsets will do.
+template <int K, int R, int S>
+void tap_rows_square(const Rows& to, const Taps& taps, int64_t y) {
     constexpr int W = kW<float>;
-    f32v weight[9];
+    f32v weight[K * K];
     RL_UNROLL
-    for (int k = 0; k < 9; k++) weight[k] = splat(taps.weight[k]);
+    for (int k = 0; k < K * K; k++) weight[k] = splat(taps.weight[k]);
     for (int64_t x = 0; x < to.columns; x += W) {
         const float* src = to.plane + y * to.row_step + x;
         const int n = int(min64(W, to.columns - x));
@@ -79,15 +78,15 @@ void tap_rows_3x3(const Rows& to, const Taps& taps, int64_t y) {
         RL_UNROLL
         for (int r = 0; r < R; r++) acc[r] = splat(taps.bias);
         RL_UNROLL
-        for (int row = 0; row < (R - 1) * S + 3; row++) {
+        for (int row = 0; row < (R - 1) * S + K; row++) {
             RL_UNROLL
-            for (int kx = 0; kx < 3; kx++) {
+            for (int kx = 0; kx < K; kx++) {
                 const f32v pixels = ld(src + row * (to.row_step / S) + taps.offset[kx]);
                 RL_UNROLL
-                for (int ky = 0; ky < 3; ky++) {
+                for (int ky = 0; ky < K; ky++) {
                     const int r = (row - ky) / S;
                     if (row >= ky && (row - ky) % S == 0 && r < R)
-                        acc[r] = fma(weight[ky * 3 + kx], pixels, acc[r]);
+                        acc[r] = fma(weight[ky * K + kx], pixels, acc[r]);
                 }
             }
         }
@@ -96,24 +95,32 @@ void tap_rows_3x3(const Rows& to, const Taps& taps, int64_t y) {
     }
 }
 
-// Whether there are three rows of three taps each, the rows 1 / S of the row step apart.
-inline bool is_3x3(const Rows& to, const Taps& taps, int64_t S) {
-    const int32_t* offset = taps.offset;
-    return taps.count == 9 && (offset[3] - offset[0]) * S == to.row_step &&
-           (offset[6] - offset[3]) * S == to.row_step && offset[4] - offset[1] == offset[3] - offset[0];
+// Whether there are K rows of K taps each, the rows 1 / S of the row step apart.
+inline bool is_square(const Rows& to, const Taps& taps, int K, int64_t S) {
+    if (taps.count != K * K) return false;
+    for (int k = K; k < K * K; k++)
+        if ((taps.offset[k] - taps.offset[k - K]) * S != to.row_step) return false;
+    return true;
+}
+
+typedef void (*RowsFunction)(const Rows&, const Taps&, int64_t y);
+
+// For four rows at a time; the kernels of the usual networks have code of their own.
+inline RowsFunction four_rows(const Rows& to, const Taps& taps) {
+    if (is_square(to, taps, 3, 1)) return tap_rows_square<3, 4, 1>;
+    if (is_square(to, taps, 3, 2)) return tap_rows_square<3, 4, 2>;
+    if (is_square(to, taps, 5, 1)) return tap_rows_square<5, 4, 1>;
+    return tap_rows<4>;
 }
 
 inline void run_taps(const Rows& to, const Taps& taps) {
-    constexpr int R = 4;
-    const bool one = is_3x3(to, taps, 1), two = is_3x3(to, taps, 2);
-    auto* const single = one ? tap_rows_3x3<1, 1> : tap_rows<1>;
-    auto* const several = one ? tap_rows_3x3<R, 1> : two ? tap_rows_3x3<R, 2> : tap_rows<R>;
-    if (to.rows < R) {
-        for (int64_t y = 0; y < to.rows; y++) single(to, taps, y);
+    if (to.rows < 4) {
+        for (int64_t y = 0; y < to.rows; y++) tap_rows<1>(to, taps, y);
         return;
     }
+    RowsFunction run = four_rows(to, taps);
     // A last block that is too short moves up and computes some rows again.
-    for (int64_t y = 0; y < to.rows; y += R) several(to, taps, min64(y, to.rows - R));
+    for (int64_t y = 0; y < to.rows; y += 4) run(to, taps, min64(y, to.rows - 4));
 }
 
 // ---------------------------------------------------------------------------- forward
@@ -202,7 +209,8 @@ struct DepthwisePhase {
     const int32_t* index;  // of the tap's weight
 };
 
-// R rows from row y of two column phases, whose pixels alternate in rows of W numbers, y_step apart.
+// R rows from row y of two column phases, whose pixels alternate in rows of W numbers that are
+// y_step apart.
 template <int R>
 void tap_row_pairs(const Rows& to, const Taps* phases, int64_t y, int64_t y_step, int64_t W) {
     constexpr int lanes = kW<float>;
@@ -286,113 +294,6 @@ inline void depthwise_input_grad(const ConvShape& s, const float* grad, const fl
                             [&](int64_t c, const float* plane) {
                 run_channel(c, plane, dx + (n * s.C + c) * in);
             });
-    });
-}
-
-// ---------------------------------------------------------------------------- weight gradient
-// Adds grad * plane for T taps to T vectors of sums.
-template <int T>
-void add_products(const ConvShape& s, const float* grad, const float* plane, int64_t row_step,
-                  const int32_t* offset, float* sums) {
-    constexpr int W = kW<float>;
-    f32v acc[T];
-    RL_UNROLL
-    for (int t = 0; t < T; t++) acc[t] = ld(sums + t * W);
-    for (int64_t y = 0; y < s.OH; y++, grad += s.OW, plane += row_step) {
-        int64_t x = 0;
-        for (; x + W <= s.OW; x += W) {
-            const f32v g = ld(grad + x);
-            RL_UNROLL
-            for (int t = 0; t < T; t++) acc[t] = fma(g, ld(plane + x + offset[t]), acc[t]);
-        }
-        if (x == s.OW) continue;
-        // What lies behind the row must not take part: it may be infinite.
-        const int n = int(s.OW - x);
-        const f32v g = ldn(grad + x, n);
-        RL_UNROLL
-        for (int t = 0; t < T; t++) acc[t] = fma(g, ldn(plane + x + offset[t], n), acc[t]);
-    }
-    RL_UNROLL
-    for (int t = 0; t < T; t++) st(sums + t * W, acc[t]);
-}
-
-// The products of one vector of columns in row `row` of the plane with the rows of grad, kept in
-// `rows`, that meet it through kernel rows Low .. High.
-template <int Low, int High>
-RL_INLINE void add_row_3x3(const float* row, const int32_t* offset, int n, const f32v* rows,
-                           f32v* acc) {
-    RL_UNROLL
-    for (int kx = 0; kx < 3; kx++) {
-        const f32v pixels = ldn(row + offset[kx], n);
-        RL_UNROLL
-        for (int ky = Low; ky <= High; ky++)
-            acc[ky * 3 + kx] = fma(rows[ky], pixels, acc[ky * 3 + kx]);
-    }
-}
-
-// add_products for 3 x 3 taps, stride 1 down the columns, and two rows or more.
-inline void add_products_3x3(const ConvShape& s, const float* grad, const float* plane,
-                             int64_t row_step, const int32_t* offset, float* sums) {
-    constexpr int W = kW<float>;
-    f32v acc[9];
-    RL_UNROLL
-    for (int t = 0; t < 9; t++) acc[t] = ld(sums + t * W);
-    for (int64_t x = 0; x < s.OW; x += W) {
-        const int n = int(min64(W, s.OW - x));
-        const float* row = plane + x;
-        f32v rows[3] = {ldn(grad + x, n), f32v{}, f32v{}};
-        add_row_3x3<0, 0>(row, offset, n, rows, acc);
-        for (int64_t y = 1; y < s.OH; y++) {
-            row += row_step;
-            rows[2] = rows[1], rows[1] = rows[0];
-            rows[0] = ldn(grad + y * s.OW + x, n);
-            if (y == 1)
-                add_row_3x3<0, 1>(row, offset, n, rows, acc);
-            else
-                add_row_3x3<0, 2>(row, offset, n, rows, acc);
-        }
-        rows[2] = rows[1], rows[1] = rows[0];
-        add_row_3x3<1, 2>(row + row_step, offset, n, rows, acc);
-        rows[2] = rows[1];
-        add_row_3x3<2, 2>(row + 2 * row_step, offset, n, rows, acc);
-    }
-    RL_UNROLL
-    for (int t = 0; t < 9; t++) st(sums + t * W, acc[t]);
-}
-
-inline void depthwise_weight_grad(const ConvShape& s, const float* grad, const float* x,
-                                  float* dweight) {
-    constexpr int W = kW<float>;
-    const int64_t M = s.group_outputs(), taps = s.KH * s.KW, in = s.H * s.W, out = s.OH * s.OW;
-    parallel_for(s.groups, depthwise_grain(s), [&](int64_t begin, int64_t end) {
-        const Plane p = depthwise_plane(s);
-        const ChannelPlanes planes(p, 1);
-        int32_t* offset = scratch<int32_t>(kOffsets, taps);
-        depthwise_offsets(s, p, offset);
-        const int64_t size = (end - begin) * M * taps;
-        float* sums = scratch<float>(kSums, size * W);
-        fill_floats(sums, size * W, 0.0f);
-        const bool few_loads = s.KH == 3 && s.KW == 3 && s.stride_h == 1 && s.dil_h == 1 && s.OH > 1;
-        const auto add_channel = [&](const float* from, const float* plane, float* own) {
-            if (few_loads) return add_products_3x3(s, from, plane, p.row(), offset, own);
-            for (int64_t t = 0, step; t < taps; t += step) {
-                const int64_t left = taps - t;
-                step = left >= 9 ? 9 : left >= 4 ? 4 : 1;
-                auto* const add = step == 9   ? add_products<9>
-                                  : step == 4 ? add_products<4>
-                                              : add_products<1>;
-                add(s, from, plane, s.stride_h * p.row(), offset + t, own + t * W);
-            }
-        };
-        for (int64_t n = 0; n < s.N; n++)
-            planes.for_each(x + (n * s.C + begin) * in, begin, end,
-                            [&](int64_t c, const float* plane) {
-                for (int64_t o = c * M; o < (c + 1) * M; o++)
-                    add_channel(grad + (n * s.O + o) * out, plane,
-                                sums + (o - begin * M) * taps * W);
-            });
-        for (int64_t i = 0; i < size; i++)
-            dweight[begin * M * taps + i] = hsum(ld(sums + i * W));
     });
 }
 

@@ -41,8 +41,6 @@ constexpr int kFewVectors = kVecRegs == 32 ? 4 : 2;
 
 // ---------------------------------------------------------------------------- many outputs
 struct ManyTile {
-    // What to do with the finished sums acc[(r * PX + p) * NV + v].
-    void (*store)(const ManyTile&, const f32v* acc, int R, int PX, int NV);
     const float* src;
     int64_t row_step, K;
     const int32_t* offset;
@@ -51,11 +49,11 @@ struct ManyTile {
     float* y;
     int64_t y_channel, y_row;
     int outputs;  // how many of the tile's channels exist
+    bool turned;  // store channel by channel; else pixels as they are, y_row apart
 };
 
-// Turns W pixels x W channels at a time.
-inline void store_many(const ManyTile& t, const f32v* acc, int R, int PX,
-                                                 int NV) {
+// acc[(r * PX + p) * NV + v]: turns W pixels x W channels at a time.
+inline void store_turned(const ManyTile& t, const f32v* acc, int R, int PX, int NV) {
     constexpr int W = kW<float>;
     for (int v = 0; v < NV; v++) {
         const int outputs = int(min64(W, t.outputs - v * W));
@@ -73,6 +71,14 @@ inline void store_many(const ManyTile& t, const f32v* acc, int R, int PX,
                 for (int o = 0; o < outputs; o++, y += t.y_channel) stn(y, block[o], pixels);
             }
     }
+}
+
+// Not inlined, because there are many tiles.
+__attribute__((noinline)) inline void store_many(const ManyTile& t, const f32v* acc, int R, int PX,
+                                                 int NV) {
+    if (t.turned) return store_turned(t, acc, R, PX, NV);
+    for (int p = 0; p < PX; p++)
+        for (int v = 0; v < NV; v++) st(t.y + p * t.y_row + v * kW<float>, acc[p * NV + v]);
 }
 
 template <int R, int PX, int NV>
@@ -96,11 +102,7 @@ void many_tile(const ManyTile& t) {
             }
         }
     }
-    // A copy, so that the sums themselves have no address and stay in registers.
-    f32v sums[R * PX * NV];
-    RL_UNROLL
-    for (int i = 0; i < R * PX * NV; i++) sums[i] = acc[i];
-    t.store(t, sums, R, PX, NV);
+    store_many(t, acc, R, PX, NV);
 }
 
 typedef void (*ManyFunction)(const ManyTile&);
@@ -129,7 +131,7 @@ inline void direct_many(const Direct& d) {
     const int rows = 2 * d.OW <= kPixels && d.OH > 1 ? 2 : 1;
     const int64_t row_blocks = ceil_div(d.OH, rows), col_blocks = ceil_div(d.OW, kPixels / rows);
     ManyTile t;
-    t.store = store_many;
+    t.turned = true;
     t.row_step = d.row_step;
     t.K = d.K;
     t.offset = d.offset;

@@ -90,7 +90,8 @@ inline void copy_row(float* to, const float* from, int64_t W, int64_t left, int6
 }
 
 // Stride two and rows of at most a vector per phase, where the calls for every row and phase would
-// cost more than the copying: each channel is padded first, then both phases of a row split at once.
+// cost more than the copying: each channel is padded first, then both phases of a row split at
+// once.
 inline void make_narrow_pairs(const Plane& p, const float* src, float outside, float* dst) {
     const int64_t wide = 2 * p.cols;
     float* padded = scratch<float>(kPlane2, p.rows * wide);
@@ -137,11 +138,19 @@ inline void fill_inside(const Plane& p, const float* src, float* dst) {
     // Where columns from and from + 1 go, and with two phases every second one after them.
     const int64_t to = from % p.phases * p.cols + from / p.phases;
     const int64_t next = (from + 1) % p.phases * p.cols + (from + 1) / p.phases;
+    const bool narrow = p.phases == 2 && n / 2 <= kW<float>;
+    const int pairs = int(n / 2);
     for (int64_t c = 0; c < p.C; c++)
         for (int64_t r = first; r < last; r++) {
             const float* row = src + (c * p.H + p.top + r) * p.W + p.left + from;
             float* out = dst + (c * p.rows + r) * p.row();
-            if (p.phases == 1) {
+            if (narrow) {
+                f32v even, odd;
+                load_pairs(row, pairs, &even, &odd);
+                stn(out + to, even, pairs);
+                stn(out + next, odd, pairs);
+                if (n % 2) out[to + pairs] = row[n - 1];
+            } else if (p.phases == 1) {
                 copy_floats(out + to, row, n);
             } else if (p.phases == 2) {
                 split_pairs(row, n / 2, out + to, out + next);
@@ -224,14 +233,10 @@ inline void interleave_vector(const float* src, int64_t channel, int lanes, int6
 inline void interleave(const float* src, int64_t channel, int64_t C, int64_t n, float* dst) {
     constexpr int W = kW<float>;
     if (C == 1) return copy_floats(dst, src, n);
-    if (C <= 8 && W >= 8) {
-        for (int64_t x = 0; x < n; x += W) {
-            const int pixels = int(min64(W, n - x));
-            if (C <= 4)
-                interleave_few<4>(src + x, channel, C, pixels, dst + x * C);
-            else
-                interleave_few<W >= 8 ? 8 : 4>(src + x, channel, C, pixels, dst + x * C);
-        }
+    if (C <= 8 && C <= W) {
+        auto* const few = C <= 4 ? interleave_few<4> : interleave_few<(W > 4 ? 8 : 4)>;
+        for (int64_t x = 0; x < n; x += W)
+            few(src + x, channel, C, int(min64(W, n - x)), dst + x * C);
         return;
     }
     // Runs of pixels one vector of channels after the other: the processor fetches a few streams

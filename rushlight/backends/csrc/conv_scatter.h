@@ -28,7 +28,7 @@ struct ScatterPlan {
     int64_t lanes;         // of one pixel's part: KW * channels, in whole vectors
     const int32_t* order;  // the kernel rows, sorted by phase
     const int32_t* first;  // order[first[phase]] .. order[first[phase + 1] - 1] are a phase's
-    const int32_t* offset;  // of (place in order, o) in grad, from output row (y + pad_h) / stride_h
+    const int32_t* offset;  // of (place in order, o) in grad, from row (y + pad_h) / stride_h
     const int32_t* begin;  // sources[begin[x]] .. sources[begin[x + 1] - 1] are column x's,
     const int32_t* sources;  // places in a row of parts
     const float* packed;  // [group][panel of two vectors][place in order][o][lane]
@@ -93,13 +93,6 @@ inline void pack_scatter(const ScatterPlan& plan, const float* weight, float* pa
         }
 }
 
-// Leaves the tile as it is: pixels y_row apart.
-inline void store_parts(const ManyTile& t, const f32v* acc, int, int pixels, int vectors) {
-    for (int p = 0; p < pixels; p++)
-        for (int v = 0; v < vectors; v++)
-            st(t.y + p * t.y_row + v * kW<float>, acc[p * vectors + v]);
-}
-
 // The parts of the row of dx that is `row` rows below the first output row's first tap.
 // False if no output row meets it.
 inline bool make_parts(const ScatterPlan& plan, const float* grad, const float* packed,
@@ -114,7 +107,7 @@ inline bool make_parts(const ScatterPlan& plan, const float* grad, const float* 
 
     const int64_t blocks = ceil_div(s.OW, kPixels), panel = 2 * kW<float>;
     ManyTile t = {};
-    t.store = store_parts;
+    t.turned = false;
     t.K = (end - begin) * O;
     t.offset = plan.offset + begin * O;
     t.y_row = plan.lanes;

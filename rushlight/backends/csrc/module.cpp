@@ -22,6 +22,7 @@ extern PyMethodDef norm_methods[];
 extern PyMethodDef image_methods[];
 extern PyMethodDef gemm_methods[];
 extern PyMethodDef conv_methods[];
+extern PyMethodDef pool_methods[];
 extern PyMethodDef recurrent_methods[];
 extern PyMethodDef attention_methods[];
 extern PyMethodDef view_methods[];
@@ -44,6 +45,7 @@ static PyMethodDef* const method_tables[] = {
     image_methods,
     gemm_methods,
     conv_methods,
+    pool_methods,
     recurrent_methods,
     attention_methods,
     view_methods,

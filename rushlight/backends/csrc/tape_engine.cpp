@@ -147,18 +147,17 @@ PyObject* exclusive_array(PyObject* grad) {
 
 // A tensor outside the graph with the gradient's values, laid out as the leaf's.
 PyObject* own_gradient(PyObject* grad, PyObject* leaf) {
-    PyObject* array = exclusive_array(grad);
-    if (array != nullptr) {
-        Py_INCREF(array);
-        return wrap(array);
-    }
-    array = as_tensor(grad)->array;
     PyObject* like = as_tensor(leaf)->array;
-    if (!PyArray_Check(array) || !PyArray_Check(like))
-        return PyObject_CallFunctionObjArgs(callbacks.copy_gradient, grad, leaf, nullptr);
-    const bool plain = PyArray_IS_C_CONTIGUOUS(reinterpret_cast<PyArrayObject*>(like));
-    PyObject* copy = PyArray_NewCopy(reinterpret_cast<PyArrayObject*>(array),
-                                     plain ? NPY_CORDER : NPY_KEEPORDER);
+    PyObject* array = as_tensor(grad)->array;
+    const bool plain = PyArray_Check(array) && PyArray_Check(like) &&
+                       PyArray_IS_C_CONTIGUOUS(reinterpret_cast<PyArrayObject*>(like));
+    if (!plain) return PyObject_CallFunctionObjArgs(callbacks.copy_gradient, grad, leaf, nullptr);
+    PyObject* own = exclusive_array(grad);
+    if (own != nullptr) {
+        Py_INCREF(own);
+        return wrap(own);
+    }
+    PyObject* copy = PyArray_NewCopy(reinterpret_cast<PyArrayObject*>(array), NPY_CORDER);
     return copy == nullptr ? nullptr : wrap(copy);
 }
 

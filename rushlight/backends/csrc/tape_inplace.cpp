@@ -66,19 +66,21 @@ PyObject* py_bump_version(PyObject*, PyObject* const* args, Py_ssize_t n) {
 }
 
 // ------------------------------------------------------------------ who may be written over
+// A stale view may want one: its base was changed in place.
 bool wants_gradient(PyObject* object) {
     return is_tensor(object) && (as_tensor(object)->requires_grad || is_stale(as_tensor(object)));
 }
 
-// The NumPy array of `tensor` if its elements may be replaced, outside the graph, one by one.
-PyArrayObject* free_array(Tensor* tensor, PyObject* const* inputs, Py_ssize_t n) {
+bool are_recorded(PyObject* const* inputs, Py_ssize_t n) {
+    for (Py_ssize_t i = 0; switches.enabled && i < n; i++)
+        if (wants_gradient(inputs[i])) return true;
+    return false;
+}
+
+// The NumPy array of `tensor` if its elements may be replaced one by one.
+PyArrayObject* free_array(Tensor* tensor) {
     if (tensor->array == nullptr || !PyArray_CheckExact(tensor->array)) return nullptr;
     if (tensor->is_inference && !switches.inference) return nullptr;
-    if (switches.enabled) {
-        if (wants_gradient(reinterpret_cast<PyObject*>(tensor))) return nullptr;
-        for (Py_ssize_t i = 0; i < n; i++)
-            if (wants_gradient(inputs[i])) return nullptr;
-    }
     PyArrayObject* array = reinterpret_cast<PyArrayObject*>(tensor->array);
     if (!PyArray_ISWRITEABLE(array)) return nullptr;
     for (int i = 0; i < PyArray_NDIM(array); i++)
@@ -121,7 +123,7 @@ PyObject* py_can_write_over(PyObject*, PyObject* const* args, Py_ssize_t n) {
     Tensor* tensor = as_tensor(args[0]);
     PyObject* const* inputs = &PyTuple_GET_ITEM(args[1], 0);
     const Py_ssize_t count = PyTuple_GET_SIZE(args[1]);
-    PyArrayObject* array = free_array(tensor, inputs, count);
+    PyArrayObject* array = free_array(tensor);
     bool has_shape = false;
     if (array == nullptr) Py_RETURN_FALSE;
     for (Py_ssize_t i = 0; i < count; i++) {
@@ -133,13 +135,20 @@ PyObject* py_can_write_over(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return PyBool_FromLong(has_shape);
 }
 
+// is_recorded(inputs)
+PyObject* py_is_recorded(PyObject*, PyObject* inputs) {
+    if (!PyTuple_Check(inputs)) Py_RETURN_FALSE;
+    return PyBool_FromLong(are_recorded(&PyTuple_GET_ITEM(inputs, 0), PyTuple_GET_SIZE(inputs)));
+}
+
 // is_free_target(tensor, inputs)
 PyObject* py_is_free_target(PyObject*, PyObject* const* args, Py_ssize_t n) {
     if (n != 2 || !is_tensor(args[0]) || !PyTuple_Check(args[1])) Py_RETURN_FALSE;
     Tensor* tensor = as_tensor(args[0]);
     PyObject* const* inputs = &PyTuple_GET_ITEM(args[1], 0);
     const Py_ssize_t count = PyTuple_GET_SIZE(args[1]);
-    if (free_array(tensor, inputs, count) == nullptr) Py_RETURN_FALSE;
+    if (free_array(tensor) == nullptr || are_recorded(args, 1) || are_recorded(inputs, count))
+        Py_RETURN_FALSE;
     for (Py_ssize_t i = 0; i < count; i++)
         if (shares_memory(tensor, inputs[i])) Py_RETURN_FALSE;
     Py_RETURN_TRUE;
@@ -167,6 +176,7 @@ PyMethodDef inplace_methods[] = {
     method("mark_changed", py_mark_changed, "Counts an in-place change of each tensor."),
     method("bump_version", py_bump_version, "Counts an in-place change of a tensor."),
     method("can_write_over", py_can_write_over, "(tensor, inputs): see inplace.py."),
+    {"is_recorded", py_is_recorded, METH_O, "(inputs): see inplace.py."},
     method("is_free_target", py_is_free_target, "(tensor, inputs): see inplace.py."),
     {nullptr, nullptr, 0, nullptr},
 };

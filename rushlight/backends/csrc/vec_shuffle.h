@@ -1,4 +1,4 @@
-// vec_shuffle.h: moving lanes between vectors: transposes, sums of many vectors, even/odd lanes.
+// vec_shuffle.h: moving lanes between vectors: transposes, sums of many vectors, even and odd lanes.
 //
 // Included by vec.h. The idea behind most of it: exchanging blocks of D lanes between vectors D
 // apart, for D = 1, 2, 4, ..., turns a square of W vectors around in W * log2(W) shuffles.
@@ -148,6 +148,48 @@ RL_INLINE void store_pairs(float* p, f32v first, f32v second, int n) {
     const f32v high = shuffle(first, second, typename InTurn<W, W / 2, W>::type{});
     stn(p, low, n < W ? n : W);
     if (n > W) stn(p + W, high, n - W);
+}
+
+// int32 lanes as twice as many int64 lanes and back (cut off).
+RL_INLINE void widen(i32v v, i64v* low, i64v* high) {
+#if defined(__AVX512F__)
+    *low = (i64v)_mm512_cvtepi32_epi64(_mm512_castsi512_si256((__m512i)v));
+    *high = (i64v)_mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64((__m512i)v, 1));
+#elif defined(__AVX2__)
+    *low = (i64v)_mm256_cvtepi32_epi64(_mm256_castsi256_si128((__m256i)v));
+    *high = (i64v)_mm256_cvtepi32_epi64(_mm256_extracti128_si256((__m256i)v, 1));
+#else
+    for (int i = 0; i < kW<int64_t>; i++) {
+        (*low)[i] = v[i];
+        (*high)[i] = v[kW<int64_t> + i];
+    }
+#endif
+}
+RL_INLINE i32v narrow(i64v low, i64v high) {
+#if defined(__AVX512F__)
+    const __m512i half = _mm512_castsi256_si512(_mm512_cvtepi64_epi32((__m512i)low));
+    return (i32v)_mm512_inserti64x4(half, _mm512_cvtepi64_epi32((__m512i)high), 1);
+#else
+    i32v v = {};
+    for (int i = 0; i < kW<int64_t>; i++) {
+        v[i] = int32_t(low[i]);
+        v[kW<int64_t> + i] = int32_t(high[i]);
+    }
+    return v;
+#endif
+}
+
+// Whether any bit is set.
+RL_INLINE bool any(i32v v) {
+#if defined(__AVX512F__)
+    return _mm512_test_epi32_mask((__m512i)v, (__m512i)v) != 0;
+#elif defined(__AVX__)
+    return !_mm256_testz_si256((__m256i)v, (__m256i)v);
+#else
+    int32_t bits = 0;
+    for (int i = 0; i < kW<int32_t>; i++) bits |= v[i];
+    return bits != 0;
+#endif
 }
 
 }  // namespace

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .base import Array, KernelBase
+from .windows import laid_out_like
 
 __all__ = ["ArrayKernels"]
 
@@ -92,7 +93,7 @@ class ArrayKernels(KernelBase):
         return self.xp.stack(arrays, axis)
 
     def flip(self, x: Array, axes: Sequence[int]) -> Array:
-        return self.xp.flip(x, axes).copy("C")
+        return self.xp.flip(x, axes).copy("K")
 
     def roll(self, x: Array, shifts: Any, axes: Any) -> Array:
         return self.xp.roll(x, shifts, axes)
@@ -105,9 +106,8 @@ class ArrayKernels(KernelBase):
 
     def pad(self, x: Array, widths: Sequence[tuple[int, int]], mode: str, value: Any) -> Array:
         """Pads each axis by its `(before, after)` widths; `constant`, `reflect`, `edge`, `wrap`."""
-        if mode == "constant":
-            return self.xp.pad(x, widths, mode, constant_values=value)
-        return self.xp.pad(x, widths, mode)
+        values = {"constant_values": value} if mode == "constant" else {}
+        return laid_out_like(self.xp, self.xp.pad(x, widths, mode, **values), x)
 
     # ---- indexing --------------------------------------------------------------------------
     # `checked` says that all indices are known to lie in [0, size): nobody needs to look again.

@@ -12,7 +12,15 @@ from typing import Any
 
 from .base import Array
 from .linalg import LinalgKernels
-from .windows import Ints, conv_output_size, last_axes, pad_for_windows, tap_slices, taps
+from .windows import (
+    Ints,
+    conv_output_size,
+    laid_out_like,
+    last_axes,
+    pad_for_windows,
+    tap_slices,
+    taps,
+)
 
 
 class ConvKernels(LinalgKernels):
@@ -39,7 +47,7 @@ class ConvKernels(LinalgKernels):
                 out[...] = self.matmul(kernels, columns).reshape(out.shape)
             if bias is not None:
                 result += self.widen(bias).reshape(-1, *(1,) * len(output))
-        return self.finish(result, x.dtype)
+        return laid_out_like(self.xp, self.finish(result, x.dtype), x, weight)
 
     def conv_input_grad(
         self,
@@ -70,7 +78,8 @@ class ConvKernels(LinalgKernels):
                     of_tap: tuple[Any, ...] = (slice(None), *tap)
                     target[tap_slices(tap, stride, dilation, output)] += columns[of_tap]
         inside = tuple(slice(p, p + n) for p, n in zip(padding, size, strict=True))
-        return self.finish(padded[last_axes(inside)], grad.dtype)
+        result = self.finish(padded[last_axes(inside)], grad.dtype)
+        return laid_out_like(self.xp, result, grad, weight)
 
     def conv_weight_grad(
         self,

@@ -11,7 +11,15 @@ from collections.abc import Iterator
 from math import prod
 
 from .base import Array, KernelBase
-from .windows import Ints, last_axes, pad_for_windows, pool_output_size, tap_slices, taps
+from .windows import (
+    Ints,
+    laid_out_like,
+    last_axes,
+    pad_for_windows,
+    pool_output_size,
+    tap_slices,
+    taps,
+)
 
 
 class PoolKernels(KernelBase):
@@ -47,7 +55,20 @@ class PoolKernels(KernelBase):
                 taken = better & (position >= 0)
                 result = self.xp.where(taken, value, result)
                 indices = self.xp.where(taken, position, indices)
-        return self.finish(result, x.dtype), self.finish(indices, self.xp.dtype("int64"))
+        finished = self.finish(result, x.dtype), self.finish(indices, self.xp.dtype("int64"))
+        return self._laid_out(finished[0], x, axes), self._laid_out(finished[1], x, axes)
+
+    def max_pool_values(
+        self,
+        x: Array,
+        kernel_size: Ints,
+        stride: Ints,
+        padding: Ints,
+        dilation: Ints,
+        ceil_mode: bool,
+    ) -> Array:
+        """Return each window's maximum alone."""
+        return self.max_pool(x, kernel_size, stride, padding, dilation, ceil_mode)[0]
 
     def max_pool_grad(self, grad: Array, indices: Array, input_shape: Ints) -> Array:
         """Return zeros of ``input_shape`` with ``grad`` added at ``indices`` of each plane."""
@@ -57,7 +78,8 @@ class PoolKernels(KernelBase):
             rows = self.xp.arange(planes)[:, None]
             place = (rows, indices.reshape(planes, -1))
             self.xp.add.at(result, place, self.widen(grad).reshape(planes, -1))
-        return self.finish(result.reshape(input_shape), grad.dtype)
+        finished = self.finish(result.reshape(input_shape), grad.dtype)
+        return laid_out_like(self.xp, finished, indices)
 
     def adaptive_max_pool(self, x: Array, output_size: Ints) -> tuple[Array, Array]:
         """Return maxima and positions of ``output_size`` cells that cover the plane evenly."""
@@ -73,7 +95,7 @@ class PoolKernels(KernelBase):
             picked = self.xp.take_along_axis(values, best[..., None], axis=-1)
             result[last_axes(cell)] = picked[..., 0]
             indices[last_axes(cell)] = positions[window].reshape(-1)[best]
-        return result, indices
+        return self._laid_out(result, x, axes), self._laid_out(indices, x, axes)
 
     def _last_nan_or_first_maximum(self, values: Array) -> Array:
         """Index along the last axis of what the walk in order would pick."""
@@ -115,7 +137,7 @@ class PoolKernels(KernelBase):
                 count_include_pad,
                 divisor_override,
             )
-        return self.finish(total, x.dtype)
+        return self._laid_out(self.finish(total, x.dtype), x, axes)
 
     def avg_pool_grad(
         self,
@@ -148,7 +170,7 @@ class PoolKernels(KernelBase):
             for tap in taps(kernel_size):
                 padded[tap_slices(tap, stride, once, output)] += share
         inside = tuple(slice(p, p + n) for p, n in zip(padding, size, strict=True))
-        return self.finish(padded[last_axes(inside)], grad.dtype)
+        return laid_out_like(self.xp, self.finish(padded[last_axes(inside)], grad.dtype), grad)
 
     def adaptive_avg_pool(self, x: Array, output_size: Ints) -> Array:
         """Return the means of ``output_size`` cells that cover the plane evenly."""
@@ -159,7 +181,7 @@ class PoolKernels(KernelBase):
         with self.quiet():
             for cell, window in _cells(x.shape[x.ndim - axes :], output_size):
                 result[last_axes(cell)] = wide[last_axes(window)].mean(axis=last)
-        return self.finish(result, x.dtype)
+        return self._laid_out(self.finish(result, x.dtype), x, axes)
 
     def adaptive_avg_pool_grad(self, grad: Array, input_shape: Ints) -> Array:
         """Return each cell's ``grad`` spread evenly over the cell."""
@@ -171,7 +193,11 @@ class PoolKernels(KernelBase):
                 count = prod(w.stop - w.start for w in window)
                 value = wide[last_axes(cell)] / self.xp.asarray(count, dtype=wide.dtype)
                 result[last_axes(window)] += value[last_axes((None,) * axes)]
-        return self.finish(result, grad.dtype)
+        return laid_out_like(self.xp, self.finish(result, grad.dtype), grad)
+
+    def _laid_out(self, result: Array, x: Array, axes: int) -> Array:
+        """``result`` as ``x`` lies, where ``x`` has a batch axis and so may be channels last."""
+        return laid_out_like(self.xp, result, x) if x.ndim == axes + 2 else result
 
     def _divisor(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .base import Array, KernelBase
+from .windows import laid_out_like
 
 __all__ = ["ResampleKernels"]
 
@@ -77,7 +78,7 @@ class ResampleKernels(KernelBase):
         """`Σ_t weights[i, t] · x[index[i, t]]` along `axis`; positions of weight 0 are not read."""
         xp = self.xp
         if weights.shape[1] == 1:
-            return self.finish(xp.take(x, index[:, 0], axis), x.dtype)
+            return laid_out_like(xp, self.finish(xp.take(x, index[:, 0], axis), x.dtype), x)
         wide = self.widen(x)
         shape = [1] * x.ndim
         shape[axis] = -1
@@ -87,7 +88,7 @@ class ResampleKernels(KernelBase):
                 weight = weights[:, t].astype(wide.dtype).reshape(shape)
                 term = xp.take(wide, index[:, t], axis) * weight
                 total = total + xp.where(weight == 0, 0, term)
-        return self.finish(total, x.dtype)
+        return laid_out_like(xp, self.finish(total, x.dtype), x)
 
     def resample_grad(
         self, grad: Array, index: Array, weights: Array, axis: int, size: int
@@ -100,4 +101,4 @@ class ResampleKernels(KernelBase):
         xp.add.at(matrix, (rows, index), weights.astype(wide.dtype))
         with self.quiet():
             result = xp.moveaxis(xp.matmul(xp.moveaxis(wide, axis, -1), matrix), -1, axis)
-        return self.finish(result, grad.dtype)
+        return laid_out_like(xp, self.finish(result, grad.dtype), grad)

@@ -74,3 +74,21 @@ def tap_slices(tap: Ints, stride: Ints, dilation: Ints, output: Ints) -> tuple[A
 def last_axes(index: Iterable[Any]) -> tuple[Any, ...]:
     """``index`` applied to the last axes, all of the axes before them being kept."""
     return (Ellipsis, *index)
+
+
+def is_channels_last(x: Array) -> bool:
+    """Whether ``x (N, C, *S)`` with two or three axes ``S`` lies in memory as ``(N, *S, C)``."""
+    if x.ndim not in (4, 5) or not x.size or x.flags.c_contiguous:
+        return False
+    order = (0, *range(2, x.ndim), 1)
+    contiguous: bool = x.transpose(order).flags.c_contiguous
+    return contiguous
+
+
+def laid_out_like(xp: Any, result: Array, *operands: Array) -> Array:
+    """``result (N, C, *S)``, channels last if one of the operands is."""
+    if not any(is_channels_last(x) for x in operands):
+        return result
+    last = xp.ascontiguousarray(xp.moveaxis(result, 1, -1))
+    moved: Array = xp.moveaxis(last, -1, 1)
+    return moved

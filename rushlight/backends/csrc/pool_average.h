@@ -1,0 +1,223 @@
+// pool_average.h: the means of windows, channels first.
+//
+// The sums are a depthwise convolution with weights of one (conv_depthwise.h), whose input gradient
+// is that of the sums; what is left here is the division, before it or after. Three axes are done
+// as two: slices are first summed over the depth of the windows, or in the gradient added to every
+// depth that a window had. 2 x 2 windows with stride 2 are summed and divided at once.
+#pragma once
+
+#include "allocator.h"
+#include "conv.h"
+#include "pool_max.h"
+
+namespace rl {
+namespace RL_ISA {
+namespace {
+
+inline void divide_floats(const float* from, const float* by, int64_t n, float* to) {
+    for (int64_t i = 0; i < n; i += kW<float>) {
+        const int count = int(min64(kW<float>, n - i));
+        stn(to + i, ldn(from + i, count) / ldn(by + i, count), count);
+    }
+}
+
+// One row of 2 x 2 windows with stride 2 that lie inside.
+inline void avg_pool_pairs(const PoolShape& s, const float* top, float divisor, float* out) {
+    constexpr int W = kW<float>;
+    for (int64_t ox = 0; ox < s.OW; ox += W) {
+        const int n = int(min64(W, s.OW - ox));
+        f32v even[2], odd[2];
+        load_pairs(top + 2 * ox, n, &even[0], &odd[0]);
+        load_pairs(top + s.W + 2 * ox, n, &even[1], &odd[1]);
+        stn(out + ox, (((even[0] + odd[0]) + even[1]) + odd[1]) / splat(divisor), n);
+    }
+}
+
+// The sums over the planes' two last axes: one channel per slice, weights of one.
+inline ConvShape summing_shape(const PoolShape& s, int64_t slices) {
+    ConvShape c = {};
+    c.N = 1, c.C = c.O = c.groups = slices;
+    c.H = s.H, c.W = s.W, c.OH = s.OH, c.OW = s.OW, c.KH = s.KH, c.KW = s.KW;
+    c.stride_h = s.stride_h, c.stride_w = s.stride_w;
+    c.pad_h = s.pad_h, c.pad_w = s.pad_w;
+    c.dil_h = c.dil_w = 1;
+    return c;
+}
+
+// Calls body(od, d) for every depth of every window.
+template <class Body>
+void for_each_depth(const PoolShape& s, const Body& body) {
+    for (int64_t od = 0; od < s.OD; od++)
+        for (int64_t kd = 0; kd < s.KD; kd++) {
+            const int64_t d = od * s.stride_d - s.pad_d + kd;
+            if (d >= 0 && d < s.D) body(od, d);
+        }
+}
+
+// x (planes, D, plane) to its sums (planes, OD, plane) over the windows' depths, or the opposite:
+// adds the numbers of (planes, OD, plane) to every depth that they were summed from.
+inline void sum_depths(const PoolShape& s, const float* x, float* sums) {
+    const int64_t plane = s.H * s.W;
+    parallel_for(s.planes, pool_grain(s.in()), [&](int64_t begin, int64_t end) {
+        fill_floats(sums + begin * s.OD * plane, (end - begin) * s.OD * plane, 0.0f);
+        for (int64_t i = begin; i < end; i++)
+            for_each_depth(s, [&](int64_t od, int64_t d) {
+                add_floats(sums + (i * s.OD + od) * plane, x + (i * s.D + d) * plane, plane);
+            });
+    });
+}
+inline void spread_depths(const PoolShape& s, const float* sums, float* dx) {
+    const int64_t plane = s.H * s.W;
+    parallel_for(s.planes, pool_grain(s.in()), [&](int64_t begin, int64_t end) {
+        fill_floats(dx + begin * s.D * plane, (end - begin) * s.D * plane, 0.0f);
+        for (int64_t i = begin; i < end; i++)
+            for_each_depth(s, [&](int64_t od, int64_t d) {
+                add_floats(dx + (i * s.D + d) * plane, sums + (i * s.OD + od) * plane, plane);
+            });
+    });
+}
+
+// Room for a call; there is no one to report the lack of it to, as for the kernels' own scratch.
+class WorkingFloats {
+  public:
+    explicit WorkingFloats(int64_t n) : memory_(size_t(n) * sizeof(float) + kVecBytes) {
+        if (!memory_) abort();
+    }
+    operator float*() const { return memory_.as<float>(); }
+
+  private:
+    Scratch memory_;
+};
+
+// to[plane][pixel] = from[plane][pixel] / what the window of that pixel counts.
+inline void divide_by_counts(const PoolShape& s, const float* from, float* to) {
+    const WorkingFloats divisors(s.out());
+    for (int64_t row = 0; row < s.OD * s.OH; row++)
+        row_divisors(s, row / s.OH, row % s.OH, divisors + row * s.OW);
+    parallel_for(s.planes, pool_grain(s.out()), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++)
+            divide_floats(from + i * s.out(), divisors, s.out(), to + i * s.out());
+    });
+}
+
+inline void avg_pool(const PoolShape& s, const float* x, float* y) {
+    if (is_pairs(s) && s.KH == 2) {
+        const float divisor = float(s.divisor ? s.divisor : 4);
+        parallel_for(s.planes, pool_grain(s.in()), [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; i++)
+                for (int64_t oy = 0; oy < s.OH; oy++)
+                    avg_pool_pairs(s, x + (i * s.H + 2 * oy) * s.W, divisor,
+                                   y + (i * s.OH + oy) * s.OW);
+        });
+        return;
+    }
+    const int64_t slices = s.planes * s.OD;
+    const bool deep = s.D > 1 || s.OD > 1 || s.KD > 1;
+    const WorkingFloats sums(deep ? slices * s.H * s.W : 0), ones(slices * s.KH * s.KW);
+    fill_floats(ones, slices * s.KH * s.KW, 1.0f);
+    if (deep) sum_depths(s, x, sums);
+    conv_kernels.forward(summing_shape(s, slices), deep ? sums : x, ones, nullptr, y);
+    divide_by_counts(s, y, y);
+}
+
+inline void avg_pool_grad(const PoolShape& s, const float* grad, float* dx) {
+    const int64_t slices = s.planes * s.OD;
+    const bool deep = s.D > 1 || s.OD > 1 || s.KD > 1;
+    const WorkingFloats parts(s.planes * s.out()), ones(slices * s.KH * s.KW);
+    const WorkingFloats sums(deep ? slices * s.H * s.W : 0);
+    fill_floats(ones, slices * s.KH * s.KW, 1.0f);
+    divide_by_counts(s, grad, parts);
+    conv_kernels.input_grad(summing_shape(s, slices), parts, ones, deep ? sums : dx);
+    if (deep) spread_depths(s, sums, dx);
+}
+
+// ---------------------------------------------------------------------------- adaptive
+// The sum of a block of rows `step` apart.
+inline float sum_block(const float* p, int64_t rows, int64_t cols, int64_t step) {
+    constexpr int W = kW<float>;
+    if (cols == step) {
+        cols *= rows;
+        rows = 1;
+    }
+    f32v a = {}, b = {};
+    for (int64_t r = 0; r < rows; r++, p += step) {
+        int64_t i = 0;
+        for (; i + 2 * W <= cols; i += 2 * W) {
+            a += ld(p + i);
+            b += ld(p + i + W);
+        }
+        for (; i < cols; i += W) a += ldn(p + i, int(min64(W, cols - i)));
+    }
+    return hsum(a + b);
+}
+
+// Whole planes of n pixels, W of them at a time, so that their sums are folded together.
+inline void mean_planes(const PoolShape& s, const float* x, int64_t planes, float* y) {
+    constexpr int W = kW<float>;
+    const int64_t n = s.in();
+    for (int64_t i = 0; i < planes; i += W) {
+        const int count = int(min64(W, planes - i));
+        f32v sums[W] = {};
+        for (int j = 0; j < count; j++) {
+            const float* p = x + (i + j) * n;
+            int64_t k = 0;
+            for (; k + W <= n; k += W) sums[j] += ld(p + k);
+            if (k < n) sums[j] += ldn(p + k, int(n - k));
+        }
+        stn(y + i, hsum_rows(sums) / splat(float(n)), count);
+    }
+}
+
+// Calls body(at, d0, d1, y0, y1, x0, x1) for every cell of a plane.
+template <class Body>
+void for_each_cell(const PoolShape& s, const Body& body) {
+    int64_t at = 0;
+    for (int64_t od = 0; od < s.OD; od++)
+        for (int64_t oy = 0; oy < s.OH; oy++)
+            for (int64_t ox = 0; ox < s.OW; ox++, at++)
+                body(at, cell_begin(od, s.D, s.OD), cell_end(od, s.D, s.OD),
+                     cell_begin(oy, s.H, s.OH), cell_end(oy, s.H, s.OH),
+                     cell_begin(ox, s.W, s.OW), cell_end(ox, s.W, s.OW));
+}
+
+inline void adaptive_avg_pool(const PoolShape& s, const float* x, float* y) {
+    parallel_for(s.planes, pool_grain(s.in()), [&](int64_t begin, int64_t end) {
+        if (s.out() == 1 && s.in() <= 1024)
+            return mean_planes(s, x + begin * s.in(), end - begin, y + begin);
+        for (int64_t i = begin; i < end; i++)
+            for_each_cell(s, [&](int64_t at, int64_t d0, int64_t d1, int64_t y0, int64_t y1,
+                                 int64_t x0, int64_t x1) {
+                float total = 0.0f;
+                for (int64_t d = d0; d < d1; d++)
+                    total += sum_block(x + i * s.in() + (d * s.H + y0) * s.W + x0, y1 - y0,
+                                       x1 - x0, s.W);
+                y[i * s.out() + at] = total / float((d1 - d0) * (y1 - y0) * (x1 - x0));
+            });
+    });
+}
+
+inline void adaptive_avg_pool_grad(const PoolShape& s, const float* grad, float* dx) {
+    parallel_for(s.planes, pool_grain(s.in()), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++) {
+            float* target = dx + i * s.in();
+            if (s.out() == 1) {
+                fill_floats(target, s.in(), grad[i] / float(s.in()));
+                continue;
+            }
+            fill_floats(target, s.in(), 0.0f);
+            for_each_cell(s, [&](int64_t at, int64_t d0, int64_t d1, int64_t y0, int64_t y1,
+                                 int64_t x0, int64_t x1) {
+                const float part =
+                    grad[i * s.out() + at] / float((d1 - d0) * (y1 - y0) * (x1 - x0));
+                for (int64_t d = d0; d < d1; d++)
+                    for (int64_t yy = y0; yy < y1; yy++)
+                        for (int64_t xx = x0; xx < x1; xx++)
+                            target[(d * s.H + yy) * s.W + xx] += part;
+            });
+        }
+    });
+}
+
+}  // namespace
+}  // namespace RL_ISA
+}  // namespace rl

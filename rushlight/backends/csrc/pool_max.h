@@ -1,0 +1,294 @@
+// pool_max.h: the maxima of windows, channels first.
+//
+// Windows are walked tap by tap with vectors of neighbouring output pixels, on the padded and
+// stride-sorted plane of conv_plane.h, so that any kernel size, stride, padding and dilation is
+// the same short loop. Padding is -inf, which never wins because a tap replaces the best so far
+// only if it is greater (or NaN); a window of nothing but -inf keeps the index of its first real
+// pixel. Positions travel in 32-bit lanes and are widened to int64 when stored.
+// Windows of 2 x 2 or of 2 with stride 2 need no plane: pairs of vectors are split into even and
+// odd columns. Their gradient is written, not added: every index is checked to lie in the window
+// that it would have had, and the plane is done again in general if one does not.
+// Adaptive cells are walked row by row with vectors of neighbouring pixels of one cell.
+#pragma once
+
+#include "pool_window.h"
+
+namespace rl {
+namespace RL_ISA {
+namespace {
+
+inline i32v lane_numbers() {
+    i32v lanes = {};
+    for (int i = 0; i < kW<float>; i++) lanes[i] = i;
+    return lanes;
+}
+
+// ---------------------------------------------------------------------------- pairs
+// Windows of two columns and one or two rows that neither overlap nor leave the plane.
+inline bool is_pairs(const PoolShape& s) {
+    return s.D == 1 && s.KD == 1 && s.KW == 2 && s.stride_w == 2 && s.pad_w == 0 && s.dil_w == 1 &&
+           s.pad_d == 0 && s.pad_h == 0 && s.dil_h == 1 && s.stride_h == s.KH && s.KH <= 2 &&
+           s.KH * s.OH <= s.H && 2 * s.OW <= s.W;
+}
+
+// n windows of which the first is at position `first` of the plane; Rows is 1 or 2.
+template <int Rows, bool Indices>
+RL_INLINE void max_pairs(const float* x, int64_t row, int n, i32v first, float* y,
+                         int64_t* indices) {
+    f32v even[Rows], odd[Rows];
+    RL_UNROLL
+    for (int r = 0; r < Rows; r++) load_pairs(x + r * row, n, &even[r], &odd[r]);
+    f32v best = even[0];
+    i32v index = first;
+    RL_UNROLL
+    for (int r = 0; r < Rows; r++) {
+        const i32v start = first + int32_t(r * row);
+        if constexpr (Indices) {
+            if (r > 0) take_better(even[r], start, &best, &index);
+            take_better(odd[r], start + 1, &best, &index);
+        } else {
+            if (r > 0) take_better(even[r], &best);
+            take_better(odd[r], &best);
+        }
+    }
+    stn(y, best, n);
+    if constexpr (Indices) store_indices(indices, index, n);
+}
+
+template <int Rows, bool Indices>
+void max_pool_pairs(const PoolShape& s, const float* x, float* y, int64_t* indices) {
+    constexpr int W = kW<float>;
+    const i32v columns = lane_numbers() * 2;
+    const int64_t row = s.W, OH = s.OH, whole = s.OW / W * W;
+    const int rest = int(s.OW - whole);
+    for (int64_t oy = 0; oy < OH; oy++) {
+        const int64_t start = oy * Rows * row;
+        for (int64_t ox = 0; ox < whole; ox += W, y += W) {
+            max_pairs<Rows, Indices>(x + start + 2 * ox, row, W,
+                                     columns + int32_t(start + 2 * ox), y, indices);
+            if constexpr (Indices) indices += W;
+        }
+        if (rest == 0) continue;
+        max_pairs<Rows, Indices>(x + start + 2 * whole, row, rest,
+                                 columns + int32_t(start + 2 * whole), y, indices);
+        y += rest;
+        if constexpr (Indices) indices += rest;
+    }
+}
+
+// One plane's gradient if every index lies in its 2 x 2 window; false if not.
+inline bool spread_pairs(const PoolShape& s, const float* grad, const int64_t* indices, float* dx) {
+    constexpr int W = kW<float>, half = kW<int64_t>;
+    const i32v columns = lane_numbers() * 2;
+    const int32_t below = int32_t(s.W);
+    for (int64_t oy = 0; oy < s.OH; oy++, grad += s.OW, indices += s.OW) {
+        float* top = dx + 2 * oy * s.W;
+        i32v astray = {};
+        for (int64_t ox = 0; ox < s.OW; ox += W) {
+            const int n = int(min64(W, s.OW - ox));
+            const i32v first = columns + int32_t(2 * oy * s.W + 2 * ox);
+            const i64v low = ldn(indices + ox, n < half ? n : half);
+            const i64v high = n > half ? ldn(indices + ox + half, n - half) : i64v{};
+            const i32v place = narrow(low, high) - first;
+            // Zero is added because a sum that starts with zero is never -0.
+            const f32v g = ldn(grad + ox, n) + splat(0.0f), none = {};
+            const i32v at[4] = {place == 0, place == 1, place == below, place == below + 1};
+            astray |= ~(at[0] | at[1] | at[2] | at[3]) & (columns < 2 * n);
+            store_pairs(top + 2 * ox, select(at[0], g, none), select(at[1], g, none), 2 * n);
+            store_pairs(top + s.W + 2 * ox, select(at[2], g, none), select(at[3], g, none), 2 * n);
+        }
+        if (any(astray)) return false;
+        if (2 * s.OW < s.W) top[s.W - 1] = top[2 * s.W - 1] = 0.0f;
+    }
+    fill_floats(dx + 2 * s.OH * s.W, (s.H - 2 * s.OH) * s.W, 0.0f);
+    return true;
+}
+
+// ---------------------------------------------------------------------------- any window
+// A slice of a plane, for one depth.
+inline Plane pool_plane(const PoolShape& s) {
+    Plane p;
+    p.C = s.D, p.H = s.H, p.W = s.W;
+    p.top = -s.pad_h, p.left = -s.pad_w;
+    p.rows = (s.OH - 1) * s.stride_h + (s.KH - 1) * s.dil_h + 1;
+    p.phases = s.stride_w;
+    p.cols = s.OW + (s.KW - 1) * s.dil_w / s.stride_w;
+    return p;
+}
+
+// From a window's first column to tap kx, in a row of the plane.
+inline int64_t column_offset(const PoolShape& s, const Plane& p, int64_t kx) {
+    const int64_t step = kx * s.dil_w;
+    return step % s.stride_w * p.cols + step / s.stride_w;
+}
+
+// What the windows of one row of the output share.
+struct WindowRow {
+    const float* plane;
+    const int32_t* offsets;        // of the taps in a row
+    const int32_t* first_columns;  // each window's first column inside
+    int64_t d0, y0;                // depth and row of the first tap, may be outside
+    int64_t plane_row;             // of the plane, where y0 lies
+};
+
+// V vectors of windows from window ox; n of them are stored.
+template <int V, bool Indices>
+RL_INLINE void max_windows(const PoolShape& s, const Plane& p, const WindowRow& r, int64_t ox,
+                           int64_t n, float* y, int64_t* indices) {
+    constexpr int W = kW<float>;
+    const i32v columns = lane_numbers() * int32_t(s.stride_w);
+    const int32_t vector_step = int32_t(W * s.stride_w);
+    const int64_t first = (first_inside(r.d0, s.dil_d) * s.H + first_inside(r.y0, s.dil_h)) * s.W;
+    f32v best[V];
+    i32v index[V];
+    RL_UNROLL
+    for (int v = 0; v < V; v++) {
+        best[v] = splat(-INFINITY);
+        if constexpr (Indices) index[v] = ld(r.first_columns + ox + v * W) + int32_t(first);
+    }
+    for (int64_t kd = 0; kd < s.KD; kd++) {
+        const int64_t d = r.d0 + kd * s.dil_d;
+        if (d < 0 || d >= s.D) continue;
+        for (int64_t ky = 0; ky < s.KH; ky++) {
+            const float* row =
+                r.plane + d * p.channel() + (r.plane_row + ky * s.dil_h) * p.row() + ox;
+            int64_t position = (d * s.H + r.y0 + ky * s.dil_h) * s.W + ox * s.stride_w - s.pad_w;
+            for (int64_t kx = 0; kx < s.KW; kx++, position += s.dil_w) {
+                const float* tap = row + r.offsets[kx];
+                RL_UNROLL
+                for (int v = 0; v < V; v++) {
+                    if constexpr (Indices)
+                        take_better(ld(tap + v * W), columns + int32_t(position + v * vector_step),
+                                    &best[v], &index[v]);
+                    else
+                        take_better(ld(tap + v * W), &best[v]);
+                }
+            }
+        }
+    }
+    RL_UNROLL
+    for (int v = 0; v < V; v++) {
+        const int lanes = int(min64(W, n - v * W));
+        stn(y + ox + v * W, best[v], lanes);
+        if constexpr (Indices) store_indices(indices + ox + v * W, index[v], lanes);
+    }
+}
+
+template <bool Indices>
+void max_pool_row(const PoolShape& s, const Plane& p, const WindowRow& r, float* y,
+                  int64_t* indices) {
+    constexpr int W = kW<float>;
+    int64_t ox = 0;
+    for (; s.OW - ox >= 2 * W; ox += 2 * W)
+        max_windows<2, Indices>(s, p, r, ox, 2 * W, y, indices);
+    for (; ox < s.OW; ox += W)
+        max_windows<1, Indices>(s, p, r, ox, min64(W, s.OW - ox), y, indices);
+}
+
+template <bool Indices>
+void max_pool_planes(const PoolShape& s, const float* x, float* y, int64_t* indices,
+                     int64_t planes) {
+    if (is_pairs(s)) {
+        auto* const run = s.KH == 2 ? max_pool_pairs<2, Indices> : max_pool_pairs<1, Indices>;
+        for (int64_t i = 0; i < planes; i++)
+            run(s, x + i * s.in(), y + i * s.out(), Indices ? indices + i * s.out() : nullptr);
+        return;
+    }
+    const Plane p = pool_plane(s);
+    float* plane = scratch<float>(kPlane, p.size() + kW<float>);
+    fill_floats(plane, p.size(), -INFINITY);
+    int32_t* first_columns = scratch<int32_t>(kOffsets, s.OW + kW<float> + s.KW);
+    for (int64_t ox = 0; ox < s.OW; ox++)
+        first_columns[ox] = int32_t(first_inside(ox * s.stride_w - s.pad_w, s.dil_w));
+    int32_t* offsets = first_columns + s.OW + kW<float>;
+    for (int64_t kx = 0; kx < s.KW; kx++) offsets[kx] = int32_t(column_offset(s, p, kx));
+    for (int64_t i = 0; i < planes; i++) {
+        fill_inside(p, x + i * s.in(), plane);
+        for (int64_t od = 0; od < s.OD; od++)
+            for (int64_t oy = 0; oy < s.OH; oy++, y += s.OW) {
+                const WindowRow row{plane, offsets, first_columns, od * s.stride_d - s.pad_d,
+                                    oy * s.stride_h - s.pad_h, oy * s.stride_h};
+                max_pool_row<Indices>(s, p, row, y, indices);
+                if constexpr (Indices) indices += s.OW;
+            }
+    }
+}
+
+inline void max_pool(const PoolShape& s, const float* x, float* y, int64_t* indices) {
+    parallel_for(s.planes, pool_grain(s.in()), [&](int64_t begin, int64_t end) {
+        const float* from = x + begin * s.in();
+        float* to = y + begin * s.out();
+        if (indices)
+            max_pool_planes<true>(s, from, to, indices + begin * s.out(), end - begin);
+        else
+            max_pool_planes<false>(s, from, to, nullptr, end - begin);
+    });
+}
+
+inline void max_pool_grad(const PoolShape& s, const float* grad, const int64_t* indices,
+                          float* dx) {
+    // Rows of less than half a vector are sooner added to one by one.
+    const bool pairs =
+        s.D == 1 && s.OH == s.H / 2 && s.OW == s.W / 2 && 2 * s.OW > kW<float>;
+    parallel_for(s.planes, pool_grain(s.in()), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++) {
+            float* target = dx + i * s.in();
+            const float* from = grad + i * s.out();
+            const int64_t* index = indices + i * s.out();
+            if (pairs && spread_pairs(s, from, index, target)) continue;
+            fill_floats(target, s.in(), 0.0f);
+            for (int64_t j = 0; j < s.out(); j++) target[index[j]] += from[j];
+        }
+    });
+}
+
+// ---------------------------------------------------------------------------- adaptive
+// The best of a cell's lanes: of several NaN the last, of equal maxima the first.
+inline void best_lane(f32v best, i32v index, float* y, int64_t* position) {
+    *y = best[0];
+    *position = index[0];
+    for (int i = 1; i < kW<float>; i++) {
+        const float value = best[i];
+        const bool nan = value != value, later = index[i] > *position;
+        const bool held_nan = *y != *y;
+        const bool better = nan ? !held_nan || later
+                                : !held_nan && (value > *y || (value == *y && !later));
+        if (!better) continue;
+        *y = value;
+        *position = index[i];
+    }
+}
+
+inline void max_cell(const PoolShape& s, const float* x, int64_t od, int64_t oy, int64_t ox,
+                     float* y, int64_t* position) {
+    constexpr int W = kW<float>;
+    const int64_t d0 = cell_begin(od, s.D, s.OD), d1 = cell_end(od, s.D, s.OD);
+    const int64_t y0 = cell_begin(oy, s.H, s.OH), y1 = cell_end(oy, s.H, s.OH);
+    const int64_t x0 = cell_begin(ox, s.W, s.OW), x1 = cell_end(ox, s.W, s.OW);
+    const i32v lanes = lane_numbers();
+    f32v best = splat(-INFINITY);
+    i32v index = splat(int32_t((d0 * s.H + y0) * s.W + x0));
+    for (int64_t d = d0; d < d1; d++)
+        for (int64_t row = (d * s.H + y0) * s.W; row < (d * s.H + y1) * s.W; row += s.W)
+            for (int64_t c = x0; c < x1; c += W) {
+                const int n = int(min64(W, x1 - c));
+                const f32v value = select(lanes < n, ldn(x + row + c, n), splat(-INFINITY));
+                take_better(value, lanes + int32_t(row + c), &best, &index);
+            }
+    best_lane(best, index, y, position);
+}
+
+inline void adaptive_max_pool(const PoolShape& s, const float* x, float* y, int64_t* indices) {
+    parallel_for(s.planes, pool_grain(s.in()), [&](int64_t begin, int64_t end) {
+        int64_t at = begin * s.out();
+        for (int64_t i = begin; i < end; i++)
+            for (int64_t od = 0; od < s.OD; od++)
+                for (int64_t oy = 0; oy < s.OH; oy++)
+                    for (int64_t ox = 0; ox < s.OW; ox++, at++)
+                        max_cell(s, x + i * s.in(), od, oy, ox, y + at, indices + at);
+    });
+}
+
+}  // namespace
+}  // namespace RL_ISA
+}  // namespace rl
