@@ -88,8 +88,11 @@ from .ops.embedding import embedding
 from .ops.embedding_bag import embedding_bag
 from .ops.factor import *
 from .ops.fold import channel_shuffle, pixel_shuffle, pixel_unshuffle
+from .ops.gather import *
 from .ops.index import *
+from .ops.index_select import *
 from .ops.linalg import det, lu_solve, slogdet
+from .ops.masked import *
 from .ops.matmul import (
     _int_mm,
     addbmm,

@@ -8,7 +8,10 @@ from .compare import CompareMethods
 from .copy import CopyMethods
 from .create import CreateMethods
 from .factor import FactorMethods
+from .gather import GatherMethods
 from .index import IndexMethods
+from .index_select import IndexSelectMethods
+from .masked import MaskedMethods
 from .matmul import MatmulMethods
 from .numeric import NumericMethods
 from .parts import PartsMethods
@@ -30,8 +33,9 @@ __all__ = ["TensorMethods"]
 
 class TensorMethods(
     ActivationMethods, ArithmeticMethods, CompareMethods, CopyMethods, CreateMethods,
-    FactorMethods, IndexMethods, MatmulMethods, NumericMethods, PartsMethods, PointwiseMethods,
-    RandomMethods, RearrangeMethods, ReduceMethods, RoundingMethods, ScatterMethods,
-    ShapeMethods, SoftmaxMethods, SortMethods, SpecialMethods, TrigonometryMethods, UnaryMethods,
+    FactorMethods, GatherMethods, IndexMethods, IndexSelectMethods, MaskedMethods,
+    MatmulMethods, NumericMethods, PartsMethods, PointwiseMethods, RandomMethods,
+    RearrangeMethods, ReduceMethods, RoundingMethods, ScatterMethods, ShapeMethods,
+    SoftmaxMethods, SortMethods, SpecialMethods, TrigonometryMethods, UnaryMethods,
 ):  # fmt: skip
     """All operations that are methods of `Tensor`."""
