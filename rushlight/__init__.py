@@ -79,6 +79,7 @@ from .formats import (
 from .ops import create as _create
 from .ops.activation import celu, prelu, relu, rrelu, selu, threshold
 from .ops.arithmetic import *
+from .ops.choose import *
 from .ops.compare import *
 from .ops.conv import *
 from .ops.copy import *
@@ -92,6 +93,7 @@ from .ops.gather import *
 from .ops.index import *
 from .ops.index_select import *
 from .ops.linalg import det, lu_solve, slogdet
+from .ops.logic import *
 from .ops.masked import *
 from .ops.matmul import (
     _int_mm,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .activation import ActivationMethods
 from .arithmetic import ArithmeticMethods
+from .choose import ChooseMethods
 from .compare import CompareMethods
 from .copy import CopyMethods
 from .create import CreateMethods
@@ -11,6 +12,7 @@ from .factor import FactorMethods
 from .gather import GatherMethods
 from .index import IndexMethods
 from .index_select import IndexSelectMethods
+from .logic import LogicMethods
 from .masked import MaskedMethods
 from .matmul import MatmulMethods
 from .numeric import NumericMethods
@@ -32,9 +34,9 @@ __all__ = ["TensorMethods"]
 
 
 class TensorMethods(
-    ActivationMethods, ArithmeticMethods, CompareMethods, CopyMethods, CreateMethods,
-    FactorMethods, GatherMethods, IndexMethods, IndexSelectMethods, MaskedMethods,
-    MatmulMethods, NumericMethods, PartsMethods, PointwiseMethods, RandomMethods,
+    ActivationMethods, ArithmeticMethods, ChooseMethods, CompareMethods, CopyMethods,
+    CreateMethods, FactorMethods, GatherMethods, IndexMethods, IndexSelectMethods, LogicMethods,
+    MaskedMethods, MatmulMethods, NumericMethods, PartsMethods, PointwiseMethods, RandomMethods,
     RearrangeMethods, ReduceMethods, RoundingMethods, ScatterMethods, ShapeMethods,
     SoftmaxMethods, SortMethods, SpecialMethods, TrigonometryMethods, UnaryMethods,
 ):  # fmt: skip

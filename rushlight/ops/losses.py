@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..types_ import Shape
+from .choose import where
 from .common import TensorBase, check_tensor
-from .compare import where
 from .distance import pairwise_distance
 from .loss import reduction_of, warn_broadcast
 from .pointwise import xlogy

@@ -41,7 +41,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """
     value = _fill_value(input, mask, value)
     if isinstance(value, TensorBase):
-        from .compare import where
+        from .choose import where
 
         return where(mask, value.to(input.dtype), input)
     return _masked_fill(input, mask, value=value)

@@ -332,9 +332,9 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any = Non
 
 
 def _binary(name: str, x: Any, dim: Any, other: Any, out: Any) -> Any:
-    from . import compare
+    from . import choose
 
-    return getattr(compare, name)(x, dim if other is None else other, out=out)
+    return getattr(choose, name)(x, dim if other is None else other, out=out)
 
 
 def _amax_amin(name: str, kernel_name: str) -> Primitive:

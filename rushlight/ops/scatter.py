@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array
+from .choose import where
 from .common import in_place, wrap_dim, write_out
-from .compare import where
 from .gather import _as_int64, _check_index, _check_range, _check_ranks, gather, scatter_add
 
 if TYPE_CHECKING:
