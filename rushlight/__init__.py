@@ -85,6 +85,7 @@ from .ops.conv import *
 from .ops.copy import *
 from .ops.create import *
 from .ops.distance import cdist, cosine_similarity, pairwise_distance, pdist
+from .ops.einsum import chain_matmul, einsum, inner, kron, tensordot
 from .ops.embedding import embedding
 from .ops.embedding_bag import embedding_bag
 from .ops.factor import *
@@ -93,30 +94,10 @@ from .ops.gather import *
 from .ops.index import *
 from .ops.index_select import *
 from .ops.linalg import det, lu_solve, slogdet
+from .ops.linear import addbmm, addmm, addmv, addr, baddbmm, bilinear
 from .ops.logic import *
 from .ops.masked import *
-from .ops.matmul import (
-    _int_mm,
-    addbmm,
-    addmm,
-    addmv,
-    addr,
-    baddbmm,
-    bilinear,
-    bmm,
-    chain_matmul,
-    dot,
-    einsum,
-    ger,
-    inner,
-    kron,
-    matmul,
-    mm,
-    mv,
-    outer,
-    tensordot,
-    vdot,
-)  # fmt: skip
+from .ops.matmul import _int_mm, bmm, dot, ger, matmul, mm, mv, outer, vdot
 from .ops.matrix import matrix_exp, matrix_power
 from .ops.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from .ops.numeric import *

@@ -8,10 +8,12 @@ from .choose import ChooseMethods
 from .compare import CompareMethods
 from .copy import CopyMethods
 from .create import CreateMethods
+from .einsum import EinsumMethods
 from .factor import FactorMethods
 from .gather import GatherMethods
 from .index import IndexMethods
 from .index_select import IndexSelectMethods
+from .linear import LinearMethods
 from .logic import LogicMethods
 from .masked import MaskedMethods
 from .matmul import MatmulMethods
@@ -35,9 +37,10 @@ __all__ = ["TensorMethods"]
 
 class TensorMethods(
     ActivationMethods, ArithmeticMethods, ChooseMethods, CompareMethods, CopyMethods,
-    CreateMethods, FactorMethods, GatherMethods, IndexMethods, IndexSelectMethods, LogicMethods,
-    MaskedMethods, MatmulMethods, NumericMethods, PartsMethods, PointwiseMethods, RandomMethods,
-    RearrangeMethods, ReduceMethods, RoundingMethods, ScatterMethods, ShapeMethods,
-    SoftmaxMethods, SortMethods, SpecialMethods, TrigonometryMethods, UnaryMethods,
+    CreateMethods, EinsumMethods, FactorMethods, GatherMethods, IndexMethods,
+    IndexSelectMethods, LinearMethods, LogicMethods, MaskedMethods, MatmulMethods,
+    NumericMethods, PartsMethods, PointwiseMethods, RandomMethods, RearrangeMethods,
+    ReduceMethods, RoundingMethods, ScatterMethods, ShapeMethods, SoftmaxMethods, SortMethods,
+    SpecialMethods, TrigonometryMethods, UnaryMethods,
 ):  # fmt: skip
     """All operations that are methods of `Tensor`."""

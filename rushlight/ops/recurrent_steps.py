@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from .activation import relu
-from .matmul import linear
+from .linear import linear
 from .parts import cat, chunk, split, stack, unbind
 from .shape import transpose
 from .unary import sigmoid, tanh
