@@ -84,10 +84,12 @@ from .ops.compare import *
 from .ops.conv import *
 from .ops.copy import *
 from .ops.create import *
+from .ops.cumulative import *
 from .ops.distance import cdist, cosine_similarity, pairwise_distance, pdist
 from .ops.einsum import chain_matmul, einsum, inner, kron, tensordot
 from .ops.embedding import embedding
 from .ops.embedding_bag import embedding_bag
+from .ops.extrema import *
 from .ops.factor import *
 from .ops.fold import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .ops.gather import *
@@ -123,6 +125,7 @@ from .ops.shape import *
 from .ops.softmax import log_softmax, softmax
 from .ops.sort import *
 from .ops.special import i0, igamma, igammac, mvlgamma, polygamma
+from .ops.spread import *
 from .ops.trigonometry import *
 from .ops.unary import *
 from .printing import get_printoptions, set_printoptions

@@ -46,7 +46,7 @@ from rushlight.ops.numeric import cross as _cross
 from rushlight.ops.numeric import vander as _vander
 from rushlight.ops.parts import stack
 from rushlight.ops.rearrange import diagonal as _diagonal
-from rushlight.ops.reduce import vector_norm
+from rushlight.ops.spread import vector_norm
 
 if TYPE_CHECKING:
     from rushlight.tensor import Tensor

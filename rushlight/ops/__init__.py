@@ -8,7 +8,9 @@ from .choose import ChooseMethods
 from .compare import CompareMethods
 from .copy import CopyMethods
 from .create import CreateMethods
+from .cumulative import CumulativeMethods
 from .einsum import EinsumMethods
+from .extrema import ExtremaMethods
 from .factor import FactorMethods
 from .gather import GatherMethods
 from .index import IndexMethods
@@ -29,6 +31,7 @@ from .shape import ShapeMethods
 from .softmax import SoftmaxMethods
 from .sort import SortMethods
 from .special import SpecialMethods
+from .spread import SpreadMethods
 from .trigonometry import TrigonometryMethods
 from .unary import UnaryMethods
 
@@ -37,10 +40,11 @@ __all__ = ["TensorMethods"]
 
 class TensorMethods(
     ActivationMethods, ArithmeticMethods, ChooseMethods, CompareMethods, CopyMethods,
-    CreateMethods, EinsumMethods, FactorMethods, GatherMethods, IndexMethods,
-    IndexSelectMethods, LinearMethods, LogicMethods, MaskedMethods, MatmulMethods,
-    NumericMethods, PartsMethods, PointwiseMethods, RandomMethods, RearrangeMethods,
-    ReduceMethods, RoundingMethods, ScatterMethods, ShapeMethods, SoftmaxMethods, SortMethods,
-    SpecialMethods, TrigonometryMethods, UnaryMethods,
+    CreateMethods, CumulativeMethods, EinsumMethods, ExtremaMethods, FactorMethods,
+    GatherMethods, IndexMethods, IndexSelectMethods, LinearMethods, LogicMethods, MaskedMethods,
+    MatmulMethods, NumericMethods, PartsMethods, PointwiseMethods, RandomMethods,
+    RearrangeMethods, ReduceMethods, RoundingMethods, ScatterMethods, ShapeMethods,
+    SoftmaxMethods, SortMethods, SpecialMethods, SpreadMethods, TrigonometryMethods,
+    UnaryMethods,
 ):  # fmt: skip
     """All operations that are methods of `Tensor`."""

@@ -13,8 +13,8 @@ from ..types_ import Array
 from .common import TensorBase, check_tensor, in_place, wrap_dim, write_out
 from .parts import cat, stack, tensor_split
 from .rearrange import diagonal
-from .reduce import norm
 from .shape import broadcast_shapes
+from .spread import norm
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

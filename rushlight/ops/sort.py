@@ -10,7 +10,7 @@ from ..autograd.variable import wrap
 from ..backends import kernels
 from ..types_ import Array, Shape
 from .common import TensorBase, cast, refuse, wrap_dim, write_out
-from .reduce import scatter_along
+from .extrema import scatter_along
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
