@@ -76,7 +76,7 @@ from .formats import (
     sparse_coo,
     strided,
 )  # fmt: skip
-from .ops import create as _create
+from .ops import from_data as _from_data
 from .ops.activation import celu, prelu, relu, rrelu, selu, threshold
 from .ops.arithmetic import *
 from .ops.choose import *
@@ -92,6 +92,7 @@ from .ops.embedding_bag import embedding_bag
 from .ops.extrema import *
 from .ops.factor import *
 from .ops.fold import channel_shuffle, pixel_shuffle, pixel_unshuffle
+from .ops.from_data import *
 from .ops.gather import *
 from .ops.index import *
 from .ops.index_select import *
@@ -161,7 +162,7 @@ from .threads import (
 from .torch_version import __version__
 
 # Importing the submodule `tensor` gave the package its name; it is the function's.
-tensor = _create.tensor
+tensor = _from_data.tensor
 
 # Subpackages, and names that live in modules which are imported on first use.
 _SUBMODULES = frozenset((

@@ -20,7 +20,7 @@ from .backends.shapes import as_shape
 from .device import CPU, device
 from .ops import TensorMethods
 from .ops.common import wrap_dim
-from .ops.create import to_array
+from .ops.from_data import to_array
 from .printing import tensor_repr
 from .size import Size
 from .storage import UntypedStorage, storage_offset

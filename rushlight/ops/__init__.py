@@ -12,6 +12,7 @@ from .cumulative import CumulativeMethods
 from .einsum import EinsumMethods
 from .extrema import ExtremaMethods
 from .factor import FactorMethods
+from .from_data import FromDataMethods
 from .gather import GatherMethods
 from .index import IndexMethods
 from .index_select import IndexSelectMethods
@@ -41,10 +42,10 @@ __all__ = ["TensorMethods"]
 class TensorMethods(
     ActivationMethods, ArithmeticMethods, ChooseMethods, CompareMethods, CopyMethods,
     CreateMethods, CumulativeMethods, EinsumMethods, ExtremaMethods, FactorMethods,
-    GatherMethods, IndexMethods, IndexSelectMethods, LinearMethods, LogicMethods, MaskedMethods,
-    MatmulMethods, NumericMethods, PartsMethods, PointwiseMethods, RandomMethods,
-    RearrangeMethods, ReduceMethods, RoundingMethods, ScatterMethods, ShapeMethods,
-    SoftmaxMethods, SortMethods, SpecialMethods, SpreadMethods, TrigonometryMethods,
-    UnaryMethods,
+    FromDataMethods, GatherMethods, IndexMethods, IndexSelectMethods, LinearMethods,
+    LogicMethods, MaskedMethods, MatmulMethods, NumericMethods, PartsMethods, PointwiseMethods,
+    RandomMethods, RearrangeMethods, ReduceMethods, RoundingMethods, ScatterMethods,
+    ShapeMethods, SoftmaxMethods, SortMethods, SpecialMethods, SpreadMethods,
+    TrigonometryMethods, UnaryMethods,
 ):  # fmt: skip
     """All operations that are methods of `Tensor`."""

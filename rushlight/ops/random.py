@@ -21,7 +21,7 @@ from ..backends.shapes import as_shape
 from ..dtypes import dtype as DType
 from ..types_ import Array
 from .common import TensorBase, check_tensor
-from .create import _finish, _host
+from .from_data import _finish, _host
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
