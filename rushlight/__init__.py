@@ -89,6 +89,7 @@ from .ops.distance import cdist, cosine_similarity, pairwise_distance, pdist
 from .ops.einsum import chain_matmul, einsum, inner, kron, tensordot
 from .ops.embedding import embedding
 from .ops.embedding_bag import embedding_bag
+from .ops.expand import *
 from .ops.extrema import *
 from .ops.factor import *
 from .ops.fold import channel_shuffle, pixel_shuffle, pixel_unshuffle
@@ -127,6 +128,7 @@ from .ops.softmax import log_softmax, softmax
 from .ops.sort import *
 from .ops.special import i0, igamma, igammac, mvlgamma, polygamma
 from .ops.spread import *
+from .ops.transpose import *
 from .ops.trigonometry import *
 from .ops.unary import *
 from .printing import get_printoptions, set_printoptions

@@ -10,6 +10,7 @@ from .copy import CopyMethods
 from .create import CreateMethods
 from .cumulative import CumulativeMethods
 from .einsum import EinsumMethods
+from .expand import ExpandMethods
 from .extrema import ExtremaMethods
 from .factor import FactorMethods
 from .from_data import FromDataMethods
@@ -33,6 +34,7 @@ from .softmax import SoftmaxMethods
 from .sort import SortMethods
 from .special import SpecialMethods
 from .spread import SpreadMethods
+from .transpose import TransposeMethods
 from .trigonometry import TrigonometryMethods
 from .unary import UnaryMethods
 
@@ -41,11 +43,11 @@ __all__ = ["TensorMethods"]
 
 class TensorMethods(
     ActivationMethods, ArithmeticMethods, ChooseMethods, CompareMethods, CopyMethods,
-    CreateMethods, CumulativeMethods, EinsumMethods, ExtremaMethods, FactorMethods,
-    FromDataMethods, GatherMethods, IndexMethods, IndexSelectMethods, LinearMethods,
-    LogicMethods, MaskedMethods, MatmulMethods, NumericMethods, PartsMethods, PointwiseMethods,
-    RandomMethods, RearrangeMethods, ReduceMethods, RoundingMethods, ScatterMethods,
-    ShapeMethods, SoftmaxMethods, SortMethods, SpecialMethods, SpreadMethods,
-    TrigonometryMethods, UnaryMethods,
+    CreateMethods, CumulativeMethods, EinsumMethods, ExpandMethods, ExtremaMethods,
+    FactorMethods, FromDataMethods, GatherMethods, IndexMethods, IndexSelectMethods,
+    LinearMethods, LogicMethods, MaskedMethods, MatmulMethods, NumericMethods, PartsMethods,
+    PointwiseMethods, RandomMethods, RearrangeMethods, ReduceMethods, RoundingMethods,
+    ScatterMethods, ShapeMethods, SoftmaxMethods, SortMethods, SpecialMethods, SpreadMethods,
+    TransposeMethods, TrigonometryMethods, UnaryMethods,
 ):  # fmt: skip
     """All operations that are methods of `Tensor`."""

@@ -23,8 +23,8 @@ from ..dtypes import dtype as DType
 from ..dtypes import from_numpy_dtype
 from ..types_ import Array
 from .common import TensorBase, as_element, cast
+from .expand import expand
 from .from_data import resolve_device
-from .shape import expand
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

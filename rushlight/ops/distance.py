@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .shape import broadcast_shapes, broadcast_tensors
+from .expand import broadcast_shapes, broadcast_tensors
 from .spread import norm
 
 if TYPE_CHECKING:

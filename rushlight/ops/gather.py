@@ -11,8 +11,8 @@ from ..backends import kernels
 from ..backends.arrays import is_array
 from ..types_ import Array, Number, Shape
 from .common import TensorBase, cast, check_separate, in_place, wrap_dim, write_out, write_over
+from .expand import broadcast_shapes, expand
 from .index import _INT64
-from .shape import broadcast_shapes, expand
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

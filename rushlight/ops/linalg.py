@@ -18,8 +18,9 @@ from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Shape
 from .common import check_tensor, dtype_of, type_name, write_out
+from .expand import broadcast_shapes
 from .rearrange import diag_embed, diagonal
-from .shape import _permute, broadcast_shapes
+from .transpose import _permute
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

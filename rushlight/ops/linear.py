@@ -11,7 +11,8 @@ from .common import in_place, write_out
 from .einsum import einsum
 from .matmul import _left_gradient, _mismatch, _mm, _same_dtype, _transposed, bmm, matmul, mv, outer
 from .reduce import _sum
-from .shape import _t, reshape
+from .shape import reshape
+from .transpose import _t
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

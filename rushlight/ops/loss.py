@@ -116,7 +116,7 @@ def warn_broadcast(op: str, input: Any, target: Any) -> None:
 
 
 def _broadcast_shape(input: Any, target: Any) -> Any:
-    from .shape import broadcast_shapes
+    from .expand import broadcast_shapes
 
     return broadcast_shapes(input._array.shape, target._array.shape)
 

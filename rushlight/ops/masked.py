@@ -8,8 +8,8 @@ from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Number, Shape
 from .common import TensorBase, as_element, check_separate, in_place, write_out, write_over
+from .expand import broadcast_shapes, expand
 from .parts import cat
-from .shape import broadcast_shapes, expand
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

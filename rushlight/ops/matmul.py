@@ -10,7 +10,8 @@ from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Shape
 from .common import TensorBase, check_tensor, dtype_of, type_name, write_out
-from .shape import _t, _transpose, reshape
+from .shape import reshape
+from .transpose import _t, _transpose
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -305,7 +306,7 @@ def _batched(x: Tensor, y: Tensor) -> Tensor:
         return _batched(x.unsqueeze(0), y).squeeze(-2)
     if b.ndim == 1:
         return _batched(x, y.unsqueeze(1)).squeeze(-1)
-    from .shape import broadcast_shapes
+    from .expand import broadcast_shapes
 
     batch = tuple(broadcast_shapes(a.shape[:-2], b.shape[:-2]))
     left = x.expand(*batch, *a.shape[-2:])

@@ -180,7 +180,7 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any 
     else:
         shape_of = mean if isinstance(mean, TensorBase) else std
         if isinstance(mean, TensorBase) and isinstance(std, TensorBase):
-            from .shape import broadcast_shapes
+            from .expand import broadcast_shapes
 
             shape = broadcast_shapes(mean._array.shape, std._array.shape)
         else:

@@ -15,8 +15,10 @@ from ..backends.shapes import as_shape
 from ..dtypes import int64
 from ..types_ import Array, Shape
 from .common import check_tensor, wrap_dim, write_out
+from .expand import expand
 from .parts import _slice_backward, atleast_1d, select, stack
-from .shape import _named_sizes, expand, reshape, squeeze, t, transpose, unsqueeze, view
+from .shape import _named_sizes, reshape, squeeze, unsqueeze, view
+from .transpose import t, transpose
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .activation import relu
 from .linear import linear
 from .parts import cat, chunk, split, stack, unbind
-from .shape import transpose
+from .transpose import transpose
 from .unary import sigmoid, tanh
 
 if TYPE_CHECKING:

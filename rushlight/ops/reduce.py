@@ -11,7 +11,7 @@ from ..dtypes import dtype as DType
 from ..dtypes import int64
 from ..types_ import Array, Shape
 from .common import cast, check_tensor, dtype_of, type_name, wrap_dims, write_out
-from .shape import _expand
+from .expand import _expand
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
