@@ -85,6 +85,7 @@ from .ops.conv import *
 from .ops.copy import *
 from .ops.create import *
 from .ops.cumulative import *
+from .ops.determinant import det, slogdet
 from .ops.distance import cdist, cosine_similarity, pairwise_distance, pdist
 from .ops.einsum import chain_matmul, einsum, inner, kron, tensordot
 from .ops.embedding import embedding
@@ -97,7 +98,6 @@ from .ops.from_data import *
 from .ops.gather import *
 from .ops.index import *
 from .ops.index_select import *
-from .ops.linalg import det, lu_solve, slogdet
 from .ops.linear import addbmm, addmm, addmv, addr, baddbmm, bilinear
 from .ops.logic import *
 from .ops.masked import *
@@ -129,6 +129,7 @@ from .ops.sort import *
 from .ops.special import i0, igamma, igammac, mvlgamma, polygamma
 from .ops.spread import *
 from .ops.transpose import *
+from .ops.triangular import lu_solve
 from .ops.trigonometry import *
 from .ops.unary import *
 from .printing import get_printoptions, set_printoptions

@@ -11,7 +11,8 @@ from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array
 from .common import dtype_of, type_name, wrap_dim, wrap_dims, write_out
-from .linalg import adjoint, check_matrices, eigh, inv, solve, svdvals
+from .decomposition import eigh, svdvals
+from .linalg import adjoint, check_matrices, inv, solve
 from .spread import vector_norm
 
 if TYPE_CHECKING:
