@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from .. import dtypes
@@ -10,6 +11,7 @@ from ..autograd.primitive import primitive
 from ..autograd.variable import wrap
 from ..backends import kernels
 from ..backends.arrays import is_array
+from ..dtypes import finfo
 from ..types_ import Array, Shape
 from .common import NUMBERS, TensorBase, as_element, cast, dtype_of, in_place, write_over
 from .parts import _select, _slice
@@ -263,12 +265,12 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     if isinstance(index, TensorBase) and index._array.dtype.kind == "b":
         is_recorded = state.enabled and input.requires_grad
         if type(value) in NUMBERS and index._array.shape == input._array.shape and not is_recorded:
-            input.masked_fill_(index, value)
+            input.masked_fill_(index, _element(input, value))
             return
     items = index if type(index) is tuple else (index,)
     view, tensors, places = _basic(input, items)
     if not tensors and type(value) in NUMBERS:
-        view.fill_(value)
+        view.fill_(_element(input, value))
         return
     value = _as_value(input, value)
     if tensors:
@@ -286,9 +288,18 @@ def _as_value(input: Tensor, value: Any) -> Any:
     if isinstance(value, TensorBase):
         return value
     if type(value) in NUMBERS:
-        dtype = input._array.dtype
-        return wrap(kernels(input._array).full((), as_element(value, dtype), dtype))
+        array = input._array
+        return wrap(kernels(array).full((), _element(input, value), array.dtype))
     return input.new_tensor(value)
+
+
+def _element(input: Tensor, value: Any) -> Any:
+    """A number as an element of `input`; as in PyTorch, one too large for 16 bits is infinite."""
+    dtype = input._array.dtype
+    if dtype.kind in "fV" and dtype.itemsize < 4 and not isinstance(value, complex):
+        if math.isfinite(value) and abs(value) > float(finfo(input.dtype).max):
+            return math.copysign(math.inf, value)
+    return as_element(value, dtype)
 
 
 def _index_put_(view: Any, indices: list[Any], places: tuple[int, ...], value: Any,

@@ -28,7 +28,7 @@ def write(x: Any, place: Any, value: Any) -> Any:
 @pytest.mark.parametrize(
     "dtype, value",
     [
-        (torch.float32, 1e40), (torch.float16, 1e5), (torch.float32, 1j), (torch.int64, 1e40),
+        (torch.float32, 1e40), (torch.float32, 1j), (torch.int64, 1e40),
         (torch.int64, float("nan")), (torch.int64, 1j), (torch.uint8, 300), (torch.int8, -129),
     ],
 )  # fmt: skip
@@ -50,6 +50,16 @@ def test_a_number_that_does_not_fit_is_refused(place: Any, dtype: Any, value: An
 )  # fmt: skip
 def test_a_number_takes_the_dtype(place: Any, dtype: Any, value: Any, written: Any) -> None:
     assert write(torch.zeros(3, dtype=dtype), place, value)[0].item() == written
+
+
+def test_a_number_too_large_for_16_bits_is_infinite_by_index_and_refused_by_name() -> None:
+    for place in [0, slice(None), torch.tensor([0]), torch.tensor([True, False, False])]:
+        x = torch.zeros(3, dtype=torch.float16)
+        x[place] = -1e5
+        assert x[0].item() == float("-inf")
+    for fill in (lambda x: x.fill_(1e5), lambda x: x.masked_fill_(x == 0, 1e5)):
+        with pytest.raises(RuntimeError, match="without overflow"):
+            fill(torch.zeros(3, dtype=torch.float16))
 
 
 def test_bool_tensors_of_no_dims_are_new_dims() -> None:
