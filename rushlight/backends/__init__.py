@@ -97,8 +97,13 @@ def _cpu_kernels() -> Kernels:
             stacklevel=2,
         )
         return Kernels(numpy)
-    from .cpu import CPUKernels
-
+    try:
+        from .cpu import CPUKernels
+    except AttributeError as error:
+        raise ImportError(
+            f"the compiled kernels are of another version than rushlight's Python files ({error}): "
+            "build them again (pip install ., or scripts/build-native in a checkout)"
+        ) from error
     return CPUKernels(numpy)
 
 

@@ -14,12 +14,14 @@ class NativeLinalg(Kernels):
     # ------------------------------------------------------------------ matrix products
     matmul = native_or(Kernels.matmul, _native.matmul)
 
-    def addmm(self, bias: Array, a: Array, b: Array, beta: Scalar, alpha: Scalar) -> Array:
+    def addmm(
+        self, bias: Array, a: Array, b: Array, beta: Scalar, alpha: Scalar, relu: bool = False
+    ) -> Array:
         if beta == 1 and alpha == 1:
-            result = _native.addmm(bias, a, b)
+            result = _native.addmm(bias, a, b, relu)
             if result is not NotImplemented:
                 return result
-        return super().addmm(bias, a, b, beta, alpha)
+        return super().addmm(bias, a, b, beta, alpha, relu)
 
     linear = native_or(Kernels.linear, _native.linear)
     int_matmul = native_or(Kernels.int_matmul, _native.int_matmul)

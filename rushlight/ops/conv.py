@@ -23,8 +23,8 @@ Ints = tuple[int, ...]
 
 @primitive(name="Convolution")
 def _conv(x: Array, weight: Array, bias: Array | None, *, stride: Ints, padding: Ints,
-          dilation: Ints, groups: int) -> Array:  # fmt: skip
-    return kernels(x).conv(x, weight, bias, stride, padding, dilation, groups)
+          dilation: Ints, groups: int, relu: bool = False) -> Array:  # fmt: skip
+    return kernels(x).conv(x, weight, bias, stride, padding, dilation, groups, relu)
 
 
 @_conv.derivative("x")
@@ -235,7 +235,7 @@ def _check(op: str, input: Any, weight: Any, bias: Any, groups: int, n: int,
 
 
 def _conv_nd(op: str, n: int, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any,
-             padding: Any, dilation: Any, groups: int) -> Tensor:  # fmt: skip
+             padding: Any, dilation: Any, groups: int, relu: bool = False) -> Tensor:  # fmt: skip
     _check(op, input, weight, bias, groups, n, transposed=False)
     kernel = weight._array.shape[2:]
     if isinstance(padding, str):
@@ -247,11 +247,14 @@ def _conv_nd(op: str, n: int, input: Tensor, weight: Tensor, bias: Tensor | None
     except TypeError:  # lists, which no cache takes
         window = as_key(stride), as_key(padding), as_key(dilation)
         stride, padding, dilation = _window(op, shape, kernel, *window)
-    if len(shape) == n + 2:
-        return _conv(input, weight, bias, stride=stride, padding=padding, dilation=dilation,
-                     groups=groups)  # fmt: skip
-    return _conv(input.unsqueeze(0), weight, bias, stride=stride, padding=padding,
-                 dilation=dilation, groups=groups).squeeze(0)  # fmt: skip
+    batch = input if len(shape) == n + 2 else input.unsqueeze(0)
+    if relu:
+        result = _conv(batch, weight, bias, stride=stride, padding=padding, dilation=dilation,
+                       groups=groups, relu=True)  # fmt: skip
+    else:
+        result = _conv(batch, weight, bias, stride=stride, padding=padding, dilation=dilation,
+                       groups=groups)  # fmt: skip
+    return result if batch is input else result.squeeze(0)
 
 
 def _named_padding(op: str, input: Tensor, kernel: Shape, stride: Ints, padding: str,

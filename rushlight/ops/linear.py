@@ -21,8 +21,9 @@ __all__ = ["addmm", "addmv", "addbmm", "baddbmm", "addr", "linear", "bilinear", 
 
 
 @primitive(name="Addmm")
-def _addmm(bias: Array, x: Array, y: Array, *, beta: Number = 1, alpha: Number = 1) -> Array:
-    return kernels(x).addmm(bias, x, y, beta, alpha)
+def _addmm(bias: Array, x: Array, y: Array, *, beta: Number = 1, alpha: Number = 1,
+           relu: bool = False) -> Array:  # fmt: skip
+    return kernels(x).addmm(bias, x, y, beta, alpha, relu)
 
 
 @_addmm.derivative("bias")

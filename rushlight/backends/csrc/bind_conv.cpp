@@ -67,7 +67,7 @@ PyObject* finish(PyArrayObject* result, bool enough_memory, bool channels_last) 
 }
 
 PyObject* conv(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    if (n != 7) return not_handled();
+    if (n != 8) return not_handled();
     FloatArray x(args[0], 3, 5), weight(args[1], 3, 5);
     if (!x.ok() || !weight.ok() || x.ndim() != weight.ndim()) return give_up();
     const int axes = x.ndim() - 2;
@@ -77,6 +77,7 @@ PyObject* conv(PyObject*, PyObject* const* args, Py_ssize_t n) {
     dims_of(weight, weight_dims);
     if (!read_window(args + 3, axes, &v) || !finish_shape(&v, x_dims, weight_dims, axes))
         return not_handled();
+    v.plane.relu = args[7] == Py_True;
     FloatArray bias(args[2], 1, 1);
     if (!is_none(args[2]) && (!bias.ok() || bias.size() != v.plane.O)) return give_up();
 
@@ -170,7 +171,7 @@ PyObject* conv_bias_grad(PyObject*, PyObject* const* args, Py_ssize_t n) {
 
 extern PyMethodDef conv_methods[];
 PyMethodDef conv_methods[] = {
-    rl::method("conv", rl::conv, "conv(x, weight, bias, stride, padding, dilation, groups)"),
+    rl::method("conv", rl::conv, "conv(x, weight, bias, stride, padding, dilation, groups, relu)"),
     rl::method("conv_input_grad", rl::conv_input_grad,
                "conv_input_grad(grad, weight, input_shape, stride, padding, dilation, groups)"),
     rl::method("conv_weight_grad", rl::conv_weight_grad,

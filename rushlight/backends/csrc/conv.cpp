@@ -3,6 +3,7 @@
 //   3 x 3, stride one         by Winograd's transforms (conv_winograd.h, conv_winograd_weight.h),
 //                             which need a quarter of the multiplications: 16 channels and more.
 //   one channel per group     vectors of pixels, nothing shared (conv_depthwise.h)
+//   small images, 16 and more one image per lane (conv_batch.h, conv_batch_weight.h)
 //   few channels              the input gradient scattered row by row (conv_scatter.h)
 //   forward, input gradient   straight from a padded plane (conv_direct.h). The input gradient is a
 //                             convolution of `grad` with the taps reversed; stride s splits it into
@@ -14,6 +15,8 @@
 // cut further by rows or by output channels.
 #include "conv.h"
 
+#include "conv_batch.h"
+#include "conv_batch_weight.h"
 #include "conv_depthwise.h"
 #include "conv_depthwise_weight.h"
 #include "conv_direct.h"
@@ -77,7 +80,7 @@ void for_each_unfolded(const ConvShape& s, const Body& body) {
 // ---------------------------------------------------------------------------- Winograd
 Winograd winograd_forward(const ConvShape& s, const float* weight) {
     return Winograd{s.N,   s.C,   s.H, s.W,     s.O,   s.OH, s.OW, s.pad_h, s.pad_w,
-                    weight, s.C * 9, 9,   false};
+                    weight, s.C * 9, 9,   false, s.relu};
 }
 
 // The gradient's convolution reads grad with the taps reversed, inputs and outputs exchanged.
@@ -156,6 +159,7 @@ void forward_task(const ConvShape& s, const DirectTask& t, const float* x, const
     d.offset = offset;
     d.weight = packed + t.first_output * K;
     d.bias = bias ? bias + o : nullptr;
+    d.relu = s.relu;
     d.O = t.outputs;
     d.many = has_many_outputs(O);
     d.OH = t.rows, d.OW = s.OW;
@@ -200,6 +204,8 @@ void forward(const ConvShape& s, const float* x, const float* weight, const floa
     if (prefers_winograd(s, w, kTransformWeight) && winograd(w, x, bias, y)) return;
     if (is_depthwise(s))
         depthwise_forward(s, x, weight, bias, y);
+    else if (batch_forward_pays(s))
+        batch_forward(s, x, weight, bias, y);
     else if (prefers_unfolding(s))
         for_each_unfolded(s, [&](const UnfoldTask& t) { unfold_forward(t, x, weight, bias, y); });
     else
@@ -288,6 +294,8 @@ void input_grad(const ConvShape& s, const float* grad, const float* weight, floa
     if (prefers_winograd(s, w, kTransformWeight) && winograd(w, grad, nullptr, dx)) return;
     if (is_depthwise(s))
         depthwise_input_grad(s, grad, weight, dx);
+    else if (batch_input_grad_pays(s))
+        batch_input_grad(s, grad, weight, dx);
     else if (scatter_pays(s))
         input_grad_scattered(s, grad, weight, dx);
     else if (gradients_prefer_unfolding(s))
@@ -351,6 +359,8 @@ void weight_grad(const ConvShape& s, const float* grad, const float* x, float* d
     if (prefers_winograd(s, w, kTransformSums) && winograd_weight_grad(w, x, grad, dweight)) return;
     if (is_depthwise(s))
         depthwise_weight_grad(s, grad, x, dweight);
+    else if (batch_weight_grad_pays(s))
+        batch_weight_grad(s, grad, x, dweight);
     else if (gradients_prefer_unfolding(s))
         weight_grad_unfolded(s, grad, x, dweight);
     else

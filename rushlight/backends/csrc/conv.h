@@ -16,6 +16,7 @@ struct ConvShape {
     int64_t pad_h, pad_w;
     int64_t dil_h, dil_w;
     int64_t groups;
+    bool relu = false;  // forward only: negative results become zero
 
     int64_t group_channels() const { return C / groups; }
     int64_t group_outputs() const { return O / groups; }
@@ -23,7 +24,7 @@ struct ConvShape {
 };
 
 struct ConvKernels {
-    // y = conv(x, weight) + bias; bias may be null.
+    // y = conv(x, weight) + bias, rectified if the shape says so; bias may be null.
     void (*forward)(const ConvShape&, const float* x, const float* weight, const float* bias,
                     float* y);
     void (*input_grad)(const ConvShape&, const float* grad, const float* weight, float* dx);

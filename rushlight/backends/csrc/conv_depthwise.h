@@ -34,6 +34,7 @@ struct Taps {
     const int32_t* offset;  // in the plane, from the output pixel
     const float* weight;
     float bias;
+    bool relu = false;
 };
 
 struct Rows {
@@ -60,7 +61,8 @@ void tap_rows(const Rows& to, const Taps& taps, int64_t y) {
             for (int r = 0; r < R; r++) acc[r] = fma(w, ld(at + r * to.row_step), acc[r]);
         }
         RL_UNROLL
-        for (int r = 0; r < R; r++) stn(to.y + (y + r) * to.columns + x, acc[r], n);
+        for (int r = 0; r < R; r++)
+            stn(to.y + (y + r) * to.columns + x, rectified(acc[r], taps.relu), n);
     }
 }
 
@@ -91,7 +93,8 @@ void tap_rows_square(const Rows& to, const Taps& taps, int64_t y) {
             }
         }
         RL_UNROLL
-        for (int r = 0; r < R; r++) stn(to.y + (y + r) * to.columns + x, acc[r], n);
+        for (int r = 0; r < R; r++)
+            stn(to.y + (y + r) * to.columns + x, rectified(acc[r], taps.relu), n);
     }
 }
 
@@ -190,7 +193,7 @@ inline void depthwise_forward(const ConvShape& s, const float* x, const float* w
                             [&](int64_t c, const float* plane) {
                 for (int64_t o = c * M; o < (c + 1) * M; o++)
                     run_taps(Rows{plane, s.stride_h * p.row(), y + (n * s.O + o) * out, s.OH, s.OW},
-                             Taps{taps, offset, weight + o * taps, bias ? bias[o] : 0.0f});
+                             Taps{taps, offset, weight + o * taps, bias ? bias[o] : 0.0f, s.relu});
             });
     });
 }

@@ -32,6 +32,7 @@ struct Direct {
     float* y;
     int64_t y_channel;      // from an output channel to the next; rows are y_row apart
     int64_t y_row;
+    bool relu = false;
 };
 
 constexpr int kManyOutputs = 12;
@@ -50,6 +51,7 @@ struct ManyTile {
     int64_t y_channel, y_row;
     int outputs;  // how many of the tile's channels exist
     bool turned;  // store channel by channel; else pixels as they are, y_row apart
+    bool relu = false;
 };
 
 // acc[(r * PX + p) * NV + v]: turns W pixels x W channels at a time.
@@ -65,7 +67,9 @@ inline void store_turned(const ManyTile& t, const f32v* acc, int R, int PX, int 
                 f32v block[W];
                 RL_UNROLL
                 for (int i = 0; i < W; i++)
-                    block[i] = i < pixels ? acc[(r * PX + p + i) * NV + v] + bias : f32v{};
+                    block[i] = i < pixels
+                                   ? rectified(acc[(r * PX + p + i) * NV + v] + bias, t.relu)
+                                   : f32v{};
                 transpose(block);
                 float* y = t.y + v * W * t.y_channel + r * t.y_row + p;
                 for (int o = 0; o < outputs; o++, y += t.y_channel) stn(y, block[o], pixels);
@@ -132,6 +136,7 @@ inline void direct_many(const Direct& d) {
     const int64_t row_blocks = ceil_div(d.OH, rows), col_blocks = ceil_div(d.OW, kPixels / rows);
     ManyTile t;
     t.turned = true;
+    t.relu = d.relu;
     t.row_step = d.row_step;
     t.K = d.K;
     t.offset = d.offset;
@@ -167,6 +172,7 @@ struct FewTile {
     int64_t y_channel, y_row;
     int rows;     // rows to store
     int columns;  // pixels to store
+    bool relu;
 };
 
 template <int O, int R, int V>
@@ -201,7 +207,9 @@ void few_tile(const FewTile& t) {
             RL_UNROLL
             for (int v = 0; v < V; v++) {
                 const int n = int(min64(W, t.columns - v * W));
-                if (n > 0) stn(t.y + o * t.y_channel + r * t.y_row + v * W, acc[o][r][v] + bias, n);
+                if (n > 0)
+                    stn(t.y + o * t.y_channel + r * t.y_row + v * W,
+                        rectified(acc[o][r][v] + bias, t.relu), n);
             }
         }
     }
@@ -225,6 +233,7 @@ inline void direct_few(const Direct& d) {
     const int rows = kFewVectors / vectors;
     const int64_t o_blocks = ceil_div(d.O, kFewOutputs);
     FewTile t;
+    t.relu = d.relu;
     t.row_step = d.row_step;
     t.K = d.K;
     t.offset = d.offset;

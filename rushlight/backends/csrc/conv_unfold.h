@@ -112,6 +112,7 @@ inline void unfold_forward(const UnfoldTask& t, const float* x, const float* wei
     g.c = t.images == 1 ? y + t.y_start() : scratch<float>(kResult, O * g.N);
     g.c_row = g.N;
     g.row_bias = bias ? bias + t.group * O : nullptr;
+    g.relu = t.s->relu;
     t.multiply(g);
     if (t.images > 1) scatter_images(g.c, t.y_image(), O, t.plane(), t.images, y + t.y_start());
 }

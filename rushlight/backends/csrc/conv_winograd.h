@@ -39,6 +39,7 @@ struct Winograd {
     const float* weight;
     int64_t weight_o, weight_k;
     bool reversed;  // last tap first
+    bool relu = false;  // negative results become zero
 
     int64_t tiles_h() const { return ceil_div(OH, kWinogradTile); }
     int64_t tiles_w() const { return ceil_div(OW, kWinogradTile); }
@@ -203,6 +204,7 @@ struct OutputRow {
     int64_t rows, cols;  // pixels that exist
     int channels;        // that exist
     f32v bias;
+    bool relu;
 };
 
 // One row of tiles, one vector of channels: M's points to pixels. Returns a vector that holds NaN
@@ -244,7 +246,8 @@ inline f32v transform_output_row(const float* from, const PointMatrix& M, int64_
             for (int j = 0; j < W; j++) poison += block[j] * 0.0f;
             transpose(block);
             float* y = out.y + i * out.row + x;
-            for (int c = 0; c < out.channels; c++, y += out.channel) stn(y, block[c], n);
+            for (int c = 0; c < out.channels; c++, y += out.channel)
+                stn(y, rectified(block[c], out.relu), n);
         }
     return poison;
 }
@@ -256,6 +259,7 @@ inline f32v transform_outputs(const Winograd& w, const PointMatrix& M, int64_t o
     f32v poison = {};
     OutputRow out;
     out.channel = w.OH * w.OW, out.row = w.OW, out.cols = w.OW;
+    out.relu = w.relu;
     const float* from = M.data;
     for (int64_t r = first; r < last; r++, from += w.tiles_w() * M.row) {
         const int64_t image = r / w.tiles_h(), top = r % w.tiles_h() * kWinogradTile;
@@ -353,14 +357,18 @@ inline bool winograd(const Winograd& w, const float* x, const float* bias, float
     const int64_t panel_size = kWinogradPoints * panel_point(w.C, panel);
     const bool small = panels * panel_size <= kKeptWeights;
     const int64_t block_rows = ceil_div(small ? kWinogradBlock : kWinogradLongBlock, w.tiles_w());
-    const int64_t blocks = ceil_div(w.tile_rows(), block_rows);
-    const int64_t parts = blocks >= num_threads() ? 1 : min64(panels, num_threads());
+    const int64_t threads = num_threads(), least = ceil_div(w.tile_rows(), block_rows);
+    // As many for each thread, if there are so few that it matters.
+    const bool even_out = least >= threads && least < 4 * threads;
+    const int64_t rounded = min64(w.tile_rows(), ceil_div(least, threads) * threads);
+    const int64_t blocks = even_out ? rounded : least;
+    const int64_t parts = blocks >= threads ? 1 : min64(panels, threads);
 
     const bool keep = small && blocks > 1;
     const Scratch memory(size_t(keep ? panels * panel_size : 0) * sizeof(float));
     float* const transformed = keep ? memory.as<float>() : nullptr;
     if (transformed)
-        parallel_for(panels, ceil_div(1 << 16, w.C * panel), [&](int64_t begin, int64_t end) {
+        parallel_for(panels, ceil_div(1 << 13, w.C * panel), [&](int64_t begin, int64_t end) {
             for (int64_t p = begin; p < end; p++) {
                 const int64_t width = w.O - p * panel > W ? panel : W;
                 transform_weights(w, p * panel, width, 0, w.C, transformed + p * panel_size,

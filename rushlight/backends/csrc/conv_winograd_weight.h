@@ -129,8 +129,8 @@ inline bool winograd_weight_grad(const Winograd& w, const float* x, const float*
     for (int64_t b = 0; b < blocks; b++) {
         const int64_t first = share(rows, blocks, b), last = share(rows, blocks, b + 1);
         const int64_t tiles = (last - first) * w.tiles_w();
-        // Transforming costs about as much as 64 multiply-adds a number.
-        const int64_t grain = ceil_div(1 << 20, 64 * w.tiles_w() * (w.C + w.O));
+        // Transforming a tile costs about as much as 300 multiply-adds a channel.
+        const int64_t grain = ceil_div(1 << 20, 300 * w.tiles_w() * (w.C + w.O));
         parallel_for(last - first, grain, [&](int64_t begin, int64_t end) {
             PointMatrix part = V;
             part.data += begin * w.tiles_w() * V.row;

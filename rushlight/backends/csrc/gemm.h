@@ -38,6 +38,7 @@ struct MatmulCall {
     T* c;
     const T* col_bias;  // added to every row of C, or null
     bool accumulate;    // add to what C holds
+    bool relu;          // negative results become zero
 };
 
 struct GemmKernels {

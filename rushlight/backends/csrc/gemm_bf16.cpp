@@ -44,6 +44,7 @@ void gemm_bf16(const Gemm<uint16_t>& h, float* c, const float* col_bias) {
     g.b = b.data, g.b_row = b.k, g.b_col = b.line;
     g.c = c, g.c_row = h.N;
     g.accumulate = h.accumulate;
+    g.relu = h.relu;
     g.col_bias = col_bias;
     gemm_parallel<float, false>(g);
 }

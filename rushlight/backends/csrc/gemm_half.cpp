@@ -117,6 +117,7 @@ void half_product(const Gemm<uint16_t>& h) {
     float* const c = scratch<float>(kResult, h.M * h.N);
     g.c = c, g.c_row = h.N;
     g.accumulate = h.accumulate;
+    g.relu = h.relu;
     if (h.accumulate) widen_run<Format>(h.c, 1, h.M * h.N, c);
     if (h.col_bias) {
         float* const bias = scratch<float>(kSums, h.N);

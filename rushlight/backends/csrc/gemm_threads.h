@@ -57,6 +57,7 @@ Gemm<T> batch_item(const MatmulCall<T>& call, int64_t i) {
     g.c_row = call.N;
     g.accumulate = call.accumulate;
     g.col_bias = call.col_bias;
+    g.relu = call.relu;
     return g;
 }
 

@@ -110,7 +110,7 @@ RL_INLINE void store_tile(const Tile<T>& t, typename Register::V (&acc)[MR][NV])
             if (t.accumulate) x += Register::load(c, n);
             if (t.col_bias) x += bias;
             if (t.row_bias) x += Register::repeat(t.row_bias[r]);
-            if (t.relu) x = vmax(x, V{});
+            x = rectified(x, t.relu);
             Register::store(c, x, n);
         }
     }
@@ -209,7 +209,7 @@ RL_INLINE void store_dot_row(const Tile<T>& t, const T* sums, int r) {
         if (t.accumulate) x += DotRow<T>::load(c);
         if (t.col_bias) x += DotRow<T>::load(t.col_bias);
         if (t.row_bias) x += t.row_bias[r];
-        if (t.relu) x = vmax(x, V{});
+        x = rectified(x, t.relu);
         return DotRow<T>::store(c, x);
     }
     for (int j = 0; j < t.last; j++) {

@@ -180,6 +180,19 @@ RL_INLINE void stn<double>(double* p, f64v v, int n) {
 }
 #endif
 
+// v, from now on in a register: compilers like to load a vector again for every use.
+template <class V>
+RL_INLINE V in_register(V v) {
+#if defined(__AVX512F__)
+    asm("" : "+v"(v));
+#elif defined(__x86_64__)
+    asm("" : "+x"(v));
+#elif defined(__aarch64__)
+    asm("" : "+w"(v));
+#endif
+    return v;
+}
+
 // ---------------------------------------------------------------------------- arithmetic
 // x in every lane.
 template <class T>
@@ -232,6 +245,12 @@ template <class V>
 RL_INLINE V vmin(V a, V b) {
     V m = select(a < b, a, b);
     return select(a != a, a, m);
+}
+
+// v, or if `relu` zero where it is negative; NaN and -0 stay.
+template <class V>
+RL_INLINE V rectified(V v, bool relu) {
+    return relu ? select(v < V{}, V{}, v) : v;
 }
 
 RL_INLINE f32v vabs(f32v x) { return (f32v)((i32v)x & 0x7fffffff); }

@@ -23,6 +23,12 @@ class KernelBase:
     def __init__(self, xp: Any) -> None:
         self.xp = xp
 
+    def rectified(self, x: Array) -> Array:
+        """``x``, zero where it is negative; NaN and -0 stay."""
+        zero: Any = x.dtype.type(0)
+        result: Array = self.xp.where(x < 0, zero, x)
+        return result
+
     def quiet(self) -> Any:
         """Context in which overflow, 0/0 and the like give their IEEE result without a warning."""
         return self.xp.errstate(all="ignore")

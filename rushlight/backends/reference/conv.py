@@ -35,8 +35,12 @@ class ConvKernels(LinalgKernels):
         padding: Ints,
         dilation: Ints,
         groups: int,
+        relu: bool = False,
     ) -> Array:
-        """Return the cross-correlation of ``x (N, C, *S)`` with ``weight (O, C/groups, *K)``."""
+        """Return the cross-correlation of ``x (N, C, *S)`` with ``weight (O, C/groups, *K)``.
+
+        With ``relu`` negative results become zero.
+        """
         kernel = weight.shape[2:]
         output = conv_output_size(x.shape[2:], kernel, stride, padding, dilation)
         wide, kernels = self.widen(x), self._by_group(self.widen(weight), groups)
@@ -47,6 +51,8 @@ class ConvKernels(LinalgKernels):
                 out[...] = self.matmul(kernels, columns).reshape(out.shape)
             if bias is not None:
                 result += self.widen(bias).reshape(-1, *(1,) * len(output))
+            if relu:
+                result = self.rectified(result)
         return laid_out_like(self.xp, self.finish(result, x.dtype), x, weight)
 
     def conv_input_grad(

@@ -17,8 +17,13 @@ class LinalgKernels(KernelBase):
         """Return the product of two int8 matrices in int32."""
         return self.finish(self.xp.matmul(a, b, dtype=self.xp.int32), self.xp.dtype("int32"))
 
-    def addmm(self, bias: Array, a: Array, b: Array, beta: Scalar, alpha: Scalar) -> Array:
-        """Return ``beta * bias + alpha * (a @ b)``; with ``beta == 0`` the bias is not read."""
+    def addmm(
+        self, bias: Array, a: Array, b: Array, beta: Scalar, alpha: Scalar, relu: bool = False
+    ) -> Array:
+        """Return ``beta * bias + alpha * (a @ b)``; with ``beta == 0`` the bias is not read.
+
+        With ``relu`` negative results become zero.
+        """
         with self.quiet():
             result = self.matmul(self.widen(a), self.widen(b))
             if alpha != 1:
@@ -26,6 +31,8 @@ class LinalgKernels(KernelBase):
             if beta != 0:
                 scaled = self.widen(bias)
                 result = result + (scaled if beta == 1 else scaled * self._factor(beta, result))
+            if relu:
+                result = self.rectified(result)
             return self.finish(result, a.dtype)
 
     def linear(self, x: Array, weight: Array, bias: Array | None) -> Array:

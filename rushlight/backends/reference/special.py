@@ -72,7 +72,7 @@ class SpecialKernels(LogicKernels):
     # ------------------------------------------------------------------ activations
     def relu(self, x: Array, out: Array | None = None) -> Array:
         """``max(x, 0)``; NaN stays NaN."""
-        return self._unary(lambda a: self.xp.where(a < 0, a.dtype.type(0), a), x, out)
+        return self._unary(self.rectified, x, out)
 
     def relu_grad(self, grad: Array, result: Array, out: Array | None = None) -> Array:
         """``grad`` where ``result > 0``, else 0: the slope at 0 is 0."""

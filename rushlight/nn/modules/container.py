@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from rushlight.nn.modules._fused import TAKES_RELU, can_fuse, with_relu
 from rushlight.nn.modules._parameter_containers import ParameterDict, ParameterList
 from rushlight.nn.modules.module import Module
 
@@ -50,8 +51,18 @@ class Sequential(Module):
                 self.add_module(str(index), module)
 
     def forward(self, input: Any) -> Any:
-        for module in self._modules.values():
-            input = module(input)
+        modules = iter(self._modules.values())
+        for module in modules:
+            while type(module) in TAKES_RELU:
+                following = next(modules, None)
+                if following is None:
+                    return module(input)
+                if can_fuse(module, following):
+                    input = with_relu(module, input)
+                    break
+                input, module = module(input), following
+            else:
+                input = module(input)
         return input
 
     def _key(self, index: Any) -> str:
