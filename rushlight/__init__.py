@@ -76,60 +76,34 @@ from .formats import (
     sparse_coo,
     strided,
 )  # fmt: skip
-from .ops import create as _create
+from .ops import from_data as _from_data
 from .ops.activation import celu, prelu, relu, rrelu, selu, threshold
 from .ops.arithmetic import *
+from .ops.choose import *
 from .ops.compare import *
-from .ops.conv import *
 from .ops.copy import *
 from .ops.create import *
-from .ops.distance import cdist, cosine_similarity, pairwise_distance, pdist
-from .ops.embedding import embedding
-from .ops.embedding_bag import embedding_bag
+from .ops.cumulative import *
+from .ops.determinant import det, slogdet
+from .ops.einsum import chain_matmul, einsum, inner, kron, tensordot
+from .ops.expand import *
+from .ops.extrema import *
 from .ops.factor import *
-from .ops.fold import channel_shuffle, pixel_shuffle, pixel_unshuffle
+from .ops.from_data import *
+from .ops.gather import *
 from .ops.index import *
-from .ops.linalg import det, lu_solve, slogdet
-from .ops.matmul import (
-    _int_mm,
-    addbmm,
-    addmm,
-    addmv,
-    addr,
-    baddbmm,
-    bilinear,
-    bmm,
-    chain_matmul,
-    dot,
-    einsum,
-    ger,
-    inner,
-    kron,
-    matmul,
-    mm,
-    mv,
-    outer,
-    tensordot,
-    vdot,
-)  # fmt: skip
+from .ops.index_select import *
+from .ops.linear import addbmm, addmm, addmv, addr, baddbmm, bilinear
+from .ops.logic import *
+from .ops.masked import *
+from .ops.matmul import _int_mm, bmm, dot, ger, matmul, mm, mv, outer, vdot
 from .ops.matrix import matrix_exp, matrix_power
-from .ops.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from .ops.numeric import *
 from .ops.optimizer import _foreach_add_, _fused_adam_, _fused_adamw_, _fused_sgd_
 from .ops.parts import *
 from .ops.pointwise import *
-from .ops.pool import (
-    adaptive_avg_pool1d,
-    adaptive_max_pool1d,
-    avg_pool1d,
-    max_pool1d,
-    max_pool1d_with_indices,
-    max_pool2d,
-    max_pool3d,
-)  # fmt: skip
 from .ops.random import *
 from .ops.rearrange import *
-from .ops.recurrent import *
 from .ops.reduce import *
 from .ops.rounding import *
 from .ops.scatter import *
@@ -137,6 +111,9 @@ from .ops.shape import *
 from .ops.softmax import log_softmax, softmax
 from .ops.sort import *
 from .ops.special import i0, igamma, igammac, mvlgamma, polygamma
+from .ops.spread import *
+from .ops.transpose import *
+from .ops.triangular import lu_solve
 from .ops.trigonometry import *
 from .ops.unary import *
 from .printing import get_printoptions, set_printoptions
@@ -172,7 +149,7 @@ from .threads import (
 from .torch_version import __version__
 
 # Importing the submodule `tensor` gave the package its name; it is the function's.
-tensor = _create.tensor
+tensor = _from_data.tensor
 
 # Subpackages, and names that live in modules which are imported on first use.
 _SUBMODULES = frozenset((
@@ -197,10 +174,48 @@ _LAZY = {
     ), "settings"),
 }  # fmt: skip
 
+# What layers compute; `nn` imports these files, too.
+_LAZY_OPS = {
+    "conv": (
+        "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+        "convolution",
+    ),
+    "distance": ("cdist", "cosine_similarity", "pairwise_distance", "pdist"),
+    "embedding": ("embedding",),
+    "embedding_bag": ("embedding_bag",),
+    "fold": ("channel_shuffle", "pixel_shuffle", "pixel_unshuffle"),
+    "norm": ("batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"),
+    "pool": (
+        "adaptive_avg_pool1d", "adaptive_max_pool1d", "avg_pool1d", "max_pool1d",
+        "max_pool1d_with_indices", "max_pool2d", "max_pool3d",
+    ),
+    "recurrent": (
+        "gru", "gru_cell", "lstm", "lstm_cell", "rnn_relu", "rnn_relu_cell", "rnn_tanh",
+        "rnn_tanh_cell",
+    ),
+}  # fmt: skip
+_LAZY.update({name: f"ops.{file}" for file, names in _LAZY_OPS.items() for name in names})
+
 newaxis = None
 
 if TYPE_CHECKING:
     from . import cuda, hub, nn, optim, random, utils, vision
+    from .ops.conv import *
+    from .ops.distance import cdist, cosine_similarity, pairwise_distance, pdist
+    from .ops.embedding import embedding
+    from .ops.embedding_bag import embedding_bag
+    from .ops.fold import channel_shuffle, pixel_shuffle, pixel_unshuffle
+    from .ops.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
+    from .ops.pool import (
+        adaptive_avg_pool1d,
+        adaptive_max_pool1d,
+        avg_pool1d,
+        max_pool1d,
+        max_pool1d_with_indices,
+        max_pool2d,
+        max_pool3d,
+    )  # fmt: skip
+    from .ops.recurrent import *
     from .serialization import load, save
 
 

@@ -8,7 +8,8 @@ from . import dtypes
 from .autograd.variable import TensorBase
 from .dtypes import dtype as DType
 from .formats import legacy_type_name
-from .ops.create import empty, tensor
+from .ops.create import empty
+from .ops.from_data import tensor
 
 __all__ = ["FloatTensor", "DoubleTensor", "HalfTensor", "BFloat16Tensor", "LongTensor",
            "IntTensor", "ShortTensor", "CharTensor", "ByteTensor", "BoolTensor"]  # fmt: skip

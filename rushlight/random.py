@@ -34,7 +34,7 @@ class Generator:
     """
 
     def __init__(self, device: Any = "cpu"):
-        from .ops.create import resolve_device
+        from .ops.from_data import resolve_device
 
         self.device: device = resolve_device(device)
         self._seed = _DEFAULT_SEED

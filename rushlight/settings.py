@@ -104,7 +104,7 @@ def set_flush_denormal(mode: bool) -> bool:
 
 def set_default_device(device: Any) -> None:
     """Sets where new tensors go: the CPU; the error of the device that is not there for others."""
-    from .ops.create import resolve_device
+    from .ops.from_data import resolve_device
 
     resolve_device(device)
 

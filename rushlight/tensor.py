@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 
 from . import autograd
-from .autograd.inplace import make_view_node, set_history
+from .autograd.inplace import bump_version, check_inference, make_view_node, set_history
 from .autograd.node import Node, RemovableHandle
 from .autograd.variable import FIELDS, TensorBase, set_tensor_type, wrap
 from .backends import kernels
+from .backends.shapes import as_shape
 from .device import CPU, device
 from .ops import TensorMethods
 from .ops.common import wrap_dim
-from .ops.create import to_array
+from .ops.from_data import to_array
 from .printing import tensor_repr
 from .size import Size
 from .storage import UntypedStorage, storage_offset
@@ -219,6 +220,11 @@ class Tensor(TensorBase, TensorMethods):
 
         RuntimeError for integers and bools, and for turning it off inside a graph.
         """
+        if requires_grad and self._is_inference and not autograd.is_inference_mode_enabled():
+            raise RuntimeError(
+                "Setting requires_grad=True on inference tensor outside InferenceMode is not "
+                "allowed."
+            )
         if requires_grad and self._array.dtype.kind not in "fcV":
             raise RuntimeError(
                 "only Tensors of floating point and complex dtype can require gradients"
@@ -503,6 +509,7 @@ class Tensor(TensorBase, TensorMethods):
 
     def set_(self, source: Any = None, *args: Any) -> Tensor:
         """Makes this tensor show the memory of `source`."""
+        check_inference(self)
         if source is None:
             self._array = kernels(self._array).empty((0,), self._array.dtype)
         elif isinstance(source, TensorBase):
@@ -514,12 +521,10 @@ class Tensor(TensorBase, TensorMethods):
 
     def resize_(self, *sizes: Any, memory_format: Any = None) -> Tensor:
         """Changes the shape, keeping the elements that lie first in memory; new ones are unset."""
-        from .autograd.inplace import bump_version
-        from .ops.shape import _sizes
-
+        check_inference(self)
         if self.requires_grad:
             raise RuntimeError("cannot resize variables that require grad")
-        shape = _sizes(sizes)
+        shape = as_shape(sizes)
         old = self._array
         new = kernels(old).empty(shape, old.dtype)
         count = min(new.size, old.size)

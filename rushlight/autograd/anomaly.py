@@ -10,10 +10,10 @@ from typing import Any
 
 from .grad_mode import state
 
-__all__ = ["detect_anomaly", "set_detect_anomaly", "is_anomaly_enabled", "anomaly_trace",
+__all__ = ["PACKAGE", "detect_anomaly", "set_detect_anomaly", "is_anomaly_enabled", "anomaly_trace",
            "user_line"]  # fmt: skip
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def user_line() -> tuple[str, int]:
@@ -28,14 +28,14 @@ def user_line() -> tuple[str, int]:
 
 @functools.cache
 def _is_ours(file: str) -> bool:
-    return file.startswith(_PACKAGE)
+    return file.startswith(PACKAGE)
 
 
 def anomaly_trace() -> str:
     """The stack of the operation being recorded, without this package's own frames."""
     import traceback
 
-    frames = [f for f in traceback.extract_stack() if not f.filename.startswith(_PACKAGE)]
+    frames = [f for f in traceback.extract_stack() if not f.filename.startswith(PACKAGE)]
     return "".join(traceback.format_list(frames))
 
 

@@ -11,18 +11,37 @@ from __future__ import annotations
 
 from typing import Any
 
-from .anomaly import user_line
+from ..types_ import Shape
 from .grad_mode import state
 from .node import Node, edge_of
 from .recorded import PrimitiveNode
-from .variable import mark_changed
+from .twin import native
+from .variable import TensorBase, bump_version
 
-__all__ = ["CopySlices", "bump_version", "check_in_place", "overwrite", "set_history",
-           "take_history"]  # fmt: skip
+__all__ = ["CopySlices", "bump_version", "can_write_over", "check_in_place", "check_inference",
+           "is_free_target", "is_recorded", "overwrite", "set_history", "take_history"]  # fmt: skip
+
+
+INFERENCE_CHANGED = (
+    "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone "
+    "to get a normal tensor before doing inplace update.See "
+    "https://github.com/pytorch/rfcs/pull/17 for more details."
+)
+
+
+def check_inference(tensor: Any) -> None:
+    """RuntimeError for a tensor made in inference mode, outside of it: it may not be changed."""
+    if tensor._is_inference and not state.inference:
+        raise RuntimeError(INFERENCE_CHANGED)
 
 
 def check_in_place(tensor: Any) -> None:
-    """Raises if recording is on and `tensor` is a leaf (or a view of one) that wants a gradient."""
+    """Raises if `tensor` may not be changed in place.
+
+    These may not: a tensor made in inference mode, outside of it; and while recording is on, a leaf
+    (or a view of one) that wants a gradient.
+    """
+    check_inference(tensor)
     if not state.enabled or not tensor.requires_grad:
         return
     if tensor._base is not None:
@@ -38,9 +57,60 @@ def check_in_place(tensor: Any) -> None:
         )
 
 
-def bump_version(tensor: Any, operation: str) -> None:
-    """Counts an in-place change and remembers who made it."""
-    mark_changed((tensor,), (operation, *user_line()))
+def is_recorded(inputs: tuple[Any, ...]) -> bool:
+    """Whether an operation on these inputs is put on the tape."""
+    return bool(state.enabled) and any(getattr(x, "requires_grad", False) for x in inputs)
+
+
+def is_free_target(tensor: Any, inputs: tuple[Any, ...]) -> bool:
+    """Whether parts of `tensor` may be overwritten, outside the graph, while `inputs` are read.
+
+    False may also mean that it takes a closer look to tell.
+    """
+    return _is_free_memory(tensor, inputs) and not is_recorded((tensor, *inputs))
+
+
+def _is_free_memory(tensor: Any, inputs: tuple[Any, ...]) -> bool:
+    if tensor._is_inference and not state.inference:
+        return False
+    array = tensor._array
+    if not array.flags.writeable or 0 in array.strides:
+        return False
+    storage = tensor._storage
+    return storage is None or not any(getattr(x, "_storage", None) is storage for x in inputs)
+
+
+def can_write_over(tensor: Any, inputs: tuple[Any, ...]) -> bool:
+    """Whether an elementwise kernel may write what it makes of `inputs` straight into `tensor`.
+
+    The result has this tensor's shape and dtype, and no element is written before it is read
+    (`tensor` itself may be among the inputs).
+    """
+    if not _is_free_memory(tensor, tuple([x for x in inputs if x is not tensor])):
+        return False
+    array = tensor._array
+    kind = array.dtype.kind
+    has_shape = False
+    for x in inputs:
+        if isinstance(x, TensorBase):
+            other = x._array
+            if other.dtype != array.dtype or not _broadcasts(other.shape, array.shape):
+                return False
+            has_shape = has_shape or other.shape == array.shape
+        elif type(x) not in (float, int) or kind not in ("fcV" if type(x) is float else "fcVi"):
+            return False
+    return has_shape
+
+
+def _broadcasts(shape: Shape, to: Shape) -> bool:
+    if len(shape) > len(to):
+        return False
+    return all(n in (1, m) for n, m in zip(reversed(shape), reversed(to)))
+
+
+if native is not None:
+    is_free_target, can_write_over = native.is_free_target, native.can_write_over
+    is_recorded = native.is_recorded
 
 
 def overwrite(tensor: Any, result: Any, operation: str, since: int | None = None) -> Any:

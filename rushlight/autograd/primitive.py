@@ -39,7 +39,7 @@ from .grad_mode import state
 from .node import Edge, next_sequence_nr
 from .recorded import PrimitiveNode, Saved, SavedList
 from .twin import native
-from .variable import TensorBase, wrap
+from .variable import TensorBase, bump_version, wrap
 
 __all__ = ["Primitive", "PrimitiveNode", "primitive"]
 
@@ -144,10 +144,21 @@ class PrimitiveCall:
             out._base = x._base if x._base is not None else x
             out._storage = storage = x.storage_record
             out._view_version = storage.version
-        if recording and state.enabled:
-            self._record(inputs, arrays, attrs, (out,))
+            out._is_inference = x._is_inference
         elif state.inference:
             out._is_inference = True
+        if recording and state.enabled:
+            self._record(inputs, arrays, attrs, (out,))
+        return out
+
+    def into(self, out: Any, operation: str, inputs: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        """Computes straight into the memory of the tensor `out`, outside the graph; returns it.
+
+        For forwards that take `out=`. The change is counted as made by `operation`.
+        """
+        arrays = [x._array if isinstance(x, TensorBase) else x for x in inputs]
+        self.forward(*arrays, out=out._array, **attrs)
+        bump_version(out, operation)
         return out
 
     def _wrap_many(self, inputs: Any, arrays: Any, attrs: Any, results: Any,
@@ -163,7 +174,8 @@ class PrimitiveCall:
                 out._base = x._base if x._base is not None else x
                 out._storage = storage = x.storage_record
                 out._view_version = storage.version
-            if state.inference:
+                out._is_inference = x._is_inference
+            elif state.inference:
                 out._is_inference = True
             outs.append(out)
         if recording and state.enabled:
@@ -232,7 +244,7 @@ class PrimitiveCall:
             return
         for name, i in rule.saved:
             x = inputs[i]
-            saved[name] = Saved(x, x._version) if isinstance(x, TensorBase) else x
+            saved[name] = Saved(x) if isinstance(x, TensorBase) else x
         for name, i, kind in rule.described:
             saved[name] = getattr(arrays[i], kind, None)
 

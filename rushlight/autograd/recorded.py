@@ -18,7 +18,7 @@ from .variable import Storage, wrap
 if TYPE_CHECKING:
     from .primitive import Primitive
 
-__all__ = ["FREED", "PrimitiveNode", "Saved", "SavedList", "raise_stale"]
+__all__ = ["FREED", "INFERENCE_KEPT", "PrimitiveNode", "Saved", "SavedList", "raise_stale"]
 
 
 FREED = (
@@ -26,6 +26,14 @@ FREED = (
     "they have already been freed). Saved intermediate values of the graph are freed when you call "
     ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
     "graph a second time or if you need to access saved tensors after calling backward."
+)
+
+
+INFERENCE_KEPT = (
+    "Inference tensors cannot be saved for backward. Please do not use Tensors created in "
+    "inference mode in computation tracked by autograd. To work around this, you can make a clone "
+    "to get a normal tensor and use it in autograd, or use `torch.no_grad()` instead of "
+    "`torch.inference_mode()`."
 )
 
 
@@ -48,9 +56,11 @@ class Saved:
 
     __slots__ = ("tensor", "version")
 
-    def __init__(self, tensor: Any, version: int):
+    def __init__(self, tensor: Any):
+        if tensor._is_inference:
+            raise RuntimeError(INFERENCE_KEPT)
         self.tensor = tensor
-        self.version = version
+        self.version = tensor._version
 
     def unpack(self, node: Node) -> Any:
         """The tensor; RuntimeError if it was changed in place since."""
@@ -67,7 +77,7 @@ class SavedList:
     __slots__ = ("items",)
 
     def __init__(self, tensors: Any):
-        self.items = [Saved(t, t._version) for t in tensors]
+        self.items = [Saved(t) for t in tensors]
 
     def unpack(self, node: Node) -> list[Any]:
         """The tensors; RuntimeError if one was changed in place since."""
@@ -236,3 +246,4 @@ if native is not None:
     PrimitiveNode = _CompiledNode  # type: ignore[misc,assignment]
     native.connect("raise_stale", raise_stale)
     native.connect("freed_message", FREED)
+    native.connect("inference_kept_message", INFERENCE_KEPT)

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from ..dtypes import BY_NUMPY, dtype, from_numpy_dtype
 from ..size import Size
 from ..types_ import Array
+from .anomaly import PACKAGE, user_line
 from .twin import native
 
 if TYPE_CHECKING:
     from .node import Node
 
-__all__ = ["FIELDS", "Storage", "TensorBase", "mark_changed", "set_tensor_type", "wrap"]
+__all__ = ["FIELDS", "Storage", "TensorBase", "bump_version", "mark_changed", "set_tensor_type",
+           "wrap"]  # fmt: skip
 
 
 class Storage:
@@ -160,12 +162,18 @@ def wrap(array: Array) -> Any:
     return tensor
 
 
-def mark_changed(tensors: Sequence[Any], who: tuple[str, str, int]) -> None:
-    """Counts an in-place change of each tensor, made by `who`: (operation, file, line)."""
+def mark_changed(tensors: Sequence[Any], operation: str) -> None:
+    """Counts an in-place change of each tensor, and remembers the user's line that made it."""
+    who = (operation, *user_line())
     for tensor in tensors:
         storage = tensor.storage_record
         storage.version += 1
         storage.changed_by = who
+
+
+def bump_version(tensor: Any, operation: str) -> None:
+    """Counts an in-place change and remembers who made it."""
+    mark_changed((tensor,), operation)
 
 
 if native is not None:
@@ -173,5 +181,7 @@ if native is not None:
     native.connect("from_numpy_dtype", from_numpy_dtype)
     native.connect("size_type", Size)
     native.connect("no_grad_message", NO_GRAD_OF_A_RESULT)
+    native.connect("package", PACKAGE)
     Storage, TensorBase = native.Storage, native.TensorBase  # type: ignore[misc]
-    set_tensor_type, wrap, mark_changed = native.set_tensor_type, native.wrap, native.mark_changed
+    set_tensor_type, wrap = native.set_tensor_type, native.wrap
+    mark_changed, bump_version = native.mark_changed, native.bump_version

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy
 
 from . import _native
@@ -19,48 +17,22 @@ class NativeIndex(Kernels):
     take = native_or(Kernels.take, _native.take)
     take_along_axis = native_or(Kernels.take_along_axis, _native.take_along_axis)
 
-    def put_along_axis(
-        self, x: Array, indices: Array, values: Any, axis: int, checked: bool = False
-    ) -> None:
-        done = _native.put_along_axis(x, indices, _as_values(values, x), axis, checked)
-        if done is NotImplemented:
-            super().put_along_axis(x, indices, values, axis)
-
-    def add_along_axis(
-        self, x: Array, indices: Array, values: Any, axis: int, checked: bool = False
-    ) -> None:
-        done = _native.add_along_axis(x, indices, _as_values(values, x), axis, checked)
-        if done is NotImplemented:
-            super().add_along_axis(x, indices, values, axis)
-
-    def index_get(self, x: Array, index: Any) -> Array:
-        x_view, numbers, axis = _single_axis(x, index)
-        if numbers is not None:
-            result = _native.take(x_view, numbers, axis, False)
-            if result is not NotImplemented:
-                return result
-        return super().index_get(x, index)
-
-    def index_put(self, x: Array, index: Any, values: Any, checked: bool = False) -> None:
-        x_view, numbers, axis = _single_axis(x, index)
-        if numbers is not None:
-            if _native.put_slices(x_view, numbers, _as_values(values, x), axis, checked) is None:
-                return
-        super().index_put(x, index, values)
-
-    def index_add(self, x: Array, index: Any, values: Any, checked: bool = False) -> None:
-        x_view, numbers, axis = _single_axis(x, index)
-        if numbers is not None:
-            if _native.add_slices(x_view, numbers, _as_values(values, x), axis, checked) is None:
-                return
-        super().index_add(x, index, values)
+    put_along_axis = native_or(Kernels.put_along_axis, _native.put_along_axis)
+    add_along_axis = native_or(Kernels.add_along_axis, _native.add_along_axis)
+    index_get = native_or(Kernels.index_get, _native.index_get)
+    index_put = native_or(Kernels.index_put, _native.index_put)
+    index_add = native_or(Kernels.index_add, _native.index_add)
+    masked_select = native_or(Kernels.masked_select, _native.masked_select)
+    nonzero = native_or(Kernels.nonzero, _native.nonzero)
+    any = native_or(Kernels.any, _native.any)
+    all = native_or(Kernels.all, _native.all)
 
     def embedding_grad(
         self, grad: Array, indices: Array, num_weights: int, padding_idx: int
     ) -> Array:
         total = numpy.zeros((num_weights, *grad.shape[indices.ndim :]), grad.dtype)
         numbers = indices if indices.dtype == numpy.int64 else indices.astype(numpy.int64)
-        if _native.add_slices(total, numbers, grad, 0, False) is NotImplemented:
+        if _native.index_add(total, numbers, grad, False) is NotImplemented:
             return super().embedding_grad(grad, indices, num_weights, padding_idx)
         if padding_idx >= 0:
             total[padding_idx] = 0
@@ -73,40 +45,6 @@ class NativeIndex(Kernels):
         if result is NotImplemented:
             return super().add_rows(table, source, target, scale, count)
         return result
-
-
-def _as_values(values: Any, x: Array) -> Any:
-    """What is written into `x`, in its dtype."""
-    if isinstance(values, numpy.ndarray):
-        return values if values.dtype == x.dtype else values.astype(x.dtype)
-    return numpy.asarray(values, x.dtype)
-
-
-def _single_axis(x: Array, index: Any) -> tuple[Array, Array | None, int]:
-    """`(view of x, int64 numbers, axis)` that mean the same as `index`; no numbers if none do.
-
-    Number arrays for several neighbouring axes of a contiguous `x` become one array of positions
-    in these axes taken together.
-    """
-    items = index if type(index) is tuple else (index,)
-    if len(items) == 1 and type(items[0]) is numpy.ndarray and items[0].dtype == numpy.int64:
-        return x, items[0], 0
-    places = [i for i, item in enumerate(items) if isinstance(item, numpy.ndarray)]
-    if not places or any(items[i].dtype != numpy.int64 for i in places):
-        return x, None, 0
-    first, last = places[0], places[-1]
-    others = [item for i, item in enumerate(items) if i not in places]
-    if last - first + 1 != len(places) or any(item != slice(None) for item in others):
-        return x, None, 0
-    if first == last:
-        return x, items[first], first
-    if not x.flags.c_contiguous:
-        return x, None, 0
-    stop = last + 1
-    numbers = _native.join_numbers(x.shape[first:stop], tuple(items[first:stop]))
-    if numbers is NotImplemented or not x.size:
-        return x, None, 0
-    return x.reshape((*x.shape[:first], -1, *x.shape[stop:])), numbers, first
 
 
 class NativeOrder(Kernels):

@@ -12,5 +12,8 @@ class NativeViews(Kernels):
 
     broadcast_to = native_or(Kernels.broadcast_to, _native.broadcast_to)
     as_strided = native_or(Kernels.as_strided, _native.as_strided)
+    select = native_or(Kernels.select, _native.select)
+    slice = native_or(Kernels.slice, _native.slice)
     concatenate = native_or(Kernels.concatenate, _native.concatenate)
     full = native_or(Kernels.full, _native.full)
+    fill = native_or(Kernels.fill, _native.fill)

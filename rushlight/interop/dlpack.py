@@ -40,7 +40,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     array([1., 1.])
     """
     if device is not None:
-        from ..ops.create import resolve_device
+        from ..ops.from_data import resolve_device
 
         resolve_device(device)
     if isinstance(ext_tensor, TensorBase):

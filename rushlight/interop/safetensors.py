@@ -75,7 +75,7 @@ def _tensor(name: str, entry: dict[str, Any]) -> Any:
 
 def load_file(filename: str | os.PathLike[str], device: Any = "cpu") -> dict[str, Any]:
     """The tensors of a safetensors file; CheckpointError for a damaged one."""
-    from ..ops.create import resolve_device
+    from ..ops.from_data import resolve_device
 
     resolve_device(device)
     with open(filename, "rb") as file:

@@ -4,28 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rushlight.ops.linalg import (
-    LinAlgError,
-    cholesky,
-    cholesky_ex,
-    det,
-    eig,
-    eigh,
-    eigvals,
-    eigvalsh,
-    inv,
-    inv_ex,
-    lu,
-    lu_factor,
-    lu_solve,
-    qr,
-    slogdet,
-    solve,
-    solve_ex,
-    solve_triangular,
-    svd,
-    svdvals,
-)  # fmt: skip
+from rushlight.ops.decomposition import eig, eigh, eigvals, eigvalsh, qr, svd, svdvals
+from rushlight.ops.determinant import det, slogdet
+from rushlight.ops.linalg import LinAlgError, inv, inv_ex, solve, solve_ex
 from rushlight.ops.matmul import matmul
 from rushlight.ops.matrix import (
     cond,
@@ -46,7 +27,15 @@ from rushlight.ops.numeric import cross as _cross
 from rushlight.ops.numeric import vander as _vander
 from rushlight.ops.parts import stack
 from rushlight.ops.rearrange import diagonal as _diagonal
-from rushlight.ops.reduce import vector_norm
+from rushlight.ops.spread import vector_norm
+from rushlight.ops.triangular import (
+    cholesky,
+    cholesky_ex,
+    lu,
+    lu_factor,
+    lu_solve,
+    solve_triangular,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from rushlight.tensor import Tensor

@@ -68,6 +68,7 @@ from rushlight.ops.interpolate import (
     upsample_bilinear,
     upsample_nearest,
 )  # fmt: skip
+from rushlight.ops.linear import bilinear, linear
 from rushlight.ops.loss import cross_entropy, mse_loss, nll_loss
 from rushlight.ops.losses import (
     binary_cross_entropy,
@@ -88,7 +89,6 @@ from rushlight.ops.losses import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )  # fmt: skip
-from rushlight.ops.matmul import bilinear, linear
 from rushlight.ops.norm import (
     batch_norm,
     group_norm,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Number
+from .choose import where
 from .common import TensorBase, check_tensor, in_place, refuse
-from .compare import where
 from .unary import sigmoid, tanh
 
 if TYPE_CHECKING:

@@ -427,7 +427,7 @@ def _operands(op: str, x: Any, y: Any) -> tuple[Any, Any]:
 
 def _as_tensor(number: Any) -> Tensor:
     """A number as a 0-dim tensor of its own dtype."""
-    from .create import tensor
+    from .from_data import tensor
 
     return tensor(number)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 from .. import dtypes
 from ..autograd.grad_mode import state
 from ..autograd.inplace import _check_overlap as check_overlap
-from ..autograd.inplace import bump_version, check_in_place, overwrite, take_history
+from ..autograd.inplace import (
+    bump_version,
+    can_write_over,
+    check_in_place,
+    check_inference,
+    is_free_target,
+    is_recorded,
+    overwrite,
+    take_history,
+)
 from ..autograd.node import next_sequence_nr
 from ..backends import kernels
 from ..backends.arrays import is_array
@@ -24,8 +34,8 @@ else:
     from ..autograd.variable import TensorBase
 
 __all__ = [
-    "OPERANDS", "TensorBase", "as_float", "cast", "check_separate", "check_tensor", "compute_out",
-    "dtype_of",
+    "OPERANDS", "TensorBase", "as_element", "as_float", "cast", "check_separate", "check_tensor",
+    "compute_out", "dtype_of",
     "in_place", "match", "refuse", "wrap_dim", "wrap_dims", "write_out", "write_over",
 ]  # fmt: skip
 
@@ -98,6 +108,39 @@ def _wrap_integer(value: int, numpy_dtype: Any) -> int:
     bits = numpy_dtype.itemsize * 8
     value &= (1 << bits) - 1
     return value - (1 << bits) if numpy_dtype.kind == "i" and value >> (bits - 1) else value
+
+
+def as_element(value: Any, array_dtype: Any) -> Any:
+    """A Python number as what an array of this dtype takes: for integers without its fraction.
+
+    RuntimeError for a number that the dtype cannot hold.
+    """
+    kind = array_dtype.kind
+    if kind == "b" or kind == "c":
+        return value
+    if isinstance(value, complex):
+        raise RuntimeError(_does_not_fit(array_dtype))
+    if kind in "iu":
+        return _as_integer(value, array_dtype)
+    if not -65504 <= value <= 65504 and math.isfinite(value):  # what float16 holds, others do
+        if abs(value) > float(dtypes.finfo(from_numpy_dtype(array_dtype)).max):
+            raise RuntimeError(_does_not_fit(array_dtype))
+    return value
+
+
+def _as_integer(value: Any, array_dtype: Any) -> int:
+    bits = array_dtype.itemsize * 8
+    low, high = -(1 << (bits - 1)), (1 << (bits if array_dtype.kind == "u" else bits - 1)) - 1
+    if array_dtype.kind == "u":
+        low = -high  # negative numbers count from the end, as in C
+    if not low <= value <= high:  # so for NaN
+        raise RuntimeError(_does_not_fit(array_dtype))
+    return _wrap_integer(int(value), array_dtype)
+
+
+def _does_not_fit(array_dtype: Any) -> str:
+    name = from_numpy_dtype(array_dtype).name
+    return f"value cannot be converted to type {name} without overflow"
 
 
 def common_dtype(*operands: Any) -> dtype:
@@ -188,6 +231,7 @@ def write_out(out: Any, result: Any, op: str = "", exact: bool = False) -> Any:
             f"{op}(): functions with out=... arguments don't support automatic differentiation, "
             "but one of the arguments requires grad."
         )
+    check_inference(out)
     source, wanted = dtype_of(result._array), dtype_of(out._array)
     if exact and source is not wanted:
         raise RuntimeError(
@@ -218,31 +262,13 @@ def write_out(out: Any, result: Any, op: str = "", exact: bool = False) -> Any:
 def compute_out(op: Any, name: str, out: Any, *inputs: Any, **attrs: Any) -> Any:
     """The result of an elementwise primitive, whose forward takes `out=`, in the tensor `out`.
 
-    It is computed straight into `out` where nothing is recorded, dtypes agree and all operands have
-    its shape.
+    It is computed straight into `out` where nothing is recorded and shape and dtype agree.
     """
     if out is None:
         return op(*inputs, **attrs)
-    if not _fits_out(out, inputs):
-        return write_out(out, op(*inputs, **attrs), name)
-    arrays = [x._array if isinstance(x, TensorBase) else x for x in inputs]
-    op.forward(*arrays, out=out._array, **attrs)
-    bump_version(out, name)
-    return out
-
-
-def _fits_out(out: Any, inputs: tuple[Any, ...]) -> bool:
-    array = out._array
-    if out.requires_grad or not array.flags.writeable or 0 in array.strides:
-        return False
-    for x in inputs:
-        if isinstance(x, TensorBase):
-            other = x._array
-            if other.shape != array.shape or other.dtype != array.dtype or x.requires_grad:
-                return False
-        elif type(x) is not float or array.dtype.kind not in _FRACTIONAL:
-            return False
-    return True
+    if can_write_over(out, inputs) and not is_recorded((out, *inputs)):
+        return op.into(out, name, inputs, attrs)
+    return write_out(out, op(*inputs, **attrs), name)
 
 
 def check_separate(out: Any, *inputs: Any) -> None:
@@ -302,15 +328,14 @@ def in_place(function: Callable[..., Any], op: Any = None) -> Callable[..., Any]
 
     @functools.wraps(function)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if op is not None and _can_write_directly(self, args):
-            if not (state.enabled and _wants_gradient(self, args)):
-                operands = [a._array if isinstance(a, TensorBase) else a for a in args]
-                op.forward(self._array, *operands, out=self._array, **kwargs)
-                bump_version(self, name)
-                return self
-            if not op.keeps_inputs and self._base is None:
-                check_in_place(self)
-                return take_history(self, op(self, *args, out=self._array, **kwargs), name)
+        if op is not None:
+            inputs = (self, *args)
+            if can_write_over(self, inputs):
+                if not is_recorded(inputs):
+                    return op.into(self, name, inputs, kwargs)
+                if not op.keeps_inputs and self._base is None:
+                    check_in_place(self)
+                    return take_history(self, op(*inputs, out=self._array, **kwargs), name)
         check_in_place(self)
         since = next_sequence_nr()
         result = function(self, *args, **kwargs)
@@ -329,50 +354,9 @@ def write_over(op: Any, name: str, self: Any, *inputs: Any, **attrs: Any) -> Any
     Where nothing is recorded it writes straight into the tensor's memory. The inputs have been
     checked by the caller.
     """
-    if _is_free_target(self, inputs):
-        arrays = [x._array if isinstance(x, TensorBase) else x for x in inputs]
-        op.forward(self._array, *arrays, out=self._array, **attrs)
-        bump_version(self, name)
-        return self
+    if is_free_target(self, inputs):
+        return op.into(self, name, (self, *inputs), attrs)
     check_in_place(self)
     result = op(self, *inputs, **attrs)
     check_result_type(self, result)
     return overwrite(self, result, name)
-
-
-def _is_free_target(self: Any, inputs: tuple[Any, ...]) -> bool:
-    """Whether parts of `self` may be overwritten while the inputs are read."""
-    if state.enabled and _wants_gradient(self, inputs):
-        return False
-    array = self._array
-    if not array.flags.writeable or 0 in array.strides:
-        return False
-    storage = self._storage
-    return storage is None or not any(getattr(x, "_storage", None) is storage for x in inputs)
-
-
-def _wants_gradient(self: Any, args: tuple[Any, ...]) -> bool:
-    return self.requires_grad or any(getattr(a, "requires_grad", False) for a in args)
-
-
-def _can_write_directly(self: Any, args: tuple[Any, ...]) -> bool:
-    """Whether an elementwise kernel may write its result over `self` while it reads."""
-    array = self._array
-    if not array.flags.c_contiguous or not array.flags.writeable:
-        return False
-    for a in args:
-        if isinstance(a, TensorBase):
-            other = a._array
-            if other.dtype != array.dtype:
-                return False
-            if other.shape != array.shape:
-                if other.ndim > array.ndim or other.size >= array.size:
-                    return False
-            if a is not self and a._storage is not None and a._storage is self._storage:
-                return False
-        elif type(a) is float:
-            if array.dtype.kind not in "fcV":
-                return False
-        elif type(a) is not int or array.dtype.kind not in "fcVi":
-            return False
-    return True

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from .. import dtypes
 from ..autograd.grad_mode import state
-from ..autograd.inplace import bump_version, check_in_place, overwrite, set_history
+from ..autograd.inplace import (
+    bump_version,
+    check_in_place,
+    is_free_target,
+    overwrite,
+    set_history,
+)
 from ..autograd.node import Node, edge_of
 from ..autograd.primitive import primitive
 from ..autograd.variable import wrap
@@ -16,9 +22,9 @@ from ..device import device as Device
 from ..dtypes import dtype as DType
 from ..dtypes import from_numpy_dtype
 from ..types_ import Array
-from .common import TensorBase, cast
-from .create import resolve_device
-from .shape import expand
+from .common import TensorBase, as_element, cast
+from .expand import expand
+from .from_data import resolve_device
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -49,7 +55,7 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     >>> torch.clone(torch.tensor([1., 2.]))
     tensor([1., 2.])
     """
-    if _wants_channels_last(memory_format):
+    if memory_format is not None and _wants_channels_last(memory_format):
         return _channels_last(input)
     return _clone(input)
 
@@ -66,7 +72,7 @@ def _contiguous_dx(grad: Tensor) -> Tensor:
 
 def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
     """`input` itself if it is contiguous, else a contiguous copy."""
-    if _wants_channels_last(memory_format):
+    if memory_format is not None and _wants_channels_last(memory_format):
         return _channels_last(input)
     return input if input._array.flags.c_contiguous else _contiguous(input)
 
@@ -122,6 +128,13 @@ def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     if memory_format is not None and _wants_channels_last(memory_format):
         result = _channels_last(result)
     return result
+
+
+def _as(input: Any, dtype: DType, memory_format: Any) -> Any:
+    """What `input.float()` and its like give."""
+    if memory_format is not None:
+        return to(input, dtype, memory_format=memory_format)
+    return input if input._array.dtype == dtype.numpy else _to_copy(input, dtype=dtype.numpy)
 
 
 def _parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, bool, Any]:
@@ -270,11 +283,16 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
             f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
         )
     target, source = self._array, src._array
-    if src._requires_grad and state.enabled:
+    if is_free_target(self, (src,)):
+        if source.shape == target.shape and source.dtype is target.dtype:
+            target[...] = source
+            bump_version(self, "copy_")
+            return self
+    else:
         check_in_place(self)
+    if src._requires_grad and state.enabled:
         expanded = expand(src, target.shape) if source.shape != target.shape else src
         return overwrite(self, _copied(self.detach(), expanded), "copy_")
-    check_in_place(self)
     if source.shape != target.shape:
         source = expand(src, target.shape)._array
     _check_writable(self, "copy_")
@@ -319,18 +337,12 @@ def fill_(self: Any, value: Any) -> Any:
             )
         if value._requires_grad and state.enabled:
             return copy_(self, value)
-        value = value._array[()]
-    check_in_place(self)
-    _check_writable(self, "fill_")
+        value = value.item()
+    if not is_free_target(self, ()):
+        check_in_place(self)
+        _check_writable(self, "fill_")
     array = self._array
-    if isinstance(value, complex) and array.dtype.kind != "c":
-        raise RuntimeError(
-            "value cannot be converted to type "
-            f"{from_numpy_dtype(array.dtype).name} without overflow"
-        )
-    if isinstance(value, float) and array.dtype.kind in "iu":
-        value = int(value)
-    array[...] = value
+    kernels(array).fill(array, as_element(value, array.dtype))
     bump_version(self, "fill_")
     if self._requires_grad and state.enabled:
         _cut_history(self)
@@ -339,7 +351,11 @@ def fill_(self: Any, value: Any) -> Any:
 
 def zero_(self: Any) -> Any:
     """Sets every element to 0."""
-    return fill_(self, 0)
+    if not is_free_target(self, ()):
+        return fill_(self, 0)
+    kernels(self._array).fill(self._array, 0)
+    bump_version(self, "zero_")
+    return self
 
 
 class CopyMethods:
@@ -387,51 +403,51 @@ class CopyMethods:
 
     def float(self: Any, memory_format: Any = None) -> Any:
         """As float32."""
-        return to(self, dtypes.float32, memory_format=memory_format)
+        return _as(self, dtypes.float32, memory_format)
 
     def double(self: Any, memory_format: Any = None) -> Any:
         """As float64."""
-        return to(self, dtypes.float64, memory_format=memory_format)
+        return _as(self, dtypes.float64, memory_format)
 
     def half(self: Any, memory_format: Any = None) -> Any:
         """As float16."""
-        return to(self, dtypes.float16, memory_format=memory_format)
+        return _as(self, dtypes.float16, memory_format)
 
     def bfloat16(self: Any, memory_format: Any = None) -> Any:
         """As bfloat16."""
-        return to(self, dtypes.bfloat16, memory_format=memory_format)
+        return _as(self, dtypes.bfloat16, memory_format)
 
     def long(self: Any, memory_format: Any = None) -> Any:
         """As int64."""
-        return to(self, dtypes.int64, memory_format=memory_format)
+        return _as(self, dtypes.int64, memory_format)
 
     def int(self: Any, memory_format: Any = None) -> Any:
         """As int32."""
-        return to(self, dtypes.int32, memory_format=memory_format)
+        return _as(self, dtypes.int32, memory_format)
 
     def short(self: Any, memory_format: Any = None) -> Any:
         """As int16."""
-        return to(self, dtypes.int16, memory_format=memory_format)
+        return _as(self, dtypes.int16, memory_format)
 
     def char(self: Any, memory_format: Any = None) -> Any:
         """As int8."""
-        return to(self, dtypes.int8, memory_format=memory_format)
+        return _as(self, dtypes.int8, memory_format)
 
     def byte(self: Any, memory_format: Any = None) -> Any:
         """As uint8."""
-        return to(self, dtypes.uint8, memory_format=memory_format)
+        return _as(self, dtypes.uint8, memory_format)
 
     def bool(self: Any, memory_format: Any = None) -> Any:
         """As bool."""
-        return to(self, dtypes.bool_, memory_format=memory_format)
+        return _as(self, dtypes.bool_, memory_format)
 
     def cfloat(self: Any, memory_format: Any = None) -> Any:
         """As complex64."""
-        return to(self, dtypes.complex64, memory_format=memory_format)
+        return _as(self, dtypes.complex64, memory_format)
 
     def cdouble(self: Any, memory_format: Any = None) -> Any:
         """As complex128."""
-        return to(self, dtypes.complex128, memory_format=memory_format)
+        return _as(self, dtypes.complex128, memory_format)
 
     def cpu(self: Any, memory_format: Any = None) -> Any:
         """On the CPU."""

@@ -91,7 +91,7 @@ def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_leng
 
 def _lengths(values: Any, count: int) -> Array:
     """Lengths given as a tensor, sequence or number, as an int64 array of `count` of them."""
-    from .create import to_array
+    from .from_data import to_array
 
     given = isinstance(values, TensorBase)
     array = (cast(values._array, int64) if given else to_array(values, int64)).reshape(-1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .reduce import norm
-from .shape import broadcast_shapes, broadcast_tensors
+from .expand import broadcast_shapes, broadcast_tensors
+from .spread import norm
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

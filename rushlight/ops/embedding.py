@@ -60,7 +60,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None,
     """
     check_tensor(input, "embedding")
     i, w = input._array, weight._array
-    if i.dtype not in ("int64", "int32"):
+    if i.dtype.kind != "i" or i.dtype.itemsize < 4:
         raise RuntimeError(
             "[embedding] Expected tensor for argument #1 'indices' to have one of the following "
             f"scalar types: Long, Int; but got {type_name(dtype_of(i))} instead"

@@ -119,7 +119,7 @@ def _check_arguments(
             f"{None if offsets is None else list(offsets._array.shape)}"
         )
     for name, array in (("indices", i), ("offsets", None if offsets is None else offsets._array)):
-        if array is not None and array.dtype not in ("int64", "int32"):
+        if array is not None and (array.dtype.kind != "i" or array.dtype.itemsize < 4):
             raise RuntimeError(
                 f"[embedding_bag] Expected tensor for argument '{name}' to have one of the "
                 f"following scalar types: Long, Int; but got {type_name(dtype_of(array))} instead"

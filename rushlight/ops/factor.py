@@ -6,22 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from .. import return_types
 from .common import write_out
-from .linalg import (
-    adjoint,
-    check_fit,
-    check_matrices,
-    inv,
-    slogdet,
-    solve_triangular,
-)  # fmt: skip
-from .linalg import cholesky as linalg_cholesky
-from .linalg import (
-    qr as linalg_qr,
-)
-from .linalg import (
-    svd as linalg_svd,
-)
+from .decomposition import qr as linalg_qr
+from .decomposition import svd as linalg_svd
+from .determinant import slogdet
+from .linalg import adjoint, check_fit, check_matrices, inv
 from .matrix import pinv
+from .triangular import cholesky as linalg_cholesky
+from .triangular import solve_triangular
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -146,7 +137,7 @@ class FactorMethods:
 
     def det(self: Any) -> Any:
         """The determinant of each square matrix."""
-        from .linalg import det
+        from .determinant import det
 
         return det(self)
 
@@ -168,6 +159,6 @@ class FactorMethods:
 
     def lu_solve(self: Any, LU_data: Any, LU_pivots: Any) -> Any:
         """`X` with `A X = self`, from the factors of A."""
-        from .linalg import lu_solve
+        from .triangular import lu_solve
 
         return lu_solve(LU_data, LU_pivots, self)

@@ -12,8 +12,8 @@ from ..autograd.primitive import primitive
 from ..types_ import Array
 from .activation import _relu_backward, relu
 from .conv import _conv_nd
-from .matmul import _addmm, linear
-from .shape import _t
+from .linear import _addmm, linear
+from .transpose import _t
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

@@ -6,7 +6,7 @@ import itertools
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from .compare import where
+from .choose import where
 from .create import linspace, ones, zeros
 from .parts import stack
 

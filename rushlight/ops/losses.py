@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..types_ import Shape
+from .choose import where
 from .common import TensorBase, check_tensor
-from .compare import where
 from .distance import pairwise_distance
+from .expand import broadcast_tensors
 from .loss import reduction_of, warn_broadcast
 from .pointwise import xlogy
-from .shape import broadcast_tensors
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

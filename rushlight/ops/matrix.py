@@ -11,8 +11,9 @@ from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array
 from .common import dtype_of, type_name, wrap_dim, wrap_dims, write_out
-from .linalg import adjoint, check_matrices, eigh, inv, solve, svdvals
-from .reduce import vector_norm
+from .decomposition import eigh, svdvals
+from .linalg import adjoint, check_matrices, inv, solve
+from .spread import vector_norm
 
 if TYPE_CHECKING:
     from ..dtypes import dtype as DType

@@ -11,10 +11,10 @@ from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array
 from .common import TensorBase, check_tensor, in_place, wrap_dim, write_out
+from .expand import broadcast_shapes
 from .parts import cat, stack, tensor_split
 from .rearrange import diagonal
-from .reduce import norm
-from .shape import broadcast_shapes
+from .spread import norm
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

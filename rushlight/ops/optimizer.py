@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
-from ..autograd.anomaly import user_line
 from ..autograd.variable import mark_changed
 from ..backends import kernels
 
 __all__ = ["_fused_sgd_", "_fused_adam_", "_fused_adamw_", "_foreach_add_"]
 
 
+_array_of = attrgetter("_array")
+
+
 def _arrays(tensors: Sequence[Any]) -> list[Any]:
-    return [t._array for t in tensors]
-
-
-def _changed(tensors: Sequence[Any], operation: str) -> None:
-    """Counts the in-place change of each parameter."""
-    mark_changed(tensors, (operation, *user_line()))
+    return list(map(_array_of, tensors))
 
 
 def _fused_sgd_(params: Sequence[Any], grads: Sequence[Any], momentum_buffer_list: Sequence[Any], *,
@@ -31,7 +29,7 @@ def _fused_sgd_(params: Sequence[Any], grads: Sequence[Any], momentum_buffer_lis
         _arrays(params), _arrays(grads), _arrays(momentum_buffer_list), float(lr), momentum,
         dampening, weight_decay, nesterov, maximize, is_first_step,
     )  # fmt: skip
-    _changed(params, "the optimizer step")
+    mark_changed(params, "the optimizer step")
 
 
 def _fused_adam(params: Sequence[Any], grads: Sequence[Any], exp_avgs: Sequence[Any],
@@ -47,7 +45,7 @@ def _fused_adam(params: Sequence[Any], grads: Sequence[Any], exp_avgs: Sequence[
         _arrays(max_exp_avg_sqs), steps, float(lr), beta1, beta2, eps, weight_decay, amsgrad,
         maximize, decoupled,
     )  # fmt: skip
-    _changed(params, "the optimizer step")
+    mark_changed(params, "the optimizer step")
 
 
 def _fused_adam_(params: Sequence[Any], grads: Sequence[Any], exp_avgs: Sequence[Any],
@@ -81,7 +79,7 @@ def fused_rule_(rule: str, params: Sequence[Any], grads: Sequence[Any],
         rule, _arrays(params), _arrays(grads), tuple([_arrays(tensors) for tensors in states]),
         factors, numbers, float(weight_decay), maximize,
     )  # fmt: skip
-    _changed(params, "the optimizer step")
+    mark_changed(params, "the optimizer step")
 
 
 def _foreach_add_(self: Sequence[Any], other: Any, alpha: float = 1) -> None:
@@ -98,4 +96,4 @@ def _foreach_add_(self: Sequence[Any], other: Any, alpha: float = 1) -> None:
     for tensor in self:
         array = tensor._array
         array += other * alpha
-    _changed(self, "_foreach_add_")
+    mark_changed(self, "_foreach_add_")

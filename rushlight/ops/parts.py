@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Shape
-from .common import cast, check_separate, common_dtype, wrap_dim, write_out
+from .common import TensorBase, cast, check_separate, common_dtype, wrap_dim, write_out
 from .shape import reshape, unsqueeze
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ __all__ = [
 
 @primitive(name="Slice", view=True)
 def _slice(x: Array, *, dim: int, start: int, stop: int, step: int = 1) -> Array:
-    return x[(slice(None),) * dim + (slice(start, stop, step),)]
+    return kernels(x).slice(x, dim, start, stop, step)
 
 
 @_slice.derivative("x")
@@ -88,7 +88,7 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
 
 @primitive(name="Select", view=True)
 def _select(x: Array, *, dim: int, index: int) -> Array:
-    return x[(slice(None),) * dim + (index, ...)]
+    return kernels(x).select(x, dim, index)
 
 
 @_select.derivative("x")
@@ -121,13 +121,17 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 
 @primitive(name="Cat")
 def _cat(*tensors: Array, dim: int) -> Array:
-    dtype = tensors[0].dtype
-    for x in tensors:
+    return kernels(tensors[0]).concatenate(_in_one_dtype(tensors), dim)
+
+
+def _in_one_dtype(arrays: tuple[Array, ...]) -> tuple[Array, ...]:
+    """The arrays, converted to their common dtype if they differ."""
+    dtype = arrays[0].dtype
+    for x in arrays:
         if x.dtype is not dtype and x.dtype != dtype:
-            to = common_dtype(*tensors)
-            tensors = tuple(cast(x, to) for x in tensors)
-            break
-    return kernels(tensors[0]).concatenate(tensors, dim)
+            to = common_dtype(*arrays)
+            return tuple(cast(x, to) for x in arrays)
+    return arrays
 
 
 @_cat.derivative("tensors")
@@ -154,11 +158,12 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     >>> torch.cat([torch.tensor([1, 2]), torch.tensor([3])])
     tensor([1, 2, 3])
     """
-    if hasattr(tensors, "_array"):
+    if isinstance(tensors, TensorBase):
         raise TypeError(
             "cat(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor"
         )
-    tensors = list(tensors)
+    if type(tensors) is not list:
+        tensors = list(tensors)
     if not tensors:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     try:
@@ -210,9 +215,7 @@ concat = concatenate = cat
 @primitive(name="Stack")
 def _stack(*tensors: Array, dim: int) -> Array:
     first = tensors[0]
-    if any(x.dtype != first.dtype for x in tensors):
-        to = common_dtype(*tensors)
-        tensors = tuple(cast(x, to) for x in tensors)
+    tensors = _in_one_dtype(tensors)
     if dim == 0:
         return kernels(first).stack(tensors)
     k = kernels(first)

@@ -11,6 +11,7 @@ from ..backends import agree, kernels
 from ..backends.arrays import is_array
 from ..types_ import Array, Number
 from .arithmetic import _as_tensor, _conj, add
+from .choose import where
 from .common import (
     TensorBase,
     as_float,
@@ -24,7 +25,6 @@ from .common import (
     type_name,
     write_out,
 )
-from .compare import where
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

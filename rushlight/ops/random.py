@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from .. import dtypes
 from .. import random as generators
+from ..autograd.grad_mode import state
 from ..autograd.inplace import bump_version, check_in_place
 from ..autograd.primitive import primitive
 from ..autograd.variable import wrap
 from ..backends import kernels
+from ..backends.shapes import as_shape
 from ..dtypes import dtype as DType
 from ..types_ import Array
 from .common import TensorBase, check_tensor
-from .create import _finish, _host
-from .shape import _sizes
+from .from_data import _finish, _host
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -36,16 +37,13 @@ def _state(generator: Any) -> Any:
     return (generators.default_generator if generator is None else generator).state
 
 
-def _float_dtype(dtype: DType | None, op: str) -> DType:
-    if dtype is None:
-        return dtypes.get_default_dtype()
-    d = dtype
-    if not (d.is_floating_point or d.is_complex):
+def _float_dtype(dtype: DType, op: str) -> DType:
+    if not (dtype.is_floating_point or dtype.is_complex):
         raise RuntimeError(
-            f"\"{op}\" not implemented for '{d.name.capitalize()}'; random numbers "
+            f"\"{op}\" not implemented for '{dtype.name.capitalize()}'; random numbers "
             "of this kind are floating point"
         )
-    return d
+    return dtype
 
 
 # ---- new tensors ---------------------------------------------------------------------------
@@ -61,9 +59,9 @@ def rand(*size: Any, generator: Any = None, dtype: DType | None = None, device: 
     >>> torch.rand(2)
     tensor([0.4963, 0.7682])
     """
-    d = _float_dtype(dtype, "uniform")
-    shape = _sizes(size) if size else ()
-    if d.is_complex:
+    d = dtypes._default_dtype if dtype is None else _float_dtype(dtype, "uniform")
+    shape = as_shape(size) if size else ()
+    if dtype is not None and d.is_complex:
         pairs = _host.random_uniform(_state(generator), (*shape, 2), d.to_real().numpy)
         array = pairs.view(d.numpy)[..., 0]
     else:
@@ -81,9 +79,9 @@ def randn(*size: Any, generator: Any = None, dtype: DType | None = None, device:
     >>> torch.randn(2)
     tensor([ 1.5410, -0.2934])
     """
-    d = _float_dtype(dtype, "normal")
-    shape = _sizes(size) if size else ()
-    if d.is_complex:
+    d = dtypes._default_dtype if dtype is None else _float_dtype(dtype, "normal")
+    shape = as_shape(size) if size else ()
+    if dtype is not None and d.is_complex:
         half = math.sqrt(0.5)
         pairs = _host.random_normal(_state(generator), (*shape, 2), d.to_real().numpy, 0.0, half)
         array = pairs.view(d.numpy)[..., 0]
@@ -97,6 +95,8 @@ def _stored(array: Array, requires_grad: bool, device: Any, out: Any) -> Any:
         from .common import write_out
 
         return write_out(out, wrap(array))
+    if device is None and not requires_grad and not state.inference:
+        return wrap(array)
     return _finish(array, requires_grad, device)
 
 
@@ -120,7 +120,7 @@ def randint(low: Any = 0, high: Any = None, size: Any = None, *, generator: Any 
             f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
         )
     d = dtypes.int64 if dtype is None else dtype
-    array = _host.random_integers(_state(generator), _sizes((tuple(size),)), low, high)
+    array = _host.random_integers(_state(generator), as_shape((tuple(size),)), low, high)
     return _stored(_host.cast(array, d.numpy), requires_grad, device, out)
 
 
@@ -180,7 +180,7 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any 
     else:
         shape_of = mean if isinstance(mean, TensorBase) else std
         if isinstance(mean, TensorBase) and isinstance(std, TensorBase):
-            from .shape import broadcast_shapes
+            from .expand import broadcast_shapes
 
             shape = broadcast_shapes(mean._array.shape, std._array.shape)
         else:

@@ -11,11 +11,14 @@ from ..autograd.inplace import bump_version, check_in_place
 from ..autograd.primitive import primitive
 from ..autograd.variable import wrap
 from ..backends import kernels
+from ..backends.shapes import as_shape
 from ..dtypes import int64
 from ..types_ import Array, Shape
 from .common import check_tensor, wrap_dim, write_out
+from .expand import expand
 from .parts import _slice_backward, atleast_1d, select, stack
-from .shape import _named_sizes, _sizes, expand, reshape, squeeze, t, transpose, unsqueeze, view
+from .shape import _named_sizes, reshape, squeeze, unsqueeze, view
+from .transpose import t, transpose
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -47,7 +50,7 @@ def flip(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     tensor([2, 1, 0])
     """
     dims = _named_sizes("flip", "dims", dims, named)
-    wrapped = tuple(wrap_dim(d, input._array.ndim) for d in _sizes(dims))
+    wrapped = tuple(wrap_dim(d, input._array.ndim) for d in as_shape(dims))
     if len(set(wrapped)) != len(wrapped):
         raise RuntimeError("dim appears multiple times in the list of dims")
     return _flip(input, dims=wrapped if input._array.ndim else ())
@@ -124,7 +127,7 @@ def repeat(input: Tensor, *repeats: Any, **named: Any) -> Tensor:
     tensor([[1, 2, 1, 2],
             [1, 2, 1, 2]])
     """
-    counts = _sizes(_named_sizes("repeat", "repeats", repeats, named))
+    counts = as_shape(_named_sizes("repeat", "repeats", repeats, named))
     if len(counts) < input._array.ndim:
         raise RuntimeError(
             "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
@@ -151,7 +154,7 @@ def _repeat_dx(grad: Tensor, x_shape: Shape, repeats: tuple[int, ...]) -> Tensor
 def tile(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     """As `repeat`, but missing counts are 1."""
     dims = _named_sizes("tile", "dims", dims, named)
-    counts = _sizes(dims)
+    counts = as_shape(dims)
     missing = input._array.ndim - len(counts)
     return repeat(input, (1,) * max(missing, 0) + counts)
 

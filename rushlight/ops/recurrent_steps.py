@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from .activation import relu
-from .matmul import linear
+from .linear import linear
 from .parts import cat, chunk, split, stack, unbind
-from .shape import transpose
+from .transpose import transpose
 from .unary import sigmoid, tanh
 
 if TYPE_CHECKING:

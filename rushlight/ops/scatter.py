@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array
+from .choose import where
 from .common import in_place, wrap_dim, write_out
-from .compare import where
-from .index import _as_int64, _check_index, _check_range, _check_ranks, gather, scatter_add
+from .gather import _as_int64, _check_index, _check_range, _check_ranks, gather, scatter_add
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -76,7 +76,7 @@ def _corner(source: Tensor, indices: Tensor) -> Tensor:
 
 
 def _uncut(grad: Tensor, source: Tensor) -> Tensor:
-    from .index import _fit
+    from .gather import _fit
 
     return _fit(grad, source._array.shape)
 
@@ -161,7 +161,7 @@ def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce:
             "index_reduce(): Expected reduce to be one of prod, mean, amax or amin "
             f"but got {reduce}."
         )
-    from .index import _check_parts
+    from .index_select import _check_parts
 
     d = wrap_dim(dim, input._array.ndim)
     _check_parts("index_reduce", input, index, source, d)

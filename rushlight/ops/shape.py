@@ -1,17 +1,14 @@
-"""The same elements under another shape: reshaping, transposing, expanding."""
+"""The same elements under another shape: `view`, `reshape`, `squeeze`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
-from ..autograd.variable import wrap
 from ..backends import kernels
-from ..dtypes import int64
-from ..size import Size
+from ..backends.shapes import as_shape, view_shape
 from ..types_ import Array, Shape
 from .common import wrap_dim
 
@@ -19,13 +16,8 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 
 __all__ = [
-    "reshape", "view", "flatten", "unflatten", "ravel", "squeeze", "unsqueeze", "transpose",
-    "t", "swapaxes", "swapdims", "permute", "movedim", "moveaxis", "expand", "broadcast_to",
-    "broadcast_tensors", "broadcast_shapes", "as_strided", "ShapeMethods",
+    "reshape", "view", "flatten", "unflatten", "ravel", "squeeze", "unsqueeze", "ShapeMethods",
 ]  # fmt: skip
-
-
-# ---- reshaping -----------------------------------------------------------------------------
 
 
 @primitive(name="View", view=True)
@@ -44,19 +36,6 @@ def _view_dx(grad: Tensor, x_shape: Shape) -> Tensor:
     if grad._array.flags.c_contiguous:
         return _view(grad, shape=x_shape)
     return reshape(grad, x_shape)
-
-
-def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
-    """A shape given as several ints or as one sequence of them."""
-    if len(shape) == 1 and not isinstance(shape[0], int):
-        first = shape[0]
-        if isinstance(first, (tuple, list)):
-            return tuple(map(int, first))
-        return (int(first),)
-    for size in shape:
-        if type(size) is not int:
-            return tuple(map(int, shape))
-    return shape
 
 
 def _named_sizes(op: str, name: str, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -134,7 +113,10 @@ def view(input: Tensor, *shape: Any) -> Tensor:
     if len(shape) == 1 and hasattr(shape[0], "itemsize"):
         return _view_dtype(input, dtype=shape[0])
     array = input._array
-    target = _infer(_sizes(shape), array.size)
+    target = view_shape(array, shape)
+    if target is not None:
+        return _view(input, shape=target)
+    target = _infer(as_shape(shape), array.size)
     if not _viewable(array, target):
         raise RuntimeError(
             "view size is not compatible with input tensor's size and stride (at least one "
@@ -172,10 +154,13 @@ def reshape(input: Tensor, *shape: Any, **named: Any) -> Tensor:
     """
     if named:
         shape = _named_sizes("reshape", "shape", shape, named)
+    array = input._array
+    target = view_shape(array, shape)
+    if target is not None:
+        return _view(input, shape=target)
     if len(shape) == 0:
         raise TypeError('reshape() missing 1 required positional arguments: "shape"')
-    array = input._array
-    target = _infer(_sizes(shape), array.size)
+    target = _infer(as_shape(shape), array.size)
     if _viewable(array, target):
         return _view(input, shape=target)
     return _reshape_copy(input, shape=target)
@@ -220,7 +205,7 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     if len(sizes) == 0:
         raise RuntimeError("unflatten: sizes must be non-empty")
     try:
-        inner = _infer(_sizes((tuple(sizes),)), shape[d])
+        inner = _infer(as_shape((tuple(sizes),)), shape[d])
     except RuntimeError:
         raise RuntimeError(
             f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} "
@@ -235,13 +220,13 @@ def ravel(input: Tensor) -> Tensor:
 
 
 @primitive(name="Squeeze", view=True)
-def _squeeze_all(x: Array, *, dims: tuple[int, ...]) -> Array:
-    return x.reshape([s for i, s in enumerate(x.shape) if i not in dims])
+def _squeeze_all(x: Array, *, shape: Shape) -> Array:
+    return x.reshape(shape)
 
 
 @primitive(name="Squeeze", suffix="Backward1", view=True)
-def _squeeze(x: Array, *, dims: tuple[int, ...]) -> Array:
-    return x.reshape([s for i, s in enumerate(x.shape) if i not in dims])
+def _squeeze(x: Array, *, shape: Shape) -> Array:
+    return x.reshape(shape)
 
 
 @_squeeze_all.derivative("x")
@@ -257,14 +242,17 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     >>> torch.squeeze(torch.zeros(2, 1, 3)).shape
     torch.Size([2, 3])
     """
-    shape = input._array.shape
+    old = input._array.shape
     if dim is None:
-        wanted: Sequence[int] = range(len(shape))
-    else:
-        wanted = [dim] if isinstance(dim, int) else dim
-        wanted = [wrap_dim(d, len(shape)) for d in wanted]
-    dims = tuple(d for d in wanted if shape and shape[d] == 1)
-    return _squeeze_all(input, dims=dims) if dim is None else _squeeze(input, dims=dims)
+        return _squeeze_all(input, shape=tuple([size for size in old if size != 1]))
+    return _squeeze(input, shape=_without(old, dim if isinstance(dim, int) else tuple(dim)))
+
+
+@lru_cache(maxsize=1024)
+def _without(shape: Shape, dim: int | tuple[int, ...]) -> Shape:
+    """`shape` without those of the given dims that have size 1."""
+    dims = [wrap_dim(d, len(shape)) for d in ((dim,) if isinstance(dim, int) else dim)]
+    return tuple([size for d, size in enumerate(shape) if size != 1 or d not in dims])
 
 
 @primitive(name="Unsqueeze", view=True)
@@ -287,301 +275,8 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
     return _unsqueeze(input, dim=wrap_dim(dim, input._array.ndim + 1))
 
 
-# ---- transposing ---------------------------------------------------------------------------
-
-
-@primitive(name="Transpose", view=True)
-def _transpose(x: Array, *, dim0: int, dim1: int) -> Array:
-    return x.swapaxes(dim0, dim1)
-
-
-@_transpose.derivative("x")
-def _transpose_dx(grad: Tensor, dim0: int, dim1: int) -> Tensor:
-    return _transpose(grad, dim0=dim0, dim1=dim1)
-
-
-@primitive(name="T", view=True)
-def _t(x: Array) -> Array:
-    return x.T
-
-
-@_t.derivative("x")
-def _t_dx(grad: Tensor) -> Tensor:
-    return _t(grad)
-
-
-@primitive(name="Permute", view=True)
-def _permute(x: Array, *, dims: tuple[int, ...]) -> Array:
-    return x.transpose(dims)
-
-
-@_permute.derivative("x")
-def _permute_dx(grad: Tensor, dims: tuple[int, ...]) -> Tensor:
-    back = sorted(range(len(dims)), key=dims.__getitem__)
-    return _permute(grad, dims=tuple(back))
-
-
-def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
-    """Two dims exchanged; a view.
-
-    >>> import rushlight as torch
-    >>> torch.transpose(torch.zeros(2, 3), 0, 1).shape
-    torch.Size([3, 2])
-    """
-    ndim = input._array.ndim
-    d0, d1 = wrap_dim(dim0, ndim), wrap_dim(dim1, ndim)
-    return _transpose(input, dim0=d0, dim1=d1) if ndim else _view(input, shape=())
-
-
-swapaxes = swapdims = transpose
-
-
-def t(input: Tensor) -> Tensor:
-    """The transpose of a matrix; a tensor of fewer dims is itself; RuntimeError for more than 2.
-
-    >>> import rushlight as torch
-    >>> torch.t(torch.tensor([[1, 2], [3, 4]]))
-    tensor([[1, 3],
-            [2, 4]])
-    """
-    if input._array.ndim > 2:
-        raise RuntimeError(
-            f"t() expects a tensor with <= 2 dimensions, but self is {input._array.ndim}D"
-        )
-    return _t(input)
-
-
-def permute(input: Tensor, *dims: Any, **named: Any) -> Tensor:
-    """The dims in another order; a view.
-
-    >>> import rushlight as torch
-    >>> torch.permute(torch.zeros(2, 3, 5), (2, 0, 1)).shape
-    torch.Size([5, 2, 3])
-    """
-    if named:
-        dims = _named_sizes("permute", "dims", dims, named)
-    return _permute(input, dims=_order(_sizes(dims), input._array.ndim))
-
-
-@lru_cache(maxsize=1024)
-def _order(dims: tuple[int, ...], ndim: int) -> tuple[int, ...]:
-    """A permutation as non-negative numbers."""
-    order = tuple(wrap_dim(d, ndim) for d in dims)
-    if len(order) != ndim:
-        raise RuntimeError(
-            f"permute(sparse_coo): number of dimensions in the tensor input does not match the "
-            f"length of the desired ordering of dimensions i.e. input.dim() = {ndim} is not equal "
-            f"to len(dims) = {len(order)}"
-        )
-    if len(set(order)) != ndim:
-        raise RuntimeError("permute(): duplicate dims are not allowed.")
-    return order
-
-
-def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
-    """Dims moved to new places, the others in their order.
-
-    >>> import rushlight as torch
-    >>> torch.movedim(torch.zeros(2, 3, 5), 0, -1).shape
-    torch.Size([3, 5, 2])
-    """
-    ndim = input._array.ndim
-    src = [wrap_dim(d, ndim) for d in ([source] if isinstance(source, int) else source)]
-    dst = [
-        wrap_dim(d, ndim) for d in ([destination] if isinstance(destination, int) else destination)
-    ]
-    if len(src) != len(dst):
-        raise RuntimeError(
-            f"movedim: Invalid source or destination dims: source ({src} dims) should contain the "
-            f"same number of dims as destination ({dst} dims)"
-        )
-    if len(set(src)) != len(src) or len(set(dst)) != len(dst):
-        raise RuntimeError("movedim: repeated dim in `source` or `destination`")
-    rest = iter([d for d in range(ndim) if d not in src])
-    place = dict(zip(dst, src))
-    return _permute(input, dims=tuple(place[i] if i in place else next(rest) for i in range(ndim)))
-
-
-moveaxis = movedim
-
-
-# ---- expanding -----------------------------------------------------------------------------
-
-
-@primitive(name="Expand", view=True)
-def _expand(x: Array, *, shape: Shape) -> Array:
-    return kernels(x).broadcast_to(x, shape)
-
-
-@_expand.derivative("x")
-def _expand_dx(grad: Tensor, x_shape: Shape) -> Tensor:
-    return sum_to_size(grad, x_shape)
-
-
-def expand(input: Tensor, *sizes: Any) -> Tensor:
-    """Dims of size 1 repeated to a larger size without copying (stride 0); -1 keeps a size.
-
-    >>> import rushlight as torch
-    >>> torch.tensor([[1], [2]]).expand(2, 3)
-    tensor([[1, 1, 1],
-            [2, 2, 2]])
-    """
-    old, new = input._array.shape, _sizes(sizes)
-    if len(new) < len(old):
-        raise RuntimeError(
-            f"expand({input.type()}{{{list(old)}}}, size={list(new)}): the number of sizes "
-            f"provided ({len(new)}) must be greater or equal to the number of dimensions in the "
-            f"tensor ({len(old)})"
-        )
-    return _expand(input, shape=_expanded(old, new))
-
-
-@lru_cache(maxsize=1024)
-def _expanded(old: Shape, new: Shape) -> Shape:
-    """`new` with the sizes of `old` in the place of -1."""
-    lead = len(new) - len(old)
-    shape = list(new)
-    for i, (n, size) in enumerate(zip(old, new[lead:]), lead):
-        if size == -1:
-            shape[i] = n
-        elif n != size and n != 1:
-            raise RuntimeError(
-                f"The expanded size of the tensor ({size}) must match the existing size ({n}) at "
-                f"non-singleton dimension {i}.  Target sizes: {list(new)}.  Tensor sizes: "
-                f"{list(old)}"
-            )
-    if any(s == -1 for s in shape[:lead]):
-        raise RuntimeError(
-            f"The expanded size of the tensor (-1) isn't allowed in a leading, "
-            f"non-existing dimension {shape.index(-1)}"
-        )
-    return tuple(shape)
-
-
-def broadcast_to(input: Tensor, size: Any) -> Tensor:
-    """`input.expand(size)`."""
-    return expand(input, size)
-
-
-def expand_as(input: Tensor, other: Tensor) -> Tensor:
-    """`input` expanded to the shape of `other`."""
-    return expand(input, other._array.shape)
-
-
-def broadcast_shapes(*shapes: Any) -> Any:
-    """The shape that tensors of these shapes broadcast to; RuntimeError if there is none.
-
-    >>> import rushlight as torch
-    >>> torch.broadcast_shapes((2, 1), (3,))
-    torch.Size([2, 3])
-    """
-    result: list[int] = []
-    for shape in shapes:
-        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-        result = [1] * (len(sizes) - len(result)) + result
-        for i, s in enumerate(reversed(sizes), 1):
-            if result[-i] == 1:
-                result[-i] = s
-            elif s not in (1, result[-i]):
-                raise RuntimeError(
-                    f"Shape mismatch: objects cannot be broadcast to a single shape; got "
-                    f"{[tuple(x) if not isinstance(x, int) else x for x in shapes]}"
-                )
-    return Size(result)
-
-
-def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
-    """All tensors expanded to their common shape."""
-    if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
-        tensors = tuple(tensors[0])
-    shape = broadcast_shapes(*[x._array.shape for x in tensors])
-    return tuple(expand(x, shape) for x in tensors)
-
-
-def sum_to_size(input: Tensor, *size: Any) -> Tensor:
-    """`input` summed over the dims in which `size` is 1 or missing: the reverse of expanding."""
-    old, new = input._array.shape, _sizes(size)
-    dims = _expanded_dims(old, new)
-    if not dims:
-        return input
-    lead = len(old) - len(new)
-    if len(dims) == lead:  # only dims that `size` does not have
-        return input.sum(dims)
-    result = input.sum(dims, keepdim=True)
-    return reshape(result, new) if lead else result
-
-
-@lru_cache(maxsize=1024)
-def _expanded_dims(old: Shape, new: Shape) -> tuple[int, ...]:
-    """The dims of `old` that expanding `new` to it has made."""
-    lead = len(old) - len(new)
-    if lead < 0 or any(n != m and m != 1 for n, m in zip(old[lead:], new)):
-        raise RuntimeError(f"size {{{list(new)}}} is not expandable to size {{{list(old)}}}.")
-    return tuple(
-        i for i in range(len(old)) if i < lead or (new[i - lead] == 1 and old[i] != 1)
-    )  # fmt: skip
-
-
-@primitive(name="AsStrided", view=True)
-def _as_strided(x: Array, *, size: Shape, stride: Shape, shift: int, strides: Shape) -> Array:
-    """`shift` counts elements from the first of `x`, whose strides are `strides`, to the first of
-    the result."""
-    k, item = kernels(x), x.itemsize
-    steps = k.as_strided(x, (abs(shift) + 1,), (item if shift >= 0 else -item,))
-    return k.as_strided(steps[abs(shift) :], size, [s * item for s in stride])
-
-
-@_as_strided.derivative("x")
-def _as_strided_dx(grad: Tensor, x_shape: Shape, size: Shape, stride: Shape, shift: int,
-                   strides: Shape) -> Tensor:  # fmt: skip
-    """Adds up where elements were read, in a buffer laid out as the input's memory."""
-    first = min(0, shift)
-    read = _positions(grad, size, stride, shift - first)
-    own = _positions(grad, x_shape, strides, -first)
-    length = 1 + max(int(p._array.max()) if p._array.size else 0 for p in (read, own))
-    memory = grad.new_zeros(length).index_add(0, read, grad.reshape(-1))
-    return memory.index_select(0, own).reshape(x_shape)
-
-
-def _positions(like: Tensor, size: Shape, stride: Any, start: int) -> Tensor:
-    """The memory position of each element of a strided tensor, flattened, int64."""
-    k = kernels(like._array)
-    total = k.full((1,) * len(size), start, int64.numpy)
-    for i, (n, s) in enumerate(zip(size, stride)):
-        steps = k.arange(0, s, n, int64.numpy)
-        total = total + steps.reshape([n if j == i else 1 for j in range(len(size))])
-    return wrap(total.reshape(-1))
-
-
-def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
-    """A view of the tensor's memory with the given shape, strides and offset (in elements).
-
-    RuntimeError if it would reach beyond the memory.
-
-    >>> import rushlight as torch
-    >>> torch.as_strided(torch.arange(5), (2, 2), (1, 2))
-    tensor([[0, 2],
-            [1, 3]])
-    """
-    size, stride = _sizes((tuple(size),)), _sizes((tuple(stride),))
-    if len(size) != len(stride):
-        raise RuntimeError("mismatch in length of strides and shape")
-    own = input.storage_offset()
-    offset = own if storage_offset is None else storage_offset
-    extent = offset + sum((n - 1) * s for n, s in zip(size, stride)) + 1 if math.prod(size) else 0
-    item = input._array.itemsize
-    available = input.untyped_storage().nbytes()
-    if extent * item > available or offset < 0 or any(s < 0 for s in stride):
-        raise RuntimeError(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and "
-            f"itemsize {item} requiring a storage size of {extent * item} are out of bounds for "
-            f"storage of size {available}"
-        )
-    return _as_strided(input, size=size, stride=stride, shift=offset - own, strides=input.stride())
-
-
 class ShapeMethods:
-    """Views and rearrangements as methods of `Tensor`."""
+    """Other shapes as methods of `Tensor`."""
 
     view = view
     reshape = reshape
@@ -590,44 +285,3 @@ class ShapeMethods:
     ravel = ravel
     squeeze = squeeze
     unsqueeze = unsqueeze
-    transpose = swapaxes = swapdims = transpose
-    t = t
-    permute = permute
-    movedim = moveaxis = movedim
-    expand = expand
-    expand_as = expand_as
-    broadcast_to = broadcast_to
-    sum_to_size = sum_to_size
-    as_strided = as_strided
-
-    @property
-    def T(self: Any) -> Any:
-        """All dims reversed; for matrices the transpose."""
-        if self._array.ndim == 2:
-            return _permute(self, dims=(1, 0))
-        return _permute(self, dims=tuple(reversed(range(self._array.ndim))))
-
-    @property
-    def mT(self: Any) -> Any:
-        """The last two dims exchanged."""
-        if self._array.ndim < 2:
-            raise RuntimeError(
-                f"tensor.mT is only supported on matrices or batches of matrices. "
-                f"Got {self._array.ndim}D tensor."
-            )
-        return transpose(self, -2, -1)
-
-    @property
-    def H(self: Any) -> Any:
-        """The conjugate transpose of a matrix."""
-        if self._array.ndim not in (0, 2):
-            raise RuntimeError(
-                f"tensor.H is only supported on matrices (2-D tensors). Got "
-                f"{self._array.ndim}-D tensor."
-            )
-        return t(self).conj()
-
-    @property
-    def mH(self: Any) -> Any:
-        """The last two dims exchanged and conjugated."""
-        return self.mT.conj()

@@ -9,7 +9,7 @@ from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..dtypes import dtype as DType
 from ..types_ import Array
-from .common import check_tensor, wrap_dim, write_out
+from .common import TensorBase, check_tensor, wrap_dim, write_out
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -71,7 +71,8 @@ def _log_softmax_backward_dy(grad: Tensor, g: Tensor, y: Tensor, dim: int) -> Te
 
 
 def _prepared(op: str, input: Any, dim: int | None, dtype: DType | None) -> tuple[Any, int]:
-    check_tensor(input, op)
+    if not isinstance(input, TensorBase):
+        check_tensor(input, op)
     if dim is None:
         warnings.warn(
             f"Implicit dimension choice for {op} has been deprecated. Change the call to include "

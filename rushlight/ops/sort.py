@@ -10,7 +10,7 @@ from ..autograd.variable import wrap
 from ..backends import kernels
 from ..types_ import Array, Shape
 from .common import TensorBase, cast, refuse, wrap_dim, write_out
-from .reduce import scatter_along
+from .extrema import scatter_along
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -340,7 +340,7 @@ def unique_consecutive(input: Tensor, return_inverse: bool = False, return_count
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False,
          invert: bool = False, out: Tensor | None = None) -> Tensor:  # fmt: skip
     """Which `elements` are among `test_elements`."""
-    from .create import as_tensor
+    from .from_data import as_tensor
 
     a, b = as_tensor(elements)._array, as_tensor(test_elements)._array
     result = wrap(kernels(a).xp.asarray(kernels(a).xp.isin(a, b, invert=invert)))
@@ -357,7 +357,7 @@ def searchsorted(sorted_sequence: Tensor, values: Any, *, out_int32: bool = Fals
     tensor([1, 2])
     """
     from ..dtypes import int32
-    from .create import as_tensor
+    from .from_data import as_tensor
 
     if sorter is not None:
         sorted_sequence = sorted_sequence.gather(-1, sorter)

@@ -9,8 +9,8 @@ from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Number
 from .arithmetic import _as_tensor
+from .choose import where
 from .common import TensorBase, as_float, cast, common_dtype, in_place, write_out
-from .compare import where
 from .pointwise import times_log
 from .trigonometry import digamma, lgamma
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple
 
 import rushlight
@@ -45,13 +46,7 @@ class ElementwiseOptimizer(Optimizer):
         return loss
 
     def _step_group(self, group: Group) -> None:
-        params, grads = [], []
-        for param in group["params"]:
-            grad = param.grad
-            if grad is not None:
-                self._check_gradient(grad)
-                params.append(param)
-                grads.append(grad)
+        params, grads = with_gradient(group["params"])
         if not params:
             return
         states = [self.state[param] for param in params]
@@ -110,10 +105,6 @@ class ElementwiseOptimizer(Optimizer):
             if not is_complex.get(key):
                 state[key] = value
 
-    def _check_gradient(self, grad: Tensor) -> None:
-        if grad.is_sparse:
-            raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
-
     def _init_state(self, param: Tensor, group: Group) -> dict[str, Any]:
         """The state of a parameter before its first step."""
         raise NotImplementedError
@@ -121,6 +112,17 @@ class ElementwiseOptimizer(Optimizer):
     def _update(self, param: Tensor, grad: Tensor, state: dict[str, Any], group: Group) -> None:
         """Changes `param` and `state` in place; `grad` has its sign turned for `maximize`."""
         raise NotImplementedError
+
+
+def with_gradient(params: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """The parameters that have a gradient, and their gradients."""
+    chosen, grads = [], []
+    for param in params:
+        grad = param.grad
+        if grad is not None:
+            chosen.append(param)
+            grads.append(grad)
+    return chosen, grads
 
 
 def new_step() -> Tensor:
@@ -201,7 +203,8 @@ def can_fuse(params: list[Tensor]) -> bool:
     Gradients have the dtype of their parameter. Reduced precision and complex numbers take the
     formula, whose roundings are PyTorch's.
     """
-    return {param.dtype for param in params} <= _FUSED_DTYPES
+    return _FUSED_DTYPES.issuperset(map(_dtype_of, params))
 
 
-_FUSED_DTYPES = {rushlight.float32, rushlight.float64}
+_FUSED_DTYPES = frozenset((rushlight.float32, rushlight.float64))
+_dtype_of = attrgetter("dtype")

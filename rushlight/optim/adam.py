@@ -100,12 +100,6 @@ class Adam(ElementwiseOptimizer):
                 if own and not isinstance(own["step"], Tensor):
                     own["step"] = new_step() + float(own["step"])
 
-    def _check_gradient(self, grad: Tensor) -> None:
-        if grad.is_sparse:
-            raise RuntimeError(
-                "Adam does not support sparse gradients, please consider SparseAdam instead"
-            )
-
     def _init_state(self, param: Tensor, group: Group) -> dict[str, Any]:
         state = {
             "step": new_step(),

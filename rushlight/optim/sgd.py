@@ -13,6 +13,7 @@ from rushlight.optim._elementwise import (
     check_fused,
     check_lr,
     check_not_negative,
+    with_gradient,
 )
 from rushlight.optim.optimizer import Group, ParamsT
 
@@ -84,16 +85,9 @@ class SGD(ElementwiseOptimizer):
             group.setdefault("fused", False)
 
     def _step_group(self, group: Group) -> None:
-        params, grads = [], []
-        for param in group["params"]:
-            grad = param.grad
-            if grad is not None:
-                params.append(param)
-                grads.append(grad)
+        params, grads = with_gradient(group["params"])
         if not params:
             return
-        for grad in grads:
-            self._check_gradient(grad)
         if group["differentiable"] or not can_fuse(params):
             for param, grad in zip(params, grads, strict=True):
                 self._update_by_formula(param, grad, group)
@@ -106,15 +100,15 @@ class SGD(ElementwiseOptimizer):
         self, params: list[Tensor], grads: list[Tensor], group: Group
     ) -> None:
         """Parameters in their first step have no buffer yet; they go by themselves."""
-        buffers = [self.state[param].get("momentum_buffer") for param in params]
+        state = self.state
+        buffers = [state[param].get("momentum_buffer") for param in params]
         is_new = [buffer is None for buffer in buffers]
-        for i, grad in enumerate(grads):
-            if is_new[i]:
-                buffers[i] = rushlight.empty_like(grad)
-                self.state[params[i]]["momentum_buffer"] = buffers[i]
-        if not any(is_new):
+        if True not in is_new:
             self._kernel_step(params, grads, buffers, group, is_first_step=False)
             return
+        for i, grad in enumerate(grads):
+            if is_new[i]:
+                buffers[i] = state[params[i]]["momentum_buffer"] = rushlight.empty_like(grad)
         for first in (True, False):
             chosen = [i for i, new in enumerate(is_new) if new == first]
             if chosen:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rushlight.ops.extrema import logsumexp
 from rushlight.ops.pointwise import xlogy
-from rushlight.ops.reduce import logsumexp
 from rushlight.ops.rounding import round
 from rushlight.ops.softmax import log_softmax as _log_softmax
 from rushlight.ops.softmax import softmax as _softmax

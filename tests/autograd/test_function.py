@@ -49,9 +49,3 @@ def test_missing_gradients_come_as_none_if_asked() -> None:
     first, _ = Both.apply(x)
     first.sum().backward()
     assert Both.seen == (False, True) and x.grad.tolist() == [1, 1]
-
-
-def test_tensors_made_in_inference_mode_say_so() -> None:
-    with torch.inference_mode():
-        assert torch.ones(2).is_inference() and (torch.ones(2) * 2).is_inference()
-    assert not torch.ones(2).is_inference()

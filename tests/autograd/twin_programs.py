@@ -223,6 +223,16 @@ def switches() -> Any:
     return seen, no_graph, no_scalar
 
 
+def inference_tensors() -> Any:
+    with torch.inference_mode():
+        x = torch.ones(3)
+        inside = (x[1:].is_inference(), x.add_(1), torch.add(x, 1, out=x))
+    changes = [lambda: x.add_(1), lambda: x.zero_(), lambda: x[1:].add_(1),
+               lambda: torch.add(leaf(1.0).detach(), 1, out=x)]  # fmt: skip
+    kept = [lambda: leaf(1.0) * x, lambda: torch.cat([x, leaf(1.0)]).sum()]
+    return inside, [error_of(f) for f in changes + kept], x
+
+
 def anomaly_mode() -> Any:
     import warnings
 
@@ -337,8 +347,8 @@ def nothing_leaks() -> Any:
 PROGRAMS = [
     graph_prints, broadcasting_and_promotion, views_and_in_place, in_place_errors, hooks_in_order,
     freeing_and_retaining, gradients_are_nobody_elses, higher_orders, own_functions,
-    several_outputs, partial_passes, switches, anomaly_mode, errors_of_shapes, deep_graph,
-    nested_pass, lifetimes, copies, threads_share_a_leaf, nothing_leaks,
+    several_outputs, partial_passes, switches, inference_tensors, anomaly_mode, errors_of_shapes,
+    deep_graph, nested_pass, lifetimes, copies, threads_share_a_leaf, nothing_leaks,
 ]  # fmt: skip
 
 

@@ -189,4 +189,19 @@ def test_the_native_paths_are_taken(extension: Any) -> None:
     assert extension.take_along_axis(x, numbers, 1, False) is not NotImplemented
     assert extension.add_along_axis(x.T, numbers.T, x.T.copy(), 1, False) is None
     assert extension.put_along_axis(x, numbers, np.ones((), "f"), 0, False) is None
-    assert extension.add_slices(x, numbers[0], np.ones((), "f"), 0, False) is None
+    assert extension.index_add(x, numbers[0], np.ones((), "f"), False) is None
+
+
+@pytest.mark.parametrize("dtype", ["f", "d", "q", "i", "B", "?", "e", "F"])
+@pytest.mark.parametrize("value", [0, -0.0, 1, 2.5, float("nan"), float("-inf")])
+def test_fill(native: Kernels, reference: Kernels, dtype: str, value: float) -> None:
+    if not np.isfinite(value) and dtype in "qiB?":
+        return  # has no meaning there
+    for shape in [(), (0, 3), (1,), (300_000,), (3, 4)]:
+        mine, theirs = (np.ones(shape, dtype) for _ in range(2))
+        native.fill(mine, value)
+        reference.fill(theirs, value)
+        assert mine.tobytes() == theirs.tobytes()
+    rows = np.ones((4, 6), dtype)
+    native.fill(rows[:, 1::2], value)
+    assert (rows[:, ::2] == 1).all() and rows[0, 1].tobytes() == np.array(value, dtype).tobytes()

@@ -1,9 +1,11 @@
-// Python functions of indexing, order and scans.
+// Python functions of indexing by int64 numbers.
+//
+// take, put_along_axis and their like work along one axis; index_get, index_put and index_add take the
+// index of `x[index]` if it means numbers along one axis: of neighbouring axes of a contiguous x that
+// have numbers each, which count as one axis then.
 #include "bind.h"  // Python.h must come before the system's headers
 
 #include "index.h"
-#include "order.h"
-#include "scan.h"
 #include "strided.h"
 
 namespace {
@@ -179,48 +181,16 @@ bool are_usable(PyArrayObject* numbers, PyObject* checked, IndexRun* run) {
     return run->is_checked || all_name(numbers, -run->axis_size, run->axis_size);
 }
 
-// join_numbers(shape, indices): the int64 arrays `indices`, of one shape, name elements along axes
-// of these sizes; where they do in the axes taken together. A range error is the reference's to
-// report.
-PyObject* py_join_numbers(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    int64_t sizes[NPY_MAXDIMS];
-    const int count = n == 2 ? as_int_tuple(args[0], sizes, NPY_MAXDIMS) : -1;
-    if (count < 1 || !PyTuple_Check(args[1]) || PyTuple_GET_SIZE(args[1]) != count)
-        return not_handled();
-    PyArrayObject* first = contiguous_of(PyTuple_GET_ITEM(args[1], 0), NPY_INT64);
-    if (first == nullptr) return not_handled();
-    Owned joined(new_like(first));
-    if (joined.get() == nullptr) return nullptr;
-    int64_t* out = joined.values<int64_t>();
-    const int64_t total = PyArray_SIZE(first);
-    for (int k = 0; k < count; k++) {
-        PyArrayObject* numbers = contiguous_of(PyTuple_GET_ITEM(args[1], k), NPY_INT64);
-        if (numbers == nullptr || !same_shape(numbers, first) ||
-            !all_name(numbers, -sizes[k], sizes[k]))
-            return not_handled();
-        const int64_t* from = data<int64_t>(numbers);
-        for (int64_t i = 0; i < total; i++) {
-            const int64_t number = from[i] + (from[i] < 0 ? sizes[k] : 0);
-            out[i] = k == 0 ? number : out[i] * sizes[k] + number;
-        }
-    }
-    return joined.release();
-}
-
-// take(x, indices, axis, checked); take_along_axis is of the same form
-template <bool along>
-PyObject* py_take(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    PyArrayObject* x = n == 4 ? as_array(args[0]) : nullptr;
-    PyArrayObject* numbers = n == 4 ? numbers_of(args[1]) : nullptr;
-    int64_t axis;
-    if (x == nullptr || numbers == nullptr || !as_int64(args[2], &axis)) return not_handled();
+// The elements of x, or its slices, that the numbers name along an axis.
+PyObject* take_from(PyArrayObject* x, PyArrayObject* numbers, int64_t axis, PyObject* checked,
+                    bool along) {
     const int64_t item = PyArray_ITEMSIZE(x);
     if (PyDataType_REFCHK(PyArray_DESCR(x)) || (item & (item - 1)) != 0 || item == 0 || item > 16 ||
         !is_behaved(x))
         return not_handled();
     IndexedWalk indexed;
     if (!(along ? indexed.along(x, numbers, axis) : indexed.slices(x, numbers, axis)) ||
-        !are_usable(numbers, args[3], &indexed.run))
+        !are_usable(numbers, checked, &indexed.run))
         return not_handled();
     PyArray_Descr* descr = PyArray_DESCR(x);
     Py_INCREF(descr);
@@ -236,64 +206,170 @@ PyObject* py_take(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return as_object(out);
 }
 
-// ------------------------------------------------------------------ writing
-// Fills the walk; false for what is not handled.
-bool prepare_write(PyObject* const* args, bool along, IndexedWalk* indexed) {
-    PyArrayObject* x = as_array(args[0]);
-    PyArrayObject* numbers = numbers_of(args[1]);
-    PyArrayObject* values = as_array(args[2]);
+// take(x, indices, axis, checked); take_along_axis is of the same form
+template <bool along>
+PyObject* py_take(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    PyArrayObject* x = n == 4 ? as_array(args[0]) : nullptr;
+    PyArrayObject* numbers = n == 4 ? numbers_of(args[1]) : nullptr;
     int64_t axis;
-    if (x == nullptr || numbers == nullptr || values == nullptr || !as_int64(args[3], &axis))
-        return false;
-    if (PyArray_DESCR(values) != PyArray_DESCR(x) || !is_behaved(x) || !is_behaved(values) ||
-        !PyArray_ISWRITEABLE(x) || PyDataType_REFCHK(PyArray_DESCR(x)))
-        return false;
-    if (!(along ? indexed->along(x, numbers, axis) : indexed->slices(x, numbers, axis)) ||
-        !indexed->takes_values(values) || may_overlap(x, values) || may_overlap(x, numbers) ||
-        !are_usable(numbers, args[4], &indexed->run))
-        return false;
-    indexed->start(x, values);
-    return true;
+    if (x == nullptr || numbers == nullptr || !as_int64(args[2], &axis)) return not_handled();
+    return take_from(x, numbers, axis, args[3], along);
 }
 
-// put_along_axis(x, indices, values, axis, checked); put_slices is of the same form
-template <bool along>
-PyObject* py_put(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    IndexedWalk indexed;
-    if (n != 5 || !prepare_write(args, along, &indexed)) return not_handled();
-    const int64_t item = PyArray_ITEMSIZE(as_array(args[0]));
-    if ((item & (item - 1)) != 0 || item == 0 || item > 16) return not_handled();
-    {
-        ReleaseGil unlocked(indexed.walk.size() >= kReleaseGilElements);
-        const IndexKernels& kernels = index_kernels();
-        walk_by_target(indexed.walk, [&](char* const* at, int64_t count) {
-            kernels.put(at[kValues], at[kNumbers], at[kTarget], count, indexed.run, item);
-        });
+// ------------------------------------------------------------------ writing
+// `values` as an array of x's dtype, a new reference; null with an error.
+PyArrayObject* values_for(PyArrayObject* x, PyObject* values) {
+    PyArray_Descr* dtype = PyArray_DESCR(x);
+    PyArrayObject* array = as_array(values);
+    if (array != nullptr && PyArray_DESCR(array) == dtype) {
+        Py_INCREF(values);
+        return array;
     }
-    Py_RETURN_NONE;
+    Py_INCREF(dtype);
+    return reinterpret_cast<PyArrayObject*>(
+        PyArray_FromAny(values, dtype, 0, 0, NPY_ARRAY_FORCECAST, nullptr));
 }
 
-// add_along_axis(x, indices, values, axis, checked); add_slices is of the same form
-template <bool along>
-PyObject* py_add(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    IndexedWalk indexed;
-    if (n != 5 || !prepare_write(args, along, &indexed)) return not_handled();
-    const int type = PyArray_TYPE(as_array(args[0]));
+typedef void (*AddRun)(const char*, const char*, char*, int64_t, const IndexRun&);
+
+// Adds run by run, or writes where there is no `add`.
+void write_runs(const IndexedWalk& indexed, AddRun add, int64_t item) {
     const IndexKernels& kernels = index_kernels();
-    auto add = kernels.add_f32;
-    if (type == NPY_DOUBLE)
-        add = kernels.add_f64;
-    else if (type == NPY_INT64)
-        add = kernels.add_i64;
-    else if (type != NPY_FLOAT)
+    walk_by_target(indexed.walk, [&](char* const* at, int64_t count) {
+        if (add != nullptr)
+            add(at[kValues], at[kNumbers], at[kTarget], count, indexed.run);
+        else
+            kernels.put(at[kValues], at[kNumbers], at[kTarget], count, indexed.run, item);
+    });
+}
+
+// Writes (or adds) values where numbers stand: None, or NotImplemented.
+PyObject* write_to(PyArrayObject* x, PyArrayObject* numbers, PyObject* given, int64_t axis,
+                   PyObject* checked, bool along, bool adds) {
+    const int type = PyArray_TYPE(x);
+    const int64_t item = PyArray_ITEMSIZE(x);
+    if (adds ? type != NPY_FLOAT && type != NPY_DOUBLE && type != NPY_INT64
+             : (item & (item - 1)) != 0 || item == 0 || item > 16)
         return not_handled();
+    if (!is_behaved(x) || !PyArray_ISWRITEABLE(x) || PyDataType_REFCHK(PyArray_DESCR(x)))
+        return not_handled();
+    Owned values(values_for(x, given));
+    if (values.get() == nullptr) return nullptr;
+    IndexedWalk indexed;
+    if (!(along ? indexed.along(x, numbers, axis) : indexed.slices(x, numbers, axis)) ||
+        !is_behaved(values.get()) || !indexed.takes_values(values.get()) ||
+        may_overlap(x, values.get()) || may_overlap(x, numbers) ||
+        !are_usable(numbers, checked, &indexed.run))
+        return not_handled();
+    indexed.start(x, values.get());
+    const IndexKernels& kernels = index_kernels();
+    const AddRun add = type == NPY_FLOAT    ? kernels.add_f32
+                       : type == NPY_DOUBLE ? kernels.add_f64
+                                            : kernels.add_i64;
     {
         ReleaseGil unlocked(indexed.walk.size() >= kReleaseGilElements);
-        walk_by_target(indexed.walk, [&](char* const* at, int64_t count) {
-            add(at[kValues], at[kNumbers], at[kTarget], count, indexed.run);
-        });
+        write_runs(indexed, adds ? add : nullptr, item);
     }
     Py_RETURN_NONE;
+}
+
+// put_along_axis(x, indices, values, axis, checked); add_along_axis is of the same form
+template <bool adds>
+PyObject* py_write_along(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    PyArrayObject* x = n == 5 ? as_array(args[0]) : nullptr;
+    PyArrayObject* numbers = n == 5 ? numbers_of(args[1]) : nullptr;
+    int64_t axis;
+    if (x == nullptr || numbers == nullptr || !as_int64(args[3], &axis)) return not_handled();
+    return write_to(x, numbers, args[2], axis, args[4], true, adds);
+}
+
+// ------------------------------------------------------------------ x[index]
+bool is_everything(PyObject* object) {
+    if (!PySlice_Check(object)) return false;
+    const PySliceObject* slice = reinterpret_cast<PySliceObject*>(object);
+    return is_none(slice->start) && is_none(slice->stop) && is_none(slice->step);
+}
+
+// An index as numbers along one axis of x, or of x with neighbouring axes joined.
+struct SingleAxis {
+    Owned x, numbers;
+    int axis = 0;
+
+    // False for an index that cannot be read so, and with a Python error.
+    bool read(PyObject* array, PyObject* index) {
+        PyArrayObject* whole = as_array(array);
+        if (whole == nullptr) return false;
+        if (!PyTuple_Check(index)) return take(whole, numbers_of(index), 0);
+        int first = -1, last = -1;
+        for (int i = 0; i < int(PyTuple_GET_SIZE(index)); i++) {
+            PyObject* item = PyTuple_GET_ITEM(index, i);
+            if (is_everything(item)) continue;
+            if (numbers_of(item) == nullptr || (first >= 0 && last != i - 1)) return false;
+            if (first < 0) first = i;
+            last = i;
+        }
+        if (first < 0 || last >= PyArray_NDIM(whole)) return false;
+        if (first == last) return take(whole, numbers_of(PyTuple_GET_ITEM(index, first)), first);
+        return is_contiguous(whole) && PyArray_SIZE(whole) > 0 && join(whole, index, first, last);
+    }
+
+  private:
+    bool take(PyArrayObject* whole, PyArrayObject* given, int at) {
+        if (given == nullptr) return false;
+        Py_INCREF(whole);
+        x.set(whole);
+        Py_INCREF(given);
+        numbers.set(given);
+        axis = at;
+        return true;
+    }
+    // Numbers of one shape, of axes `first` to `last`, as numbers of these axes taken together.
+    bool join(PyArrayObject* whole, PyObject* index, int first, int last) {
+        PyArrayObject* like = numbers_of(PyTuple_GET_ITEM(index, first));
+        numbers.set(new_like(like));
+        if (numbers.get() == nullptr) return false;
+        int64_t* out = numbers.values<int64_t>();
+        npy_intp shape[NPY_MAXDIMS];
+        int ndim = 0;
+        for (int i = 0; i < PyArray_NDIM(whole); i++) {
+            const npy_intp size = PyArray_DIM(whole, i);
+            if (i > first && i <= last)
+                shape[ndim - 1] *= size;
+            else
+                shape[ndim++] = size;
+            if (i < first || i > last) continue;
+            PyArrayObject* given = contiguous_of(PyTuple_GET_ITEM(index, i), NPY_INT64);
+            if (given == nullptr || !same_shape(given, like) || !all_name(given, -size, size))
+                return false;
+            const int64_t* from = data<int64_t>(given);
+            for (int64_t k = 0, total = PyArray_SIZE(given); k < total; k++) {
+                const int64_t number = from[k] + (from[k] < 0 ? size : 0);
+                out[k] = i == first ? number : out[k] * size + number;
+            }
+        }
+        PyArray_Dims dims = {shape, ndim};
+        x.set(reinterpret_cast<PyArrayObject*>(PyArray_Newshape(whole, &dims, NPY_CORDER)));
+        axis = first;
+        return x.get() != nullptr;
+    }
+};
+
+// NotImplemented, unless an error is set.
+PyObject* not_read() { return PyErr_Occurred() ? nullptr : not_handled(); }
+
+// index_get(x, index)
+PyObject* py_index_get(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    SingleAxis one;
+    if (n != 2 || !one.read(args[0], args[1])) return not_read();
+    return take_from(one.x.get(), one.numbers.get(), one.axis, Py_False, false);
+}
+
+// index_put(x, index, values, checked); index_add is of the same form
+template <bool adds>
+PyObject* py_index_write(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    SingleAxis one;
+    if (n != 4 || !one.read(args[0], args[1])) return not_read();
+    return write_to(one.x.get(), one.numbers.get(), args[2], one.axis, args[3], false, adds);
 }
 
 // add_rows(table, from, to, scale or None, count): table (V, D) contiguous, the others 1-D
@@ -326,142 +402,19 @@ PyObject* py_add_rows(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return as_object(out);
 }
 
-// ------------------------------------------------------------------ order
-PyArrayObject* contiguous_number_array(PyObject* object) {
-    PyArrayObject* x = as_array(object);
-    if (x == nullptr || !is_behaved(x) || !is_contiguous(x) || PyArray_NDIM(x) == 0) return nullptr;
-    const int type = PyArray_TYPE(x);
-    return type == NPY_FLOAT || type == NPY_DOUBLE || type == NPY_INT64 ? x : nullptr;
-}
-
-template <class T>
-bool order_rows(const OrderFunctions<T>& kernels, PyArrayObject* values, PyArrayObject* indices,
-                PyArrayObject* x, int64_t k, bool descending) {
-    const int64_t n = PyArray_DIM(x, PyArray_NDIM(x) - 1), rows = PyArray_SIZE(x) / n;
-    ReleaseGil unlocked(PyArray_SIZE(x) >= kReleaseGilElements / 4);
-    if (k < 0)
-        return kernels.sort(data<T>(values), data<int64_t>(indices), data<T>(x), rows, n,
-                            descending);
-    return kernels.topk(data<T>(values), data<int64_t>(indices), data<T>(x), rows, n, k,
-                        descending);
-}
-
-// The pair (values, indices) along the last axis; k < 0 for all in order.
-PyObject* ordered(PyArrayObject* x, int64_t k, bool descending) {
-    const int ndim = PyArray_NDIM(x);
-    const int64_t n = PyArray_DIM(x, ndim - 1);
-    if (k > n || n >= (int64_t(1) << 31)) return not_handled();
-    npy_intp shape[NPY_MAXDIMS];
-    for (int i = 0; i < ndim; i++) shape[i] = PyArray_DIM(x, i);
-    if (k >= 0) shape[ndim - 1] = k;
-    Owned values(new_array(ndim, shape, PyArray_TYPE(x)));
-    Owned indices(new_array(ndim, shape, NPY_INT64));
-    if (values.get() == nullptr || indices.get() == nullptr) return nullptr;
-    bool done = true;
-    if (PyArray_SIZE(values.get()) > 0) {
-        const OrderKernels& kernels = order_kernels();
-        const int type = PyArray_TYPE(x);
-        if (type == NPY_FLOAT)
-            done = order_rows(kernels.f32, values.get(), indices.get(), x, k, descending);
-        else if (type == NPY_DOUBLE)
-            done = order_rows(kernels.f64, values.get(), indices.get(), x, k, descending);
-        else
-            done = order_rows(kernels.i64, values.get(), indices.get(), x, k, descending);
-    }
-    if (!done) return PyErr_NoMemory();
-    PyObject* pair = PyTuple_New(2);
-    if (pair == nullptr) return nullptr;
-    PyTuple_SET_ITEM(pair, 0, values.release());
-    PyTuple_SET_ITEM(pair, 1, indices.release());
-    return pair;
-}
-
-// sort(x, descending), along the last axis
-PyObject* py_sort(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    PyArrayObject* x = n == 2 ? contiguous_number_array(args[0]) : nullptr;
-    return x == nullptr ? not_handled() : ordered(x, -1, args[1] == Py_True);
-}
-
-// topk(x, k, largest), along the last axis
-PyObject* py_topk(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    PyArrayObject* x = n == 3 ? contiguous_number_array(args[0]) : nullptr;
-    int64_t k;
-    if (x == nullptr || !as_int64(args[1], &k) || k < 0) return not_handled();
-    return ordered(x, k, args[2] == Py_True);
-}
-
-// ------------------------------------------------------------------ scans
-template <class T>
-void run_scan(const ScanFunctions<T>& kernels, bool product, PyArrayObject* out, PyArrayObject* x,
-              const int64_t (&s)[3]) {
-    (product ? kernels.cumprod : kernels.cumsum)(data<T>(out), data<T>(x), s[0], s[1], s[2]);
-}
-
-// cumsum(x, axis), cumprod(x, axis)
-template <bool product>
-PyObject* py_scan(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    PyArrayObject* x = n == 2 ? contiguous_number_array(args[0]) : nullptr;
-    int64_t axis;
-    if (x == nullptr || !as_int64(args[1], &axis)) return not_handled();
-    const int ndim = PyArray_NDIM(x);
-    if (axis < 0) axis += ndim;
-    if (axis < 0 || axis >= ndim) return not_handled();
-    int64_t sizes[3] = {1, PyArray_DIM(x, int(axis)), 1};
-    for (int i = 0; i < ndim; i++)
-        if (i != axis) sizes[i < axis ? 0 : 2] *= PyArray_DIM(x, i);
-    PyArrayObject* out = new_like(x);
-    if (out == nullptr || PyArray_SIZE(x) == 0) return as_object(out);
-    ReleaseGil unlocked(PyArray_SIZE(x) >= kReleaseGilElements);
-    const ScanKernels& kernels = scan_kernels();
-    const int type = PyArray_TYPE(x);
-    if (type == NPY_FLOAT)
-        run_scan(kernels.f32, product, out, x, sizes);
-    else if (type == NPY_DOUBLE)
-        run_scan(kernels.f64, product, out, x, sizes);
-    else
-        run_scan(kernels.i64, product, out, x, sizes);
-    return as_object(out);
-}
-
-// logsumexp(x, axes), over the last `axes` axes
-PyObject* py_logsumexp(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    PyArrayObject* x = n == 2 ? contiguous_number_array(args[0]) : nullptr;
-    int64_t axes;
-    if (x == nullptr || PyArray_TYPE(x) == NPY_INT64 || !as_int64(args[1], &axes))
-        return not_handled();
-    const int kept = PyArray_NDIM(x) - int(axes);
-    if (axes < 1 || kept < 0) return not_handled();
-    int64_t length = 1;
-    for (int i = kept; i < PyArray_NDIM(x); i++) length *= PyArray_DIM(x, i);
-    PyArrayObject* out = new_array(kept, PyArray_DIMS(x), PyArray_TYPE(x));
-    if (out == nullptr) return nullptr;
-    ReleaseGil unlocked(PyArray_SIZE(x) >= kReleaseGilElements / 4);
-    if (PyArray_TYPE(x) == NPY_FLOAT)
-        scan_kernels().logsumexp_f32(data<float>(out), data<float>(x), PyArray_SIZE(out), length);
-    else
-        scan_kernels().logsumexp_f64(data<double>(out), data<double>(x), PyArray_SIZE(out),
-                                     length);
-    return as_object(out);
-}
-
 const char kWriteDoc[] = "(x, indices, values, axis, checked): None, or NotImplemented.";
 
 }  // namespace
 
 PyMethodDef index_methods[] = {
     method("within", py_within, "(indices, low, high), or NotImplemented."),
-    method("join_numbers", py_join_numbers, "(shape, indices), or NotImplemented."),
     method("take", py_take<false>, "(x, indices, axis, checked), or NotImplemented."),
     method("take_along_axis", py_take<true>, "(x, indices, axis, checked), or NotImplemented."),
-    method("put_along_axis", py_put<true>, kWriteDoc),
-    method("put_slices", py_put<false>, kWriteDoc),
-    method("add_along_axis", py_add<true>, kWriteDoc),
-    method("add_slices", py_add<false>, kWriteDoc),
+    method("put_along_axis", py_write_along<false>, kWriteDoc),
+    method("add_along_axis", py_write_along<true>, kWriteDoc),
+    method("index_get", py_index_get, "(x, index), or NotImplemented."),
+    method("index_put", py_index_write<false>, "(x, index, values, checked), as put_along_axis."),
+    method("index_add", py_index_write<true>, "(x, index, values, checked), as add_along_axis."),
     method("add_rows", py_add_rows, "(table, from, to, scale, count), or NotImplemented."),
-    method("sort", py_sort, "(x, descending), or NotImplemented."),
-    method("topk", py_topk, "(x, k, largest), or NotImplemented."),
-    method("cumsum", py_scan<false>, "(x, axis), or NotImplemented."),
-    method("cumprod", py_scan<true>, "(x, axis), or NotImplemented."),
-    method("logsumexp", py_logsumexp, "(x, axes), or NotImplemented."),
     {nullptr, nullptr, 0, nullptr},
 };

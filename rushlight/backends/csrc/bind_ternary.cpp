@@ -93,16 +93,16 @@ PyObject* py_where(PyObject*, PyObject* const* args, Py_ssize_t n) {
     });
 }
 
-// masked_fill(x, mask, value): the value, a Python number, where the mask holds, else x
+// masked_fill(x, mask, value, out): the value, a Python number, where the mask holds, else x
 PyObject* py_masked_fill(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    PyArrayObject* x = n == 3 ? as_array(args[0]) : nullptr;
-    PyArrayObject* mask = n == 3 ? mask_of(args[1]) : nullptr;
+    PyArrayObject* x = n == 4 ? as_array(args[0]) : nullptr;
+    PyArrayObject* mask = n == 4 ? mask_of(args[1]) : nullptr;
     const int number = x != nullptr ? number_of(x) : -1;
     ElementwiseCall<4> call;
     if (mask == nullptr || number < 0 || as_array(args[2]) != nullptr || !call.set_array(1, x) ||
         !call.set_array(2, mask) || !call.set_operand(3, args[2], number))
         return not_handled();
-    if (!call.set_result(nullptr, PyArray_DESCR(x))) return failed();
+    if (!call.set_result(args[3], PyArray_DESCR(x))) return failed();
     const int64_t item = PyArray_ITEMSIZE(x);
     const auto kernel = ternary_kernels().where;
     return call.run([&](char* const* at, const int64_t* stride, int64_t count) {
@@ -121,6 +121,6 @@ PyMethodDef ternary_methods[] = {
     method("add_scaled", py_add_scaled, "(x, y, alpha, out=None), or NotImplemented."),
     method("clamp", py_clamp, "(x, low, high, out=None), or NotImplemented."),
     method("where", py_where, "(condition, x, y), or NotImplemented."),
-    method("masked_fill", py_masked_fill, "(x, mask, value), or NotImplemented."),
+    method("masked_fill", py_masked_fill, "(x, mask, value, out), or NotImplemented."),
     {nullptr, nullptr, 0, nullptr},
 };

@@ -3,7 +3,8 @@
 // Every operation asks `kernels(array)` and calls a method of what it gets; most methods of CPUKernels
 // are "the native function, and where that does not take the arguments, the reference". Both are
 // defined in Python (backends/__init__.py, backends/cpu_method.py); here they cost 30 ns instead of
-// two Python frames, 40 to 60 times per training step of a small network.
+// two Python frames, 40 to 60 times per training step of a small network. So are shapes as programs
+// give them (backends/shapes.py).
 #include "bind.h"
 
 #include <structmember.h>
@@ -55,6 +56,79 @@ PyObject* py_agree(PyObject*, PyObject* const* args, Py_ssize_t n) {
                (PyFloat_CheckExact(args[1]) || PyLong_CheckExact(args[1]) || PyBool_Check(args[1]));
     }
     return PyBool_FromLong(same);
+}
+
+// ------------------------------------------------------------------ shapes as programs give them
+// What `given`, a tuple of arguments, names: itself, or the one sequence that it holds.
+PyObject* sizes_in(PyObject* given) {
+    if (PyTuple_GET_SIZE(given) != 1) return given;
+    PyObject* first = PyTuple_GET_ITEM(given, 0);
+    return PyTuple_Check(first) || PyList_CheckExact(first) ? first : given;
+}
+
+// Reads plain ints; their number, or -1.
+int plain_sizes(PyObject* sizes, npy_intp* out) {
+    const Py_ssize_t n = PySequence_Fast_GET_SIZE(sizes);
+    if (n > NPY_MAXDIMS) return -1;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject* size = PySequence_Fast_GET_ITEM(sizes, i);
+        int64_t value;
+        if (!PyLong_CheckExact(size) || !as_int64(size, &value)) return -1;
+        out[i] = value;
+    }
+    return int(n);
+}
+
+// as_shape(given): a shape as a tuple of ints. `otherwise` is the Python function that defines it.
+PyObject* py_as_shape(PyObject* otherwise, PyObject* given) {
+    npy_intp values[NPY_MAXDIMS];
+    if (PyTuple_CheckExact(given)) {
+        PyObject* sizes = sizes_in(given);
+        const int n = plain_sizes(sizes, values);
+        if (n >= 0 && PyTuple_CheckExact(sizes)) return Py_NewRef(sizes);
+        if (n >= 0) return PyArray_IntTupleFromIntp(n, values);
+    }
+    return PyObject_CallOneArg(otherwise, given);
+}
+
+PyMethodDef as_shape_definition = {"as_shape", py_as_shape, METH_O,
+                                "as_shape(given): a shape as a tuple of ints."};
+
+PyObject* py_as_shape_function(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    if (n != 1 || !PyCallable_Check(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "as_shape_function(otherwise)");
+        return nullptr;
+    }
+    return PyCFunction_New(&as_shape_definition, args[0]);
+}
+
+// view_shape(x, given): the shape of a view of x, or None where it takes a closer look.
+PyObject* py_view_shape(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    PyArrayObject* x = n == 2 ? as_array(args[0]) : nullptr;
+    if (x == nullptr || !is_contiguous(x) || !PyTuple_CheckExact(args[1]) ||
+        PyTuple_GET_SIZE(args[1]) == 0)
+        Py_RETURN_NONE;
+    npy_intp shape[NPY_MAXDIMS];
+    const int ndim = plain_sizes(sizes_in(args[1]), shape);
+    int64_t known = 1;
+    int unknown = -1;
+    for (int i = 0; i < ndim; i++) {
+        if (shape[i] >= 0) {
+            if (__builtin_mul_overflow(known, int64_t(shape[i]), &known)) Py_RETURN_NONE;
+        } else if (shape[i] != -1 || unknown >= 0) {
+            Py_RETURN_NONE;
+        } else {
+            unknown = i;
+        }
+    }
+    const int64_t size = PyArray_SIZE(x);
+    if (unknown >= 0 && known > 0 && size % known == 0) {
+        shape[unknown] = size / known;
+        known = size;
+        unknown = -1;
+    }
+    if (ndim < 0 || unknown >= 0 || known != size) Py_RETURN_NONE;
+    return PyArray_IntTupleFromIntp(ndim, shape);
 }
 
 // ------------------------------------------------------------------ KernelMethod
@@ -198,6 +272,8 @@ bool add_waist_types(PyObject* module) {
 
 PyMethodDef waist_methods[] = {
     method("agree", py_agree, "(x, y): whether a kernel takes both without promotion."),
+    method("as_shape_function", py_as_shape_function, "(otherwise): the function as_shape."),
+    method("view_shape", py_view_shape, "(x, given): see backends/shapes.py."),
     method("kernels_lookup", py_kernels_lookup, "(by_type, otherwise): the function kernels."),
     {nullptr, nullptr, 0, nullptr},
 };

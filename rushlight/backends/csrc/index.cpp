@@ -1,4 +1,4 @@
-// Gathering, scattering and adding up by number.
+// Gathering, scattering and adding up by number; elements and positions where a mask holds.
 //
 // The binding walks over three arrays of one shape: the values, the numbers, and x, whose stride is
 // 0 along the indexed axis. A run is the innermost axis of that walk. When the number is the same
@@ -153,6 +153,43 @@ void add(const char* values, const char* indices, char* x, int64_t n, const Inde
     });
 }
 
+// ------------------------------------------------------------------ masks
+int64_t count(const uint8_t* mask, int64_t n) {
+    int64_t total = 0;
+    for (int64_t i = 0; i < n; i++) total += mask[i] != 0;
+    return total;
+}
+
+// Every place is written and kept if the mask holds there: no branch to be guessed wrong.
+template <class Out, class Value>
+RL_INLINE void keep_where(Out* out, const uint8_t* mask, int64_t count, const Value& value) {
+    for (int64_t i = 0, kept = 0; kept < count; i++) {
+        out[kept] = value(i);
+        kept += mask[i] != 0;
+    }
+}
+
+void positions(int64_t* out, const uint8_t* mask, int64_t count, int64_t start) {
+    keep_where(out, mask, count, [&](int64_t i) RL_LAMBDA_INLINE { return start + i; });
+}
+
+template <class T>
+void compress_items(char* out, const char* x, const uint8_t* mask, int64_t count) {
+    const T* from = reinterpret_cast<const T*>(x);
+    keep_where(reinterpret_cast<T*>(out), mask, count,
+               [&](int64_t i) RL_LAMBDA_INLINE { return from[i]; });
+}
+
+void compress(char* out, const char* x, const uint8_t* mask, int64_t count, int64_t item) {
+    switch (item) {
+        case 1: return compress_items<uint8_t>(out, x, mask, count);
+        case 2: return compress_items<uint16_t>(out, x, mask, count);
+        case 4: return compress_items<uint32_t>(out, x, mask, count);
+        case 8: return compress_items<uint64_t>(out, x, mask, count);
+        default: return compress_items<Item16>(out, x, mask, count);
+    }
+}
+
 template <class T>
 void add_row(T* RL_RESTRICT row, const T* from, T scale, int64_t width) {
     for (int64_t j = 0; j < width; j++) row[j] += scale * from[j];
@@ -174,7 +211,7 @@ void add_rows(T* out, const T* table, const int64_t* from, const int64_t* to, co
 
 extern const IndexKernels index_kernels = {
     within,      take,         put,           add<float>, add<double>,
-    add<int64_t>, add_rows<float>, add_rows<double>,
+    add<int64_t>, count,        positions,   compress,   add_rows<float>, add_rows<double>,
 };
 
 }  // namespace RL_ISA

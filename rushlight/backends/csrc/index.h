@@ -31,6 +31,12 @@ struct IndexKernels {
                     const IndexRun& run);
     void (*add_i64)(const char* values, const char* indices, char* x, int64_t n,
                     const IndexRun& run);
+    // how many bytes of a mask, 0 or 1 each, are 1
+    int64_t (*count)(const uint8_t* mask, int64_t n);
+    // start + i for the first `count` places i where the mask holds
+    void (*positions)(int64_t* out, const uint8_t* mask, int64_t count, int64_t start);
+    // x[i] there; `item` is the size of an element: 1, 2, 4, 8 or 16
+    void (*compress)(char* out, const char* x, const uint8_t* mask, int64_t count, int64_t item);
     // out[to[i]] += scale[i] * table[from[i]] over rows of `width`; scale may be null (all ones);
     // out has `count` rows and starts as zeros.
     void (*add_rows_f32)(float* out, const float* table, const int64_t* from, const int64_t* to,

@@ -27,6 +27,8 @@ extern PyMethodDef recurrent_methods[];
 extern PyMethodDef attention_methods[];
 extern PyMethodDef view_methods[];
 extern PyMethodDef index_methods[];
+extern PyMethodDef mask_methods[];
+extern PyMethodDef order_methods[];
 extern PyMethodDef waist_methods[];
 extern PyMethodDef checksum_methods[];
 extern bool add_waist_types(PyObject* module);
@@ -48,6 +50,8 @@ static PyMethodDef* const method_tables[] = {
     attention_methods,
     view_methods,
     index_methods,
+    mask_methods,
+    order_methods,
     waist_methods,
     checksum_methods,
 };

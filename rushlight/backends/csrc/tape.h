@@ -8,6 +8,7 @@
 //   tape_rules.cpp      derivative rules at work                       recorded.py
 //   tape_plan.cpp       what derivative rules ask for, resolved        primitive.py
 //   tape_primitive.cpp  PrimitiveCall: calling and recording           primitive.py
+//   tape_inplace.cpp    in-place changes: who may, and counting them   inplace.py
 //   tape_engine.cpp     one backward pass                              engine.py
 //   tape_module.cpp     the module, and what it needs from Python
 //
@@ -89,6 +90,12 @@ inline bool is_stale(Tensor* tensor) {
 
 // Where the gradient of `tensor` goes, as node.py's edge_of: (target, output_nr) or None.
 PyObject* edge_of(PyObject* tensor);
+
+// Counts an in-place change of the tensor's memory; `who` is (operation, file, line). False with an
+// error.
+bool count_change(Tensor* tensor, PyObject* who);
+// As count_change, by the innermost caller outside the package.
+bool bump_version(Tensor* tensor, PyObject* operation);
 
 // ------------------------------------------------------------------ nodes
 // Something kept for backward: a tensor with its version, or a plain value (version kPlain).
@@ -226,13 +233,15 @@ struct Callbacks {
     PyObject* from_numpy_dtype;  // (NumPy dtype) -> dtype, for the rest
     PyObject* size_type;         // Size
     PyObject* no_grad_message;   // str
+    PyObject* inference_kept_message;  // str
+    PyObject* package;           // the path that the files of this package start with
 };
 extern Callbacks callbacks;
 
 // Interned attribute and method names.
 struct Names {
     PyObject *grad_fn, *shape, *dtype, *kind, *sum_to_size, *to_array_dtype, *real, *refresh_view,
-        *explain, *apply, *release, *add_, *requires_grad_, *assign_grad;
+        *explain, *apply, *release, *add_, *requires_grad_, *assign_grad, *out;
 };
 extern Names names;
 
@@ -241,6 +250,7 @@ bool add_node_types(PyObject* module);
 bool add_primitive_types(PyObject* module);
 
 extern PyMethodDef engine_methods[];
+extern PyMethodDef inplace_methods[];
 
 // Makes a type from its spec and adds it to the module under its last name.
 PyTypeObject* add_type(PyObject* module, PyType_Spec* spec);

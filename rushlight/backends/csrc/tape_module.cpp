@@ -38,6 +38,7 @@ bool intern_names() {
         {&names.add_, "add_"},
         {&names.requires_grad_, "requires_grad_"},
         {&names.assign_grad, "_assign_grad"},
+        {&names.out, "out"},
     };
     for (const auto& row : rows)
         if ((*row.place = PyUnicode_InternFromString(row.text)) == nullptr) return false;
@@ -65,6 +66,8 @@ PyObject* connect(PyObject*, PyObject* const* args, Py_ssize_t n) {
         {&callbacks.from_numpy_dtype, "from_numpy_dtype"},
         {&callbacks.size_type, "size_type"},
         {&callbacks.no_grad_message, "no_grad_message"},
+        {&callbacks.inference_kept_message, "inference_kept_message"},
+        {&callbacks.package, "package"},
     };
     for (const auto& row : rows) {
         if (n != 2 || !PyUnicode_Check(args[0]) ||
@@ -98,35 +101,11 @@ PyObject* py_next_sequence_nr(PyObject*, PyObject*) {
     return PyLong_FromSsize_t(next_sequence_nr());
 }
 
-// mark_changed(tensors, who): counts an in-place change of each; `who` is (operation, file, line).
-PyObject* mark_changed(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    PyObject* tensors = n == 2 ? PySequence_Fast(args[0], "tensors is no sequence") : nullptr;
-    if (tensors == nullptr) {
-        if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "mark_changed(tensors, who)");
-        return nullptr;
-    }
-    bool ok = true;
-    for (Py_ssize_t i = 0; ok && i < PySequence_Fast_GET_SIZE(tensors); i++) {
-        PyObject* tensor = PySequence_Fast_GET_ITEM(tensors, i);
-        Storage* storage = is_tensor(tensor) ? storage_of(as_tensor(tensor)) : nullptr;
-        ok = storage != nullptr;
-        if (!ok) break;
-        storage->version++;
-        Py_INCREF(args[1]);
-        Py_XSETREF(storage->changed_by, args[1]);
-    }
-    Py_DECREF(tensors);
-    if (ok) Py_RETURN_NONE;
-    if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "mark_changed() takes tensors");
-    return nullptr;
-}
-
 PyMethodDef module_methods[] = {
     method("connect", connect, "Sets one of the Python functions that rare paths call."),
     {"set_tensor_type", set_tensor_type, METH_O, "Names the class that operations return."},
     {"wrap", py_wrap, METH_O, "A tensor around an array, outside every graph."},
     {"next_sequence_nr", py_next_sequence_nr, METH_NOARGS, "Numbers nodes in order."},
-    method("mark_changed", mark_changed, "Counts an in-place change of each tensor."),
     {nullptr, nullptr, 0, nullptr},
 };
 
@@ -151,7 +130,8 @@ PyMODINIT_FUNC PyInit__tape() {
     if (module == nullptr) return nullptr;
     if (intern_names() && add_tensor_types(module) && add_node_types(module) &&
         add_primitive_types(module) && PyModule_AddFunctions(module, module_methods) == 0 &&
-        PyModule_AddFunctions(module, engine_methods) == 0)
+        PyModule_AddFunctions(module, engine_methods) == 0 &&
+        PyModule_AddFunctions(module, inplace_methods) == 0)
         return module;
     Py_DECREF(module);
     return nullptr;

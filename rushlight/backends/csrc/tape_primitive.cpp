@@ -72,8 +72,12 @@ PyObject* as_result_array(Call* call, PyObject* result) {
 PyObject* wrap_result(Call* call, PyObject* result) {
     PyObject* array = as_result_array(call, result);
     PyObject* object = array == nullptr ? nullptr : wrap(array);
-    if (object == nullptr || !call->op->view) return object;
+    if (object == nullptr) return object;
     Tensor* out = as_tensor(object);
+    if (!call->op->view) {
+        out->is_inference = switches.inference;
+        return object;
+    }
     PyObject* base = call->inputs[0];
     Storage* storage = is_tensor(base) ? storage_of(as_tensor(base)) : nullptr;
     if (storage == nullptr) {
@@ -81,6 +85,7 @@ PyObject* wrap_result(Call* call, PyObject* result) {
         Py_DECREF(object);
         return nullptr;
     }
+    out->is_inference = as_tensor(base)->is_inference;
     if (present(as_tensor(base)->base) != nullptr) base = as_tensor(base)->base;
     Py_INCREF(base);
     out->base = base;
@@ -113,6 +118,12 @@ PyObject* described(PyObject* array, PyObject* property) {
     Py_RETURN_NONE;
 }
 
+// A tensor of inference mode does not count its changes, so it may not be kept.
+bool may_keep(Tensor* tensor) {
+    if (tensor->is_inference) PyErr_SetObject(PyExc_RuntimeError, callbacks.inference_kept_message);
+    return !tensor->is_inference;
+}
+
 // An entry of what the rules want kept, of the one input or of all (variadic) inputs.
 bool keep(Call* call, const KeptPlan& plan, bool is_variadic, Kept* kept) {
     if (!is_variadic) {
@@ -123,7 +134,10 @@ bool keep(Call* call, const KeptPlan& plan, bool is_variadic, Kept* kept) {
             kept->value = described(call->arrays[plan.input], plan.property);
             return kept->value != nullptr;
         }
-        if (is_tensor(input)) kept->version = version_of(as_tensor(input));
+        if (is_tensor(input)) {
+            if (!may_keep(as_tensor(input))) return false;
+            kept->version = version_of(as_tensor(input));
+        }
         Py_INCREF(input);
         kept->value = input;
         return true;
@@ -132,7 +146,9 @@ bool keep(Call* call, const KeptPlan& plan, bool is_variadic, Kept* kept) {
     kept->value = PyList_New(call->n_inputs);
     for (Py_ssize_t i = 0; kept->value != nullptr && i < call->n_inputs; i++) {
         PyObject *input = call->inputs[i], *entry;
-        if (plan.property == nullptr)
+        if (plan.property == nullptr && is_tensor(input) && !may_keep(as_tensor(input)))
+            entry = nullptr;
+        else if (plan.property == nullptr)
             entry = Py_BuildValue("(On)", input,
                                   is_tensor(input) ? version_of(as_tensor(input)) : kPlain);
         else
@@ -296,11 +312,7 @@ bool record(Call* call, PyObject* const* outs, int n_outs) {
 PyObject* wrap_one(Call* call, PyObject* result) {
     PyObject* out = wrap_result(call, result);
     if (out == nullptr) return nullptr;
-    if (call->wants_gradient && switches.enabled) {
-        if (!record(call, &out, 1)) Py_CLEAR(out);
-    } else if (switches.inference) {
-        as_tensor(out)->is_inference = 1;
-    }
+    if (call->wants_gradient && switches.enabled && !record(call, &out, 1)) Py_CLEAR(out);
     return out;
 }
 
@@ -316,7 +328,6 @@ PyObject* wrap_many(Call* call, PyObject* results) {
             Py_CLEAR(outs);
             break;
         }
-        if (switches.inference && out != Py_None) as_tensor(out)->is_inference = 1;
         PyTuple_SET_ITEM(outs, i, out);
     }
     Py_DECREF(results);
@@ -383,6 +394,48 @@ PyObject* primitive_call(PyObject* self, PyObject* const* args, size_t nargsf, P
     return out;
 }
 
+// ------------------------------------------------------------------ into a tensor
+// The names of `attrs` and "out" behind them, as a call's kwnames.
+PyObject* names_and_out(PyObject* attrs) {
+    PyObject* kwnames = PyTuple_New(PyDict_GET_SIZE(attrs) + 1);
+    Py_ssize_t place = 0, i = 0;
+    PyObject* name;
+    while (kwnames != nullptr && PyDict_Next(attrs, &place, &name, nullptr))
+        PyTuple_SET_ITEM(kwnames, i++, Py_NewRef(name));
+    if (kwnames != nullptr) PyTuple_SET_ITEM(kwnames, i, Py_NewRef(names.out));
+    return kwnames;
+}
+
+// into(out, operation, inputs, attrs)
+PyObject* primitive_into(PyObject* self, PyObject* const* args, Py_ssize_t n) {
+    if (n != 4 || !is_tensor(args[0]) || !PyTuple_Check(args[2]) || !PyDict_Check(args[3]) ||
+        PyTuple_GET_SIZE(args[2]) + PyDict_GET_SIZE(args[3]) > kMostInputs) {
+        PyErr_SetString(PyExc_TypeError, "into(out, operation, inputs, attrs)");
+        return nullptr;
+    }
+    Tensor* out = as_tensor(args[0]);
+    const Py_ssize_t n_inputs = PyTuple_GET_SIZE(args[2]);
+    PyObject* values[kMostInputs + 1];
+    Py_ssize_t count = 0;
+    for (; count < n_inputs; count++) {
+        PyObject* input = PyTuple_GET_ITEM(args[2], count);
+        values[count] = Py_NewRef(is_tensor(input) ? as_tensor(input)->array : input);
+    }
+    PyObject *value, *kwnames = names_and_out(args[3]);
+    for (Py_ssize_t place = 0; PyDict_Next(args[3], &place, nullptr, &value);)
+        values[count++] = Py_NewRef(value);
+    values[count++] = Py_NewRef(out->array);
+    PyObject* result =
+        kwnames == nullptr ? nullptr
+                           : PyObject_Vectorcall(reinterpret_cast<Primitive*>(self)->forward,
+                                                 values, size_t(n_inputs), kwnames);
+    for (Py_ssize_t i = 0; i < count; i++) Py_DECREF(values[i]);
+    Py_XDECREF(kwnames);
+    Py_XDECREF(result);
+    if (result == nullptr || !bump_version(out, args[1])) return nullptr;
+    return Py_NewRef(args[0]);
+}
+
 // ------------------------------------------------------------------ the type
 PyObject* primitive_new(PyTypeObject* type, PyObject*, PyObject*) {
     PyObject* self = type->tp_alloc(type, 0);
@@ -438,6 +491,7 @@ PyObject* check_unused(PyObject* self, PyObject*) {
 
 PyMethodDef primitive_methods[] = {
     {"__init_subclass__", init_subclass, METH_NOARGS | METH_CLASS, nullptr},
+    method("into", primitive_into, "(out, operation, inputs, attrs): see primitive.py."),
     {"_check_unused", check_unused, METH_NOARGS, "RuntimeError if a call was recorded already."},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -26,6 +26,10 @@ class ArrayKernels(KernelBase):
     def full(self, shape: Sequence[int], value: Any, dtype: Any) -> Array:
         return self.xp.full(shape, value, dtype)
 
+    def fill(self, x: Array, value: Any) -> None:
+        """Writes a number into all elements of `x`."""
+        x[...] = value
+
     def arange(self, start: Any, step: Any, count: int, dtype: Any) -> Array:
         """`start + i · step`, computed in double (or int64) and rounded once."""
         if start == 0 and step == 1 and dtype.kind in "iu":
@@ -73,6 +77,14 @@ class ArrayKernels(KernelBase):
             0 if n == 1 and m != 1 else s for n, m, s in zip(x.shape, shape[lead:], x.strides)
         ]
         return self.xp.lib.stride_tricks.as_strided(x, shape, strides)
+
+    def select(self, x: Array, axis: int, index: int) -> Array:
+        """The part at `index` of `axis`, without that axis; a view."""
+        return x[(slice(None),) * axis + (index, ...)]
+
+    def slice(self, x: Array, axis: int, start: int, stop: int, step: int = 1) -> Array:
+        """The parts from `start` to `stop` of `axis`; a view."""
+        return x[(slice(None),) * axis + (slice(start, stop, step),)]
 
     def concatenate(self, arrays: Sequence[Array], axis: int) -> Array:
         return self.xp.concatenate(arrays, axis)
@@ -169,10 +181,14 @@ class ArrayKernels(KernelBase):
             return self.xp.zeros((int(bool(x)), 0), self.xp.int64)
         return self.xp.stack(self.xp.nonzero(x), axis=1).astype(self.xp.int64)
 
-    def masked_fill(self, x: Array, mask: Array, value: Any) -> Array:
+    def masked_select(self, x: Array, mask: Array) -> Array:
+        """The elements of `x` where `mask` holds; its slices, if the mask has fewer axes."""
+        return x[mask]
+
+    def masked_fill(self, x: Array, mask: Array, value: Any, out: Array | None = None) -> Array:
         """`value` where `mask` holds, else `x`."""
         value = self._as_type(self.xp.asarray(value), x.dtype)
-        return self.finish(self.xp.where(mask, value, x), x.dtype, None, (x, mask))
+        return self.finish(self.xp.where(mask, value, x), x.dtype, out, (x, mask))
 
     # ---- order -----------------------------------------------------------------------------
 

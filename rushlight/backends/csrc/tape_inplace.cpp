@@ -1,0 +1,185 @@
+// In-place changes (rushlight/autograd/inplace.py): who may be written over while operands are read,
+// and counting a change with the user's line that made it.
+#include "tape.h"
+
+namespace rl {
+namespace tape {
+
+namespace {
+
+// ------------------------------------------------------------------ the line of a change
+bool is_ours(PyObject* file) {
+    Py_ssize_t length, prefix_length;
+    const char* text = PyUnicode_AsUTF8AndSize(file, &length);
+    const char* prefix = PyUnicode_AsUTF8AndSize(callbacks.package, &prefix_length);
+    if (text != nullptr && prefix != nullptr)
+        return length >= prefix_length && memcmp(text, prefix, size_t(prefix_length)) == 0;
+    PyErr_Clear();
+    return false;
+}
+
+// (operation, file, line) of the innermost caller outside the package.
+PyObject* changed_by(PyObject* operation) {
+    PyFrameObject* frame = PyThreadState_GetFrame(PyThreadState_Get());
+    if (frame == nullptr) return Py_BuildValue("(Osi)", operation, "", 0);
+    for (;;) {
+        PyCodeObject* code = PyFrame_GetCode(frame);
+        PyObject* file = Py_NewRef(code->co_filename);
+        Py_DECREF(code);
+        PyFrameObject* caller = is_ours(file) ? PyFrame_GetBack(frame) : nullptr;
+        if (caller == nullptr) {
+            PyObject* who = Py_BuildValue("(ONi)", operation, file, PyFrame_GetLineNumber(frame));
+            Py_DECREF(frame);
+            return who;
+        }
+        Py_DECREF(file);
+        Py_SETREF(frame, caller);
+    }
+}
+
+// mark_changed(tensors, operation)
+PyObject* py_mark_changed(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    PyObject* tensors = n == 2 ? PySequence_Fast(args[0], "tensors is no sequence") : nullptr;
+    if (tensors == nullptr) {
+        if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "mark_changed(tensors, operation)");
+        return nullptr;
+    }
+    PyObject* who = changed_by(args[1]);
+    bool ok = who != nullptr;
+    for (Py_ssize_t i = 0; ok && i < PySequence_Fast_GET_SIZE(tensors); i++) {
+        PyObject* tensor = PySequence_Fast_GET_ITEM(tensors, i);
+        if (!is_tensor(tensor)) PyErr_SetString(PyExc_TypeError, "mark_changed() takes tensors");
+        ok = is_tensor(tensor) && count_change(as_tensor(tensor), who);
+    }
+    Py_XDECREF(who);
+    Py_DECREF(tensors);
+    return ok ? Py_NewRef(Py_None) : nullptr;
+}
+
+// bump_version(tensor, operation)
+PyObject* py_bump_version(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    if (n != 2 || !is_tensor(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "bump_version(tensor, operation)");
+        return nullptr;
+    }
+    return bump_version(as_tensor(args[0]), args[1]) ? Py_NewRef(Py_None) : nullptr;
+}
+
+// ------------------------------------------------------------------ who may be written over
+// A stale view may want one: its base was changed in place.
+bool wants_gradient(PyObject* object) {
+    return is_tensor(object) && (as_tensor(object)->requires_grad || is_stale(as_tensor(object)));
+}
+
+bool are_recorded(PyObject* const* inputs, Py_ssize_t n) {
+    for (Py_ssize_t i = 0; switches.enabled && i < n; i++)
+        if (wants_gradient(inputs[i])) return true;
+    return false;
+}
+
+// The NumPy array of `tensor` if its elements may be replaced one by one.
+PyArrayObject* free_array(Tensor* tensor) {
+    if (tensor->array == nullptr || !PyArray_CheckExact(tensor->array)) return nullptr;
+    if (tensor->is_inference && !switches.inference) return nullptr;
+    PyArrayObject* array = reinterpret_cast<PyArrayObject*>(tensor->array);
+    if (!PyArray_ISWRITEABLE(array)) return nullptr;
+    for (int i = 0; i < PyArray_NDIM(array); i++)
+        if (PyArray_STRIDE(array, i) == 0) return nullptr;
+    return array;
+}
+
+bool shares_memory(Tensor* tensor, PyObject* input) {
+    PyObject* storage = present(tensor->storage);
+    return storage != nullptr && is_tensor(input) && as_tensor(input)->storage == storage;
+}
+
+// Whether an elementwise kernel takes this operand beside `array` without changing the result's
+// dtype or shape; notes whether it has that shape.
+bool stands_beside(PyArrayObject* array, PyObject* input, bool* has_shape) {
+    const char kind = PyArray_DESCR(array)->kind;
+    if (!is_tensor(input)) {
+        const bool takes_fractions = kind == 'f' || kind == 'c' || kind == 'V';
+        return (takes_fractions && (PyFloat_CheckExact(input) || PyLong_CheckExact(input))) ||
+               (kind == 'i' && PyLong_CheckExact(input));
+    }
+    PyObject* object = as_tensor(input)->array;
+    if (object == nullptr || !PyArray_CheckExact(object)) return false;
+    PyArrayObject* other = reinterpret_cast<PyArrayObject*>(object);
+    if (PyArray_DESCR(other) != PyArray_DESCR(array)) return false;
+    if (same_shape(other, array)) {
+        *has_shape = true;
+        return true;
+    }
+    const int lead = PyArray_NDIM(array) - PyArray_NDIM(other);
+    for (int i = 0; lead >= 0 && i < PyArray_NDIM(other); i++)
+        if (PyArray_DIM(other, i) != 1 && PyArray_DIM(other, i) != PyArray_DIM(array, lead + i))
+            return false;
+    return lead >= 0;
+}
+
+// can_write_over(tensor, inputs)
+PyObject* py_can_write_over(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    if (n != 2 || !is_tensor(args[0]) || !PyTuple_Check(args[1])) Py_RETURN_FALSE;
+    Tensor* tensor = as_tensor(args[0]);
+    PyObject* const* inputs = &PyTuple_GET_ITEM(args[1], 0);
+    const Py_ssize_t count = PyTuple_GET_SIZE(args[1]);
+    PyArrayObject* array = free_array(tensor);
+    bool has_shape = false;
+    if (array == nullptr) Py_RETURN_FALSE;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        const bool is_itself = inputs[i] == args[0];
+        if (!stands_beside(array, inputs[i], &has_shape) ||
+            (!is_itself && shares_memory(tensor, inputs[i])))
+            Py_RETURN_FALSE;
+    }
+    return PyBool_FromLong(has_shape);
+}
+
+// is_recorded(inputs)
+PyObject* py_is_recorded(PyObject*, PyObject* inputs) {
+    if (!PyTuple_Check(inputs)) Py_RETURN_FALSE;
+    return PyBool_FromLong(are_recorded(&PyTuple_GET_ITEM(inputs, 0), PyTuple_GET_SIZE(inputs)));
+}
+
+// is_free_target(tensor, inputs)
+PyObject* py_is_free_target(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    if (n != 2 || !is_tensor(args[0]) || !PyTuple_Check(args[1])) Py_RETURN_FALSE;
+    Tensor* tensor = as_tensor(args[0]);
+    PyObject* const* inputs = &PyTuple_GET_ITEM(args[1], 0);
+    const Py_ssize_t count = PyTuple_GET_SIZE(args[1]);
+    if (free_array(tensor) == nullptr || are_recorded(args, 1) || are_recorded(inputs, count))
+        Py_RETURN_FALSE;
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (shares_memory(tensor, inputs[i])) Py_RETURN_FALSE;
+    Py_RETURN_TRUE;
+}
+
+}  // namespace
+
+bool count_change(Tensor* tensor, PyObject* who) {
+    Storage* storage = storage_of(tensor);
+    if (storage == nullptr) return false;
+    storage->version++;
+    Py_INCREF(who);
+    Py_XSETREF(storage->changed_by, who);
+    return true;
+}
+
+bool bump_version(Tensor* tensor, PyObject* operation) {
+    PyObject* who = changed_by(operation);
+    const bool ok = who != nullptr && count_change(tensor, who);
+    Py_XDECREF(who);
+    return ok;
+}
+
+PyMethodDef inplace_methods[] = {
+    method("mark_changed", py_mark_changed, "Counts an in-place change of each tensor."),
+    method("bump_version", py_bump_version, "Counts an in-place change of a tensor."),
+    method("can_write_over", py_can_write_over, "(tensor, inputs): see inplace.py."),
+    {"is_recorded", py_is_recorded, METH_O, "(inputs): see inplace.py."},
+    method("is_free_target", py_is_free_target, "(tensor, inputs): see inplace.py."),
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace tape
+}  // namespace rl
