@@ -153,9 +153,9 @@ tensor = _from_data.tensor
 
 # Subpackages, and names that live in modules which are imported on first use.
 _SUBMODULES = frozenset((
-    "backends", "cuda", "distributed", "fft", "func", "hub", "linalg", "nn", "optim", "random",
+    "backends", "cuda", "distributed", "fft", "hub", "linalg", "nn", "optim", "random",
     "special", "testing", "utils", "vision", "interop", "serialization", "version", "amp",
-    "distributions", "types", "multiprocessing", "jit", "overrides", "accelerator", "compiler",
+    "types", "multiprocessing", "jit", "overrides", "accelerator", "compiler",
     "settings", "torch_version",
 ))  # fmt: skip
 _LAZY = {
@@ -221,18 +221,30 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
-        try:
-            return importlib.import_module(f"{__name__}.{name}")
-        except ModuleNotFoundError as error:
-            if error.name != f"{__name__}.{name}":
-                raise
+        return importlib.import_module(f"{__name__}.{name}")
     elif name in _LAZY:
         value = getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
         globals()[name] = value
         return value
+    elif name == "__all__":  # for `from rushlight import *`
+        return _public_names()
     from .errors import missing_attribute
 
     raise missing_attribute("torch", name, globals())
+
+
+def _public_names() -> list[str]:
+    """What is PyTorch's at the top level, loaded or not; subpackages are imported by name."""
+    ours = {"Any", "TYPE_CHECKING", "annotations"}
+    loaded = {
+        name
+        for name, value in globals().items()
+        if name[0] != "_"
+        and name not in ours
+        and not name.endswith("Methods")
+        and type(value) is not type(importlib)
+    }
+    return sorted(loaded.union(_LAZY))
 
 
 def __dir__() -> list[str]:
