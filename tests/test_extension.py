@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -10,7 +11,10 @@ REPLACE = "import sys, types; sys.modules['rushlight.backends._native'] = {}; im
 
 def run(native: str) -> subprocess.CompletedProcess[str]:
     program = REPLACE.format(native) + "; print(rushlight.ones(2) + 1)"
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    environment = {k: v for k, v in os.environ.items() if k != "RUSHLIGHT_PURE"}
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment
+    )
 
 
 def test_missing_kernels_are_said_once_and_the_reference_runs() -> None:

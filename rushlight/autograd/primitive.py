@@ -21,6 +21,8 @@ keeps exactly that:
                      the shape, dtype or strides (in bytes) of an input's array, without keeping
                      the tensor alive
     needs            which of the rule's inputs want a gradient (a tuple of bools)
+    spare            the array of `grad` where nobody looks at it after this rule, so that a kernel
+                     may write its result over it; else None
     <attribute>      a keyword argument of the forward
 
 Rules are written with differentiable operations, so that derivatives of any order come free.
@@ -67,6 +69,9 @@ class Signature:
         self.defaults: dict[str, Any] = dict(function.__kwdefaults__ or {})
 
 
+_FROM_THE_TAPE = frozenset(("grad", "grads", "result", "results", "needs", "spare"))
+
+
 class Rule:
     """A derivative rule and what the tape must keep for it."""
 
@@ -88,7 +93,7 @@ class Rule:
         self.takes_one = len(self.wants) == 1
 
     def _classify(self, op: Primitive, name: str) -> None:
-        if name in ("grad", "grads", "result", "results", "needs") or name in op.attributes:
+        if name in _FROM_THE_TAPE or name in op.attributes:
             return
         if name in op.input_names:
             self.saved.append((name, op.input_names.index(name)))

@@ -151,6 +151,7 @@ class PrimitiveNode(RecordedNode):
         for name, item in self.saved.items():
             values[name] = item.unpack(self) if type(item) in _SAVED else item
         values["grad"] = grads[0]
+        values["spare"] = None  # only the compiled twin knows that nobody else holds an array
         if self.op.wants_grads:
             values["grads"] = grads
         if self.results is not None:

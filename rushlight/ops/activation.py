@@ -32,14 +32,14 @@ def _relu(x: Array, *, out: Array = None) -> Array:
 
 
 @_relu.derivative("x")
-def _relu_dx(grad: Tensor, result: Tensor) -> Tensor:
-    return _relu_backward(grad, result)
+def _relu_dx(grad: Tensor, result: Tensor, spare: Array | None) -> Tensor:
+    return _relu_backward(grad, result, out=spare)
 
 
 @primitive(name="ThresholdBackward")
-def _relu_backward(g: Array, y: Array) -> Array:
+def _relu_backward(g: Array, y: Array, *, out: Array | None = None) -> Array:
     """`g` where the result was positive, else 0."""
-    return kernels(g).relu_grad(g, y)
+    return kernels(g).relu_grad(g, y, out)
 
 
 @_relu_backward.derivative("g")
@@ -211,13 +211,13 @@ def _gelu(x: Array, *, approximate: str) -> Array:
 
 
 @_gelu.derivative("x")
-def _gelu_dx(grad: Tensor, x: Tensor, approximate: str) -> Tensor:
-    return _gelu_backward(grad, x, approximate=approximate)
+def _gelu_dx(grad: Tensor, x: Tensor, approximate: str, spare: Array | None) -> Tensor:
+    return _gelu_backward(grad, x, approximate=approximate, out=spare)
 
 
 @primitive(name="GeluBackward")
-def _gelu_backward(g: Array, x: Array, *, approximate: str) -> Array:
-    return kernels(g).gelu_grad(g, x, approximate)
+def _gelu_backward(g: Array, x: Array, *, approximate: str, out: Array | None = None) -> Array:
+    return kernels(g).gelu_grad(g, x, approximate, out)
 
 
 @_gelu_backward.derivative("g")
@@ -262,13 +262,13 @@ def _silu(x: Array) -> Array:
 
 
 @_silu.derivative("x")
-def _silu_dx(grad: Tensor, x: Tensor) -> Tensor:
-    return _silu_backward(grad, x)
+def _silu_dx(grad: Tensor, x: Tensor, spare: Array | None) -> Tensor:
+    return _silu_backward(grad, x, out=spare)
 
 
 @primitive(name="SiluBackward")
-def _silu_backward(g: Array, x: Array) -> Array:
-    return kernels(g).silu_grad(g, x)
+def _silu_backward(g: Array, x: Array, *, out: Array | None = None) -> Array:
+    return kernels(g).silu_grad(g, x, out)
 
 
 @_silu_backward.derivative("g")

@@ -28,8 +28,8 @@ def _rectified(x: Array) -> Array:
 
 
 @_rectified.derivative("x")
-def _rectified_dx(grad: Tensor, result: Tensor) -> Tensor:
-    return _relu_backward(grad, result)
+def _rectified_dx(grad: Tensor, result: Tensor, spare: Array | None) -> Tensor:
+    return _relu_backward(grad, result, out=spare)
 
 
 def linear_relu(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -265,16 +265,16 @@ def _tanh(x: Array) -> Array:
 
 
 @_tanh.derivative("x")
-def _tanh_dx(grad: Tensor, result: Tensor) -> Tensor:
+def _tanh_dx(grad: Tensor, result: Tensor, spare: Array | None) -> Tensor:
     if result._array.dtype.kind == "c":
         return grad * (1 - result * result).conj()
-    return _tanh_backward(grad, result)
+    return _tanh_backward(grad, result, out=spare)
 
 
 @primitive(name="TanhBackward")
-def _tanh_backward(g: Array, y: Array) -> Array:
+def _tanh_backward(g: Array, y: Array, *, out: Array | None = None) -> Array:
     """`g · (1 - y²)`"""
-    return kernels(g).tanh_grad(g, y)
+    return kernels(g).tanh_grad(g, y, out)
 
 
 @_tanh_backward.derivative("g")
@@ -304,16 +304,16 @@ def _sigmoid(x: Array) -> Array:
 
 
 @_sigmoid.derivative("x")
-def _sigmoid_dx(grad: Tensor, result: Tensor) -> Tensor:
+def _sigmoid_dx(grad: Tensor, result: Tensor, spare: Array | None) -> Tensor:
     if result._array.dtype.kind == "c":
         return grad * ((1 - result) * result).conj()
-    return _sigmoid_backward(grad, result)
+    return _sigmoid_backward(grad, result, out=spare)
 
 
 @primitive(name="SigmoidBackward")
-def _sigmoid_backward(g: Array, y: Array) -> Array:
+def _sigmoid_backward(g: Array, y: Array, *, out: Array | None = None) -> Array:
     """`g · y · (1 - y)`"""
-    return kernels(g).sigmoid_grad(g, y)
+    return kernels(g).sigmoid_grad(g, y, out)
 
 
 @_sigmoid_backward.derivative("g")

@@ -160,7 +160,9 @@ PyObject* unpack_result(Node* node, int number);
 
 // ------------------------------------------------------------------ primitives
 // Where an argument of a derivative rule comes from.
-enum Source : unsigned char { kGrad, kGrads, kResult, kResults, kNeeds, kKept, kAttribute };
+enum Source : unsigned char {
+    kGrad, kGrads, kResult, kResults, kNeeds, kSpare, kKept, kAttribute
+};
 
 struct Argument {
     Source source;

@@ -62,7 +62,7 @@ bool plan_argument(Plan* plan, PyObject* name, Argument* argument) {
         const char* name;
         Source source;
     } special[] = {{"grad", kGrad},       {"grads", kGrads}, {"result", kResult},
-                   {"results", kResults}, {"needs", kNeeds}};
+                   {"results", kResults}, {"needs", kNeeds}, {"spare", kSpare}};
     for (const auto& row : special) {
         if (PyUnicode_CompareWithASCIIString(name, row.name) != 0) continue;
         *argument = {row.source, 0};

@@ -92,6 +92,7 @@ class Arguments {
     PyObject* call(const RulePlan& rule, PyObject* needs) {
         PyObject* values[kMostArguments + 1];
         int count = 0;
+        spare_ = spare_array();
         PyObject* returned = nullptr;
         for (; count < rule.n_arguments; count++) {
             values[count + 1] = get(rule.arguments[count], needs);
@@ -118,6 +119,7 @@ class Arguments {
                 break;
             }
             case kNeeds: value = needs; break;
+            case kSpare: value = spare_ != nullptr ? spare_ : Py_None; break;
             case kAttribute: value = PyTuple_GET_ITEM(node_->attrs, argument.index); break;
             case kKept:
                 if (argument.index < node_->n_kept)
@@ -126,6 +128,23 @@ class Arguments {
         }
         Py_XINCREF(value);
         return value;
+    }
+
+    // The memory of the gradient if nobody will look at it after this rule: no other holder, no
+    // hook, no graph through the backward pass, and no other rule of the node. Borrowed.
+    PyObject* spare_array() {
+        PyObject* grad = grads_[0];
+        if (plan_->n_rules != 1 || n_grads_ != 1 || grad == nullptr || switches.enabled)
+            return nullptr;
+        Tensor* tensor = as_tensor(grad);
+        PyObject* array = tensor->array;
+        if (present(node_->post_hooks) != nullptr || present(tensor->grad_fn) != nullptr ||
+            Py_REFCNT(grad) != 1 || Py_REFCNT(array) != 1 || !PyArray_CheckExact(array))
+            return nullptr;
+        PyArrayObject* memory = reinterpret_cast<PyArrayObject*>(array);
+        const bool own = PyArray_CHKFLAGS(memory, NPY_ARRAY_OWNDATA) &&
+                         PyArray_BASE(memory) == nullptr && PyArray_ISWRITEABLE(memory);
+        return own ? array : nullptr;
     }
 
     // Another thread's pass may release the node between two rules.
@@ -160,6 +179,7 @@ class Arguments {
     Py_ssize_t n_grads_;
     Plan* plan_;
     PyObject *grad_list_ = nullptr, *results_ = nullptr;
+    PyObject* spare_ = nullptr;  // borrowed
 };
 
 inline bool has_edge(PyObject* edges, int position) {
