@@ -91,3 +91,18 @@ def test_a_gradient_that_a_function_keeps() -> None:
 def test_derivatives_of_derivatives(f: Callable) -> None:
     x = torch.linspace(-2, 2, 6, dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradgradcheck(lambda t: f(t * 1.5) * 2, x)
+
+
+def test_gradients_that_meet_are_added_without_touching_those_that_are_kept() -> None:
+    seen: list[torch.Tensor] = []
+    x = leaf()
+    y = x * 1
+    branches = [y * 2, y * 3, y * 5]
+    for branch in branches:
+        branch.register_hook(seen.append)
+    y.register_hook(lambda grad: seen.append(grad.clone()))
+    given = torch.ones(3, 4)
+    torch.autograd.backward(branches, [given, given * 1, torch.ones(3, 4).expand(3, 4)])
+    assert given.tolist() == [[1.0] * 4] * 3
+    assert [grad[0, 0].item() for grad in seen] == [1.0, 1.0, 1.0, 10.0]
+    assert x.grad.tolist() == [[10.0] * 4] * 3

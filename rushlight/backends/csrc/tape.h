@@ -152,6 +152,9 @@ bool reserve_results(Node* node, int count);
 // not None. `out` has one place per edge, filled with new references or null.
 bool apply_rules(Node* node, PyObject* edges, PyObject* const* grads, Py_ssize_t n_grads,
                  PyObject** out);
+// The array of a gradient if nobody but the pass, which holds one reference, will look at it again
+// and no graph is recorded through the pass; null otherwise. Borrowed.
+PyObject* spare_memory(PyObject* grad);
 // Frees the tensors that are kept; a node that keeps none may run again.
 void release(Node* node);
 // A kept value as a rule sees it, a kept output as a tensor; null with an error if it was changed.

@@ -161,6 +161,16 @@ PyObject* own_gradient(PyObject* grad, PyObject* leaf) {
     return copy == nullptr ? nullptr : wrap(copy);
 }
 
+// Whether `before` may become the sum: its memory is spare, and `grad` is of its kind.
+bool can_become_sum(PyObject* before, PyObject* grad) {
+    PyObject* memory = spare_memory(before);
+    PyObject* other = as_tensor(grad)->array;
+    if (memory == nullptr || other == nullptr || !PyArray_CheckExact(other)) return false;
+    PyArrayObject* a = reinterpret_cast<PyArrayObject*>(memory);
+    PyArrayObject* b = reinterpret_cast<PyArrayObject*>(other);
+    return same_shape(a, b) && PyArray_DESCR(a) == PyArray_DESCR(b);
+}
+
 class Pass {
   public:
     Pass(bool keep_graph, bool create_graph) : keep_(keep_graph), create_(create_graph) {}
@@ -243,7 +253,8 @@ class Pass {
             return true;
         }
         target.slots()[number] = nullptr;
-        PyObject* sum = PyNumber_Add(before, grad);
+        PyObject* sum = can_become_sum(before, grad) ? PyObject_CallMethodOneArg(before, names.add_, grad)
+                                                : PyNumber_Add(before, grad);
         Py_DECREF(before);
         Py_DECREF(grad);
         if (sum == nullptr) return false;

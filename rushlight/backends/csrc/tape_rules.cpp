@@ -76,6 +76,18 @@ PyObject* unpack_result(Node* node, int number) {
     return object;
 }
 
+PyObject* spare_memory(PyObject* grad) {
+    Tensor* tensor = as_tensor(grad);
+    PyObject* array = tensor->array;
+    if (switches.enabled || present(tensor->grad_fn) != nullptr || Py_REFCNT(grad) != 1 ||
+        Py_REFCNT(array) != 1 || !PyArray_CheckExact(array))
+        return nullptr;
+    PyArrayObject* memory = reinterpret_cast<PyArrayObject*>(array);
+    const bool own = PyArray_CHKFLAGS(memory, NPY_ARRAY_OWNDATA) &&
+                     PyArray_BASE(memory) == nullptr && PyArray_ISWRITEABLE(memory);
+    return own ? array : nullptr;
+}
+
 namespace {
 
 // The arguments of the rules in one call of apply: kept outputs are unpacked once.
@@ -130,21 +142,12 @@ class Arguments {
         return value;
     }
 
-    // The memory of the gradient if nobody will look at it after this rule: no other holder, no
-    // hook, no graph through the backward pass, and no other rule of the node. Borrowed.
+    // The memory of the gradient if nobody will look at it after this rule: no hook of the node and
+    // no other rule either.
     PyObject* spare_array() {
-        PyObject* grad = grads_[0];
-        if (plan_->n_rules != 1 || n_grads_ != 1 || grad == nullptr || switches.enabled)
-            return nullptr;
-        Tensor* tensor = as_tensor(grad);
-        PyObject* array = tensor->array;
-        if (present(node_->post_hooks) != nullptr || present(tensor->grad_fn) != nullptr ||
-            Py_REFCNT(grad) != 1 || Py_REFCNT(array) != 1 || !PyArray_CheckExact(array))
-            return nullptr;
-        PyArrayObject* memory = reinterpret_cast<PyArrayObject*>(array);
-        const bool own = PyArray_CHKFLAGS(memory, NPY_ARRAY_OWNDATA) &&
-                         PyArray_BASE(memory) == nullptr && PyArray_ISWRITEABLE(memory);
-        return own ? array : nullptr;
+        const bool last = plan_->n_rules == 1 && n_grads_ == 1 && grads_[0] != nullptr &&
+                          present(node_->post_hooks) == nullptr;
+        return last ? spare_memory(grads_[0]) : nullptr;
     }
 
     // Another thread's pass may release the node between two rules.
