@@ -9,6 +9,7 @@
 #include "conv.h"
 #include "conv_plane.h"
 #include "gemm.h"
+#include "parallel.h"
 
 namespace rl {
 namespace RL_ISA {
@@ -19,20 +20,30 @@ inline bool columns_are_image(const ConvShape& s) {
            s.pad_w == 0;
 }
 
+// Numbers copied per range: about 15 microseconds. Where images are shared out already, the copying
+// of each runs on one thread.
+constexpr int64_t kUnfoldGrain = 1 << 15;
+
+inline void unfold_channel(const ConvShape& s, const float* x, float* columns, int64_t step) {
+    for (int64_t ky = 0; ky < s.KH; ky++)
+        for (int64_t kx = 0; kx < s.KW; kx++, columns += step)
+            for (int64_t oy = 0; oy < s.OH; oy++) {
+                const int64_t y = oy * s.stride_h + ky * s.dil_h - s.pad_h;
+                float* to = columns + oy * s.OW;
+                if (y < 0 || y >= s.H)
+                    fill_floats(to, s.OW, 0.0f);
+                else
+                    copy_row(to, x + y * s.W, s.W, kx * s.dil_w - s.pad_w, s.stride_w, s.OW, 0.0f);
+            }
+}
+
 // One image's group of channels into columns `step` apart.
 inline void unfold(const ConvShape& s, const float* x, float* columns, int64_t step) {
-    for (int64_t c = 0; c < s.group_channels(); c++, x += s.H * s.W)
-        for (int64_t ky = 0; ky < s.KH; ky++)
-            for (int64_t kx = 0; kx < s.KW; kx++, columns += step)
-                for (int64_t oy = 0; oy < s.OH; oy++) {
-                    const int64_t y = oy * s.stride_h + ky * s.dil_h - s.pad_h;
-                    float* to = columns + oy * s.OW;
-                    if (y < 0 || y >= s.H)
-                        fill_floats(to, s.OW, 0.0f);
-                    else
-                        copy_row(to, x + y * s.W, s.W, kx * s.dil_w - s.pad_w, s.stride_w, s.OW,
-                                 0.0f);
-                }
+    const int64_t taps = s.KH * s.KW, grain = ceil_div(kUnfoldGrain, taps * s.OH * s.OW);
+    parallel_for(s.group_channels(), grain, [&](int64_t begin, int64_t end) {
+        for (int64_t c = begin; c < end; c++)
+            unfold_channel(s, x + c * s.H * s.W, columns + c * taps * step, step);
+    });
 }
 
 // The opposite: adds every column entry to the pixel it was read from. dx must be zeroed.
@@ -56,9 +67,12 @@ inline void fold(const ConvShape& s, const float* columns, int64_t step, float* 
 // Channel rows of `images` images side by side: to[c][n][pixel] = from[n][c][pixel], and back.
 inline void gather_images(const float* from, int64_t image, int64_t channels, int64_t plane,
                           int64_t images, float* to) {
-    for (int64_t c = 0; c < channels; c++)
-        for (int64_t n = 0; n < images; n++, to += plane)
-            copy_floats(to, from + n * image + c * plane, plane);
+    const int64_t grain = ceil_div(kUnfoldGrain, images * plane);
+    parallel_for(channels, grain, [&](int64_t begin, int64_t end) {
+        for (int64_t c = begin; c < end; c++)
+            for (int64_t n = 0; n < images; n++)
+                copy_floats(to + (c * images + n) * plane, from + n * image + c * plane, plane);
+    });
 }
 inline void scatter_images(const float* from, int64_t image, int64_t channels, int64_t plane,
                            int64_t images, float* to) {
