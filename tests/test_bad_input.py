@@ -264,7 +264,7 @@ class Dying(Failing):
 
 
 def test_worker_that_raises_shows_the_original_traceback() -> None:
-    loader = torch.utils.data.DataLoader(Failing(), batch_size=2, num_workers=2)
+    loader = torch.utils.data.DataLoader(Failing(), batch_size=2, num_workers=1)
     with pytest.raises(KeyError) as caught:
         list(loader)
     message = text_of(caught.value)
@@ -273,6 +273,6 @@ def test_worker_that_raises_shows_the_original_traceback() -> None:
 
 
 def test_worker_that_dies_is_named() -> None:
-    loader = torch.utils.data.DataLoader(Dying(), batch_size=2, num_workers=2)
+    loader = torch.utils.data.DataLoader(Dying(), batch_size=2, num_workers=1)
     with pytest.raises(RuntimeError, match=r"DataLoader worker .*exited unexpectedly"):
         list(loader)
