@@ -2,6 +2,8 @@
 // and counting a change with the user's line that made it.
 #include "tape.h"
 
+#include <frameobject.h>  // PyFrame_GetBack, with Python 3.10
+
 namespace rl {
 namespace tape {
 
