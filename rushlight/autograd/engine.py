@@ -254,8 +254,8 @@ def _owned(grad: Any, leaf: Any) -> Any:
     """
     array = grad._array
     if grad._grad_fn is None and _getrefcount(array) <= 3 and array.base is None:
-        plain = array.flags.c_contiguous and leaf._array.flags.c_contiguous
-        if plain and _getrefcount(grad) <= 4:
+        both_plain = array.flags.c_contiguous and leaf._array.flags.c_contiguous
+        if (both_plain or array.strides == leaf._array.strides) and _getrefcount(grad) <= 4:
             return grad
     return _copied(grad, leaf)
 

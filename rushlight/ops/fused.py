@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import primitive
 from ..types_ import Array
 from .activation import _relu_backward, relu
+from .common import TensorBase, check_tensor
 from .conv import _conv_nd
 from .linear import _addmm, linear
 from .transpose import _t
@@ -34,6 +35,8 @@ def _rectified_dx(grad: Tensor, result: Tensor, spare: Array | None) -> Tensor:
 
 def linear_relu(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """`relu(linear(input, weight, bias))`."""
+    if not isinstance(input, TensorBase):
+        check_tensor(input, "linear")
     x, w, b = input._array, weight._array, None if bias is None else bias._array
     if b is None or x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[1]:
         return relu(linear(input, weight, bias))
@@ -45,7 +48,10 @@ def linear_relu(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def conv_relu(dims: int, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any,
               padding: Any, dilation: Any, groups: int) -> Tensor:  # fmt: skip
     """`relu` of the convolution over `dims` dims."""
-    arguments = (f"conv{dims}d", dims, input, weight, bias, stride, padding, dilation, groups)
+    name = f"conv{dims}d"
+    if not isinstance(input, TensorBase):
+        check_tensor(input, name)
+    arguments = (name, dims, input, weight, bias, stride, padding, dilation, groups)
     if input._array.dtype.kind not in "fV":
         return relu(_conv_nd(*arguments))
     return _rectified(_conv_nd(*arguments, relu=True))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Number, Shape
-from .common import in_place, write_out
+from .common import TensorBase, check_tensor, in_place, write_out
 from .einsum import einsum
 from .matmul import _left_gradient, _mismatch, _mm, _same_dtype, _transposed, bmm, matmul, mv, outer
 from .reduce import _sum
@@ -82,6 +82,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> torch.nn.functional.linear(torch.ones(1, 2), torch.tensor([[1., 2.]]), torch.tensor([3.]))
     tensor([[6.]])
     """
+    if not isinstance(input, TensorBase):
+        check_tensor(input, "linear")
     x, w = input._array, weight._array
     if x.ndim == 0 or w.ndim == 0 or x.shape[-1] != w.shape[-1]:
         _explain_linear(x, w)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import rushlight as torch
+from rushlight.autograd.twin import native
 
 ALIKE = (30, 5, 1)  # the strides of a contiguous (4, 6, 5)
 
@@ -44,3 +45,23 @@ def test_the_gradient_is_not_shared_with_the_one_given() -> None:
     leaf.backward(given)
     leaf.grad.add_(1)
     assert given.tolist() == [[1.0] * 3] * 2
+
+
+@pytest.mark.skipif(native is None, reason="in Python a Function's frame holds the gradient, too")
+def test_a_gradient_that_lies_as_the_leaf_is_taken_not_copied() -> None:
+    seen = []
+
+    class Passes(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: torch.Tensor) -> torch.Tensor:
+            return x * 1
+
+        @staticmethod
+        def backward(ctx: object, grad: torch.Tensor) -> torch.Tensor:
+            result = grad * 2
+            seen.append(result.data_ptr())
+            return result
+
+    leaf = torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last).requires_grad_()
+    Passes.apply(leaf).backward(torch.ones_like(leaf))
+    assert leaf.grad.data_ptr() == seen[0] and leaf.grad.stride() == leaf.stride()

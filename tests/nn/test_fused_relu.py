@@ -137,6 +137,14 @@ def test_other_classes_and_own_forwards_are_left_alone(monkeypatch: pytest.Monke
     assert not fused
 
 
+@pytest.mark.parametrize("layer", [nn.Linear(3, 4), nn.Conv2d(1, 1, 1)])
+def test_what_is_no_tensor_is_refused(layer: nn.Module) -> None:
+    for model in (nn.Sequential(layer, nn.ReLU()), apart(layer)):
+        for wrong in ([1.0, 2.0, 3.0], None):
+            with pytest.raises(TypeError, match="must be Tensor, not (list|NoneType)"):
+                model(wrong)
+
+
 def test_errors_name_the_layer() -> None:
     net = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
     errors = []

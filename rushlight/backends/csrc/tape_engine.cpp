@@ -145,14 +145,23 @@ PyObject* exclusive_array(PyObject* grad) {
     return same ? below : nullptr;
 }
 
+// Whether an array that owns its memory lies in it as `like` does.
+bool lies_like(PyObject* array, PyObject* like) {
+    PyArrayObject* a = reinterpret_cast<PyArrayObject*>(array);
+    PyArrayObject* b = reinterpret_cast<PyArrayObject*>(like);
+    return same_shape(a, b) && PyArray_ITEMSIZE(a) == PyArray_ITEMSIZE(b) &&
+           PyArray_CompareLists(PyArray_STRIDES(a), PyArray_STRIDES(b), PyArray_NDIM(a));
+}
+
 // A tensor outside the graph with the gradient's values, laid out as the leaf's.
 PyObject* own_gradient(PyObject* grad, PyObject* leaf) {
     PyObject* like = as_tensor(leaf)->array;
     PyObject* array = as_tensor(grad)->array;
-    const bool plain = PyArray_Check(array) && PyArray_Check(like) &&
-                       PyArray_IS_C_CONTIGUOUS(reinterpret_cast<PyArrayObject*>(like));
-    if (!plain) return PyObject_CallFunctionObjArgs(callbacks.copy_gradient, grad, leaf, nullptr);
-    PyObject* own = exclusive_array(grad);
+    const bool known = PyArray_Check(array) && PyArray_Check(like);
+    const bool plain = known && PyArray_IS_C_CONTIGUOUS(reinterpret_cast<PyArrayObject*>(like));
+    PyObject* own = plain ? exclusive_array(grad) : known ? spare_memory(grad) : nullptr;
+    if (!plain && (own == nullptr || !lies_like(own, like)))
+        return PyObject_CallFunctionObjArgs(callbacks.copy_gradient, grad, leaf, nullptr);
     if (own != nullptr) {
         Py_INCREF(own);
         return wrap(own);
