@@ -3,6 +3,7 @@
 //   3 x 3, stride one         by Winograd's transforms (conv_winograd.h, conv_winograd_weight.h),
 //                             which need a quarter of the multiplications: 16 channels and more.
 //   one channel per group     vectors of pixels, nothing shared (conv_depthwise.h)
+//   few channels, 3 or 5 wide by Winograd's transforms along rows (conv_rows.h, conv_rows_weight.h)
 //   small images, 16 and more one image per lane (conv_batch.h, conv_batch_weight.h)
 //   few channels              the input gradient scattered row by row (conv_scatter.h)
 //   forward, input gradient   straight from a padded plane (conv_direct.h). The input gradient is a
@@ -21,6 +22,9 @@
 #include "conv_depthwise_weight.h"
 #include "conv_direct.h"
 #include "conv_input_grad.h"
+#include "conv_rows_forward.h"
+#include "conv_rows_input.h"
+#include "conv_rows_weight.h"
 #include "conv_scatter.h"
 #include "conv_unfold.h"
 #include "conv_weight.h"
@@ -202,6 +206,7 @@ void forward_direct(const ConvShape& s, const float* x, const float* weight, con
 void forward(const ConvShape& s, const float* x, const float* weight, const float* bias, float* y) {
     const Winograd w = winograd_forward(s, weight);
     if (prefers_winograd(s, w, kTransformWeight) && winograd(w, x, bias, y)) return;
+    if (rows_forward(s, x, weight, bias, y)) return;
     if (is_depthwise(s))
         depthwise_forward(s, x, weight, bias, y);
     else if (batch_forward_pays(s))
@@ -292,6 +297,7 @@ void input_grad_scattered(const ConvShape& s, const float* grad, const float* we
 void input_grad(const ConvShape& s, const float* grad, const float* weight, float* dx) {
     const Winograd w = winograd_input_grad(s, weight);
     if (prefers_winograd(s, w, kTransformWeight) && winograd(w, grad, nullptr, dx)) return;
+    if (rows_input_grad(s, grad, weight, dx)) return;
     if (is_depthwise(s))
         depthwise_input_grad(s, grad, weight, dx);
     else if (batch_input_grad_pays(s))
@@ -357,6 +363,7 @@ void weight_grad_unfolded(const ConvShape& s, const float* grad, const float* x,
 void weight_grad(const ConvShape& s, const float* grad, const float* x, float* dweight) {
     const Winograd w = winograd_forward(s, nullptr);
     if (prefers_winograd(s, w, kTransformSums) && winograd_weight_grad(w, x, grad, dweight)) return;
+    if (rows_weight_grad(s, grad, x, dweight)) return;
     if (is_depthwise(s))
         depthwise_weight_grad(s, grad, x, dweight);
     else if (batch_weight_grad_pays(s))

@@ -32,7 +32,7 @@ inline PixelRange pixels_inside(int64_t k, int64_t stride, int64_t pad, int64_t 
 struct BatchSums {
     const float* x;     // tap 0 of the tile at row 0 and column 0 of grad, which need not exist
     const float* grad;  // row 0 of the first output
-    int64_t x_row, x_column, grad_output, grad_row;
+    int64_t x_row, x_column, x_tap, grad_output, grad_row;
     PixelRange rows, columns;  // counted from there
     bool accumulate;           // add to what the sums hold
     float* sums;               // [tap][output of the block]
@@ -55,7 +55,7 @@ void batch_sums(const BatchSums& t) {
         for (int64_t c = t.columns.first; c < t.columns.last; c++, x += t.x_column, grad += W) {
             f32v pixel[Taps];
             RL_UNROLL
-            for (int k = 0; k < Taps; k++) pixel[k] = ld(x + k * W);
+            for (int k = 0; k < Taps; k++) pixel[k] = ld(x + k * t.x_tap);
             RL_UNROLL
             for (int o = 0; o < Outputs; o++) {
                 const f32v g = in_register(ld(grad + o * t.grad_output));
@@ -94,6 +94,7 @@ inline void batch_channel(const ConvShape& s, BatchSums t, int outputs, int64_t 
     t.sums_tap = outputs * W;
     t.x_row = s.stride_h * s.W * W;
     t.x_column = s.stride_w * W;
+    t.x_tap = W;
     for (int64_t ky = 0; ky < s.KH; ky++) {
         const PixelRange all = pixels_inside(ky, s.stride_h, s.pad_h, s.H, s.OH);
         t.rows = {(all.first > first_row ? all.first : first_row) - first_row,
