@@ -11,6 +11,10 @@
 //   weight gradient           outer products over pixels (conv_weight.h).
 //   all three                 as matrix products (conv_unfold.h) for 1x1 kernels and small planes.
 //
+// Winograd's way reads and writes either layout of images. Of the others, those for channels last
+// (conv_last.h, conv_depthwise_last.h) take over where all arrays but perhaps one lie so; what lies
+// otherwise than its way reads is turned (conv_turn.h).
+//
 // Work is shared out by image and group; when there are fewer of those than threads, each image is
 // cut further by rows or by output channels.
 #include "conv.h"
@@ -21,7 +25,9 @@
 #include "conv_depthwise_weight.h"
 #include "conv_direct.h"
 #include "conv_input_grad.h"
+#include "conv_last.h"
 #include "conv_scatter.h"
+#include "conv_turn.h"
 #include "conv_unfold.h"
 #include "conv_weight.h"
 #include "conv_winograd.h"
@@ -31,13 +37,6 @@
 namespace rl {
 namespace RL_ISA {
 namespace {
-
-// Multiply-adds worth handing to a second thread: about 30 microseconds.
-constexpr int64_t kParallelWork = 1500000;
-
-inline int64_t grain_for(int64_t tasks, int64_t work) {
-    return ceil_div(kParallelWork * tasks, work + 1);
-}
 
 // How many parts one image must be cut into so that every thread has work.
 inline int64_t parts_per_task(int64_t tasks, int64_t work, int64_t most) {
@@ -77,16 +76,24 @@ void for_each_unfolded(const ConvShape& s, const Body& body) {
         run(0, tasks);
 }
 
+// ---------------------------------------------------------------------------- channels last
+bool prefers_last(const ConvShape& s) {
+    return (s.x_last || s.y_last) && s.groups == 1;
+}
+
 // ---------------------------------------------------------------------------- Winograd
 Winograd winograd_forward(const ConvShape& s, const float* weight) {
-    return Winograd{s.N,   s.C,   s.H, s.W,     s.O,   s.OH, s.OW, s.pad_h, s.pad_w,
-                    weight, s.C * 9, 9,   false, s.relu};
+    const int64_t k = s.weight_last ? 1 : 9, tap = s.weight_last ? s.C : 1;
+    return Winograd{s.N,     s.C,         s.H,         s.W,    s.O,     s.OH, s.OW, s.pad_h,
+                    s.pad_w, s.x_steps(), s.y_steps(), weight, s.C * 9, k,    tap,  false,
+                    s.relu};
 }
 
 // The gradient's convolution reads grad with the taps reversed, inputs and outputs exchanged.
 Winograd winograd_input_grad(const ConvShape& s, const float* weight) {
-    return Winograd{s.N,       s.O,       s.OH,   s.OW, s.C,     s.H, s.W,
-                    2 - s.pad_h, 2 - s.pad_w, weight, 9,    s.C * 9, true};
+    const int64_t o = s.weight_last ? 1 : 9, tap = s.weight_last ? s.C : 1;
+    return Winograd{s.N,         s.O,         s.OH,        s.OW,   s.C, s.H,     s.W, 2 - s.pad_h,
+                    2 - s.pad_w, s.y_steps(), s.x_steps(), weight, o,   s.C * 9, tap, true};
 }
 
 // Costs in vector multiply-adds per channel and vector of outputs, measured with AVX-512 against
@@ -199,9 +206,8 @@ void forward_direct(const ConvShape& s, const float* x, const float* weight, con
     });
 }
 
-void forward(const ConvShape& s, const float* x, const float* weight, const float* bias, float* y) {
-    const Winograd w = winograd_forward(s, weight);
-    if (prefers_winograd(s, w, kTransformWeight) && winograd(w, x, bias, y)) return;
+void forward_first(const ConvShape& s, const float* x, const float* weight, const float* bias,
+                   float* y) {
     if (is_depthwise(s))
         depthwise_forward(s, x, weight, bias, y);
     else if (batch_forward_pays(s))
@@ -210,6 +216,18 @@ void forward(const ConvShape& s, const float* x, const float* weight, const floa
         for_each_unfolded(s, [&](const UnfoldTask& t) { unfold_forward(t, x, weight, bias, y); });
     else
         forward_direct(s, x, weight, bias, y);
+}
+
+bool forward(const ConvShape& s, const float* x, const float* weight, const float* bias, float* y) {
+    const Winograd w = winograd_forward(s, weight);
+    if (prefers_winograd(s, w, kTransformWeight) && winograd(w, x, bias, y)) return true;
+    const bool last = prefers_last(s) && has_many_outputs(s.O) && !batch_forward_pays(s);
+    const TurnedInput own_x(x, lying_x(s), last), own_weight(weight, lying_weight(s), last);
+    const TurnedResult own_y(y, lying_y(s), last);
+    if (!own_x.data() || !own_weight.data() || !own_y.data()) return false;
+    (last ? last_forward : forward_first)(s, own_x.data(), own_weight.data(), bias, own_y.data());
+    own_y.finish();
+    return true;
 }
 
 // ---------------------------------------------------------------------------- input gradient
@@ -289,9 +307,7 @@ void input_grad_scattered(const ConvShape& s, const float* grad, const float* we
     });
 }
 
-void input_grad(const ConvShape& s, const float* grad, const float* weight, float* dx) {
-    const Winograd w = winograd_input_grad(s, weight);
-    if (prefers_winograd(s, w, kTransformWeight) && winograd(w, grad, nullptr, dx)) return;
+void input_grad_first(const ConvShape& s, const float* grad, const float* weight, float* dx) {
     if (is_depthwise(s))
         depthwise_input_grad(s, grad, weight, dx);
     else if (batch_input_grad_pays(s))
@@ -303,6 +319,19 @@ void input_grad(const ConvShape& s, const float* grad, const float* weight, floa
                           [&](const UnfoldTask& t) { unfold_input_grad(t, grad, weight, dx); });
     else
         input_grad_direct(s, grad, weight, dx);
+}
+
+bool input_grad(const ConvShape& s, const float* grad, const float* weight, float* dx) {
+    const Winograd w = winograd_input_grad(s, weight);
+    if (prefers_winograd(s, w, kTransformWeight) && winograd(w, grad, nullptr, dx)) return true;
+    const bool last = prefers_last(s) && !batch_input_grad_pays(s);
+    const TurnedInput own_grad(grad, lying_y(s), last), own_weight(weight, lying_weight(s), last);
+    const TurnedResult own_dx(dx, lying_x(s), last);
+    if (!own_grad.data() || !own_weight.data() || !own_dx.data()) return false;
+    (last ? last_input_grad : input_grad_first)(s, own_grad.data(), own_weight.data(),
+                                                own_dx.data());
+    own_dx.finish();
+    return true;
 }
 
 // ---------------------------------------------------------------------------- weight gradient
@@ -354,9 +383,7 @@ void weight_grad_unfolded(const ConvShape& s, const float* grad, const float* x,
                 dweight);
 }
 
-void weight_grad(const ConvShape& s, const float* grad, const float* x, float* dweight) {
-    const Winograd w = winograd_forward(s, nullptr);
-    if (prefers_winograd(s, w, kTransformSums) && winograd_weight_grad(w, x, grad, dweight)) return;
+void weight_grad_first(const ConvShape& s, const float* grad, const float* x, float* dweight) {
     if (is_depthwise(s))
         depthwise_weight_grad(s, grad, x, dweight);
     else if (batch_weight_grad_pays(s))
@@ -365,6 +392,17 @@ void weight_grad(const ConvShape& s, const float* grad, const float* x, float* d
         weight_grad_unfolded(s, grad, x, dweight);
     else
         weight_grad_outer(s, grad, x, dweight);
+}
+
+bool weight_grad(const ConvShape& s, const float* grad, const float* x, float* dweight) {
+    const Winograd w = winograd_forward(s, nullptr);
+    if (prefers_winograd(s, w, kTransformSums) && winograd_weight_grad(w, x, grad, dweight))
+        return true;
+    const bool last = prefers_last(s) && !batch_weight_grad_pays(s);
+    const TurnedInput own_grad(grad, lying_y(s), last), own_x(x, lying_x(s), last);
+    if (!own_grad.data() || !own_x.data()) return false;
+    (last ? last_weight_grad : weight_grad_first)(s, own_grad.data(), own_x.data(), dweight);
+    return true;
 }
 
 // ---------------------------------------------------------------------------- bias gradient
@@ -383,7 +421,42 @@ float sum_floats(const float* p, int64_t n) {
     return hsum((a + b) + (c + d));
 }
 
-void bias_grad(int64_t N, int64_t O, int64_t plane, const float* grad, float* dbias) {
+// sums[o] = the sum of `rows` rows of O numbers.
+void sum_rows(const float* from, int64_t rows, int64_t O, float* sums) {
+    constexpr int W = kW<float>, V = 4;
+    int64_t o = 0;
+    for (; o + V * W <= O; o += V * W) {
+        f32v acc[V] = {};
+        for (int64_t r = 0; r < rows; r++) {
+            RL_UNROLL
+            for (int v = 0; v < V; v++) acc[v] += ld(from + r * O + o + v * W);
+        }
+        RL_UNROLL
+        for (int v = 0; v < V; v++) st(sums + o + v * W, acc[v]);
+    }
+    for (; o < O; o += W) {
+        const int n = int(min64(W, O - o));
+        f32v acc = {};
+        for (int64_t r = 0; r < rows; r++) acc += ldn(from + r * O + o, n);
+        stn(sums + o, acc, n);
+    }
+}
+
+// Rows of O numbers, a block of them at a time, so that the sums stay short.
+void bias_grad_last(int64_t rows, int64_t O, const float* grad, float* dbias) {
+    constexpr int64_t block = 256;
+    const int64_t blocks = ceil_div(rows, block);
+    float* sums = scratch<float>(kSums, blocks * O);
+    parallel_for(blocks, ceil_div(1 << 18, block * O), [&](int64_t begin, int64_t end) {
+        for (int64_t b = begin; b < end; b++)
+            sum_rows(grad + b * block * O, min64(block, rows - b * block), O, sums + b * O);
+    });
+    sum_rows(sums, blocks, O, dbias);
+}
+
+void bias_grad(int64_t N, int64_t O, int64_t plane, bool channels_last, const float* grad,
+               float* dbias) {
+    if (channels_last) return bias_grad_last(N * plane, O, grad, dbias);
     // A quarter of a million numbers take about 30 microseconds.
     const int64_t grain = ceil_div(1 << 18, N * plane + 1);
     parallel_for(O, grain, [&](int64_t begin, int64_t end) {
