@@ -22,6 +22,7 @@
 #include "conv_batch.h"
 #include "conv_batch_weight.h"
 #include "conv_depthwise.h"
+#include "conv_depthwise_last.h"
 #include "conv_depthwise_weight.h"
 #include "conv_direct.h"
 #include "conv_input_grad.h"
@@ -77,8 +78,9 @@ void for_each_unfolded(const ConvShape& s, const Body& body) {
 }
 
 // ---------------------------------------------------------------------------- channels last
+// Whether what is to be computed has a way for images that are channels last.
 bool prefers_last(const ConvShape& s) {
-    return (s.x_last || s.y_last) && s.groups == 1;
+    return (s.x_last || s.y_last) && (s.groups == 1 || (is_depthwise(s) && s.O == s.C));
 }
 
 // ---------------------------------------------------------------------------- Winograd
@@ -225,7 +227,8 @@ bool forward(const ConvShape& s, const float* x, const float* weight, const floa
     const TurnedInput own_x(x, lying_x(s), last), own_weight(weight, lying_weight(s), last);
     const TurnedResult own_y(y, lying_y(s), last);
     if (!own_x.data() || !own_weight.data() || !own_y.data()) return false;
-    (last ? last_forward : forward_first)(s, own_x.data(), own_weight.data(), bias, own_y.data());
+    auto* const run = !last ? forward_first : s.groups > 1 ? depthwise_last_forward : last_forward;
+    run(s, own_x.data(), own_weight.data(), bias, own_y.data());
     own_y.finish();
     return true;
 }
@@ -328,8 +331,10 @@ bool input_grad(const ConvShape& s, const float* grad, const float* weight, floa
     const TurnedInput own_grad(grad, lying_y(s), last), own_weight(weight, lying_weight(s), last);
     const TurnedResult own_dx(dx, lying_x(s), last);
     if (!own_grad.data() || !own_weight.data() || !own_dx.data()) return false;
-    (last ? last_input_grad : input_grad_first)(s, own_grad.data(), own_weight.data(),
-                                                own_dx.data());
+    auto* const run = !last          ? input_grad_first
+                      : s.groups > 1 ? depthwise_last_input_grad
+                                     : last_input_grad;
+    run(s, own_grad.data(), own_weight.data(), own_dx.data());
     own_dx.finish();
     return true;
 }
@@ -401,7 +406,10 @@ bool weight_grad(const ConvShape& s, const float* grad, const float* x, float* d
     const bool last = prefers_last(s) && !batch_weight_grad_pays(s);
     const TurnedInput own_grad(grad, lying_y(s), last), own_x(x, lying_x(s), last);
     if (!own_grad.data() || !own_x.data()) return false;
-    (last ? last_weight_grad : weight_grad_first)(s, own_grad.data(), own_x.data(), dweight);
+    auto* const run = !last          ? weight_grad_first
+                      : s.groups > 1 ? depthwise_last_weight_grad
+                                     : last_weight_grad;
+    run(s, own_grad.data(), own_x.data(), dweight);
     return true;
 }
 
