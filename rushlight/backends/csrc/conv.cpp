@@ -78,9 +78,30 @@ void for_each_unfolded(const ConvShape& s, const Body& body) {
 }
 
 // ---------------------------------------------------------------------------- channels last
-// Whether what is to be computed has a way for images that are channels last.
-bool prefers_last(const ConvShape& s) {
-    return (s.x_last || s.y_last) && (s.groups == 1 || (is_depthwise(s) && s.O == s.C));
+// The ways of those convolutions that Winograd does not take. Each reads and writes images in one
+// layout; `windows` and `direct_last` want the weight in the layout that their names say:
+//   first        channels first, by one of the ways that have no other choice
+//   depthwise    channels last, vectors hold channels (conv_depthwise_last.h)
+//   direct_last  channels last, few channels, weight channels first (conv_direct.h, conv_weight.h)
+//   windows      channels last, weight, too (conv_last.h)
+enum class Way { first, depthwise, direct_last, windows };
+
+// `small_images`: one image per lane pays, which is done channels first.
+Way way_of(const ConvShape& s, bool small_images) {
+    if (!s.x_last && !s.y_last) return Way::first;
+    if (is_depthwise(s) && s.O == s.C) return Way::depthwise;
+    if (s.groups > 1 || small_images) return Way::first;
+    // Copying windows pays only if their rows are a few vectors long.
+    const bool short_rows = s.KH * s.KW > 1 && s.KW * s.C < 2 * kW<float>;
+    return short_rows ? Way::direct_last : Way::windows;
+}
+
+// The shape for kernels of that way.
+ConvShape laid_out(const ConvShape& s, Way way) {
+    ConvShape own = s;
+    own.x_last = own.y_last = way != Way::first;
+    own.weight_last = way == Way::windows;
+    return own;
 }
 
 // ---------------------------------------------------------------------------- Winograd
@@ -122,6 +143,7 @@ Plane forward_plane(const ConvShape& s, int64_t first_row, int64_t rows) {
     p.rows = (rows - 1) * s.stride_h + (s.KH - 1) * s.dil_h + 1;
     p.phases = s.stride_w;
     p.cols = s.OW + (s.KW - 1) * s.dil_w / s.stride_w;
+    if (s.x_last) p.pixel = s.C;
     return p;
 }
 
@@ -146,11 +168,12 @@ struct DirectTask {
 void forward_task(const ConvShape& s, const DirectTask& t, const float* x, const float* packed,
                   const float* bias, float* y) {
     const int64_t K = s.group_channels() * s.KH * s.KW, O = s.group_outputs();
-    const float* image = x + (t.image * s.C + t.group * s.group_channels()) * s.H * s.W;
+    const ImageSteps from = s.x_steps(), to = s.y_steps();
+    const float* image = x + t.image * from.image + t.group * s.group_channels() * from.channel;
     int32_t* offset = scratch<int32_t>(kOffsets, K);
     Direct d;
-    const bool in_place =
-        has_many_outputs(O) && s.pad_h == 0 && s.pad_w == 0 && s.stride_w == 1;
+    const bool in_place = has_many_outputs(O) && s.pad_h == 0 && s.pad_w == 0 &&
+                          s.stride_w == 1 && from.pixel == 1;
     if (in_place) {
         d.plane = image + t.first_row * s.stride_h * s.W;
         d.row_step = s.stride_h * s.W;
@@ -172,8 +195,8 @@ void forward_task(const ConvShape& s, const DirectTask& t, const float* x, const
     d.O = t.outputs;
     d.many = has_many_outputs(O);
     d.OH = t.rows, d.OW = s.OW;
-    d.y_channel = s.OH * s.OW, d.y_row = s.OW;
-    d.y = y + (t.image * s.O + o) * s.OH * s.OW + t.first_row * s.OW;
+    d.y_channel = to.channel, d.y_row = to.row, d.y_pixel = to.pixel;
+    d.y = y + t.image * to.image + o * to.channel + t.first_row * to.row;
     run_direct(d);
 }
 
@@ -223,12 +246,18 @@ void forward_first(const ConvShape& s, const float* x, const float* weight, cons
 bool forward(const ConvShape& s, const float* x, const float* weight, const float* bias, float* y) {
     const Winograd w = winograd_forward(s, weight);
     if (prefers_winograd(s, w, kTransformWeight) && winograd(w, x, bias, y)) return true;
-    const bool last = prefers_last(s) && has_many_outputs(s.O) && !batch_forward_pays(s);
-    const TurnedInput own_x(x, lying_x(s), last), own_weight(weight, lying_weight(s), last);
-    const TurnedResult own_y(y, lying_y(s), last);
+    const bool few = s.groups == 1 && !has_many_outputs(s.O);
+    const Way way = few ? Way::first : way_of(s, batch_forward_pays(s));
+    const ConvShape own = laid_out(s, way);
+    const TurnedInput own_x(x, lying_x(s), own.x_last);
+    const TurnedInput own_weight(weight, lying_weight(s), own.weight_last);
+    const TurnedResult own_y(y, lying_y(s), own.y_last);
     if (!own_x.data() || !own_weight.data() || !own_y.data()) return false;
-    auto* const run = !last ? forward_first : s.groups > 1 ? depthwise_last_forward : last_forward;
-    run(s, own_x.data(), own_weight.data(), bias, own_y.data());
+    auto* const run = way == Way::windows     ? last_forward
+                      : way == Way::depthwise ? depthwise_last_forward
+                      : way == Way::first     ? forward_first
+                                              : forward_direct;
+    run(own, own_x.data(), own_weight.data(), bias, own_y.data());
     own_y.finish();
     return true;
 }
@@ -260,7 +289,7 @@ void input_grad_task(const InputGradPlan& plan, const DirectTask& t, const float
         const bool compact = plan.phases() > 1;
         d.y = compact ? scratch<float>(kResult, t.outputs * d.OH * d.OW) : target;
         d.y_channel = d.OH * d.OW;
-        d.y_row = d.OW;
+        d.y_row = d.OW, d.y_pixel = 1;
         run_direct(d);
         if (compact) spread_phase(s, phase, d.y, d.OH, d.OW, t.outputs, target);
     }
@@ -327,14 +356,17 @@ void input_grad_first(const ConvShape& s, const float* grad, const float* weight
 bool input_grad(const ConvShape& s, const float* grad, const float* weight, float* dx) {
     const Winograd w = winograd_input_grad(s, weight);
     if (prefers_winograd(s, w, kTransformWeight) && winograd(w, grad, nullptr, dx)) return true;
-    const bool last = prefers_last(s) && !batch_input_grad_pays(s);
-    const TurnedInput own_grad(grad, lying_y(s), last), own_weight(weight, lying_weight(s), last);
-    const TurnedResult own_dx(dx, lying_x(s), last);
+    Way way = way_of(s, batch_input_grad_pays(s));
+    if (way == Way::direct_last) way = Way::windows;  // whose products have width enough
+    const ConvShape own = laid_out(s, way);
+    const TurnedInput own_grad(grad, lying_y(s), own.y_last);
+    const TurnedInput own_weight(weight, lying_weight(s), own.weight_last);
+    const TurnedResult own_dx(dx, lying_x(s), own.x_last);
     if (!own_grad.data() || !own_weight.data() || !own_dx.data()) return false;
-    auto* const run = !last          ? input_grad_first
-                      : s.groups > 1 ? depthwise_last_input_grad
-                                     : last_input_grad;
-    run(s, own_grad.data(), own_weight.data(), own_dx.data());
+    auto* const run = way == Way::windows     ? last_input_grad
+                      : way == Way::depthwise ? depthwise_last_input_grad
+                                              : input_grad_first;
+    run(own, own_grad.data(), own_weight.data(), own_dx.data());
     own_dx.finish();
     return true;
 }
@@ -346,6 +378,7 @@ void weight_grad_outer(const ConvShape& s, const float* grad, const float* x, fl
                                 s.dil_w);
     plan.plane = forward_plane(s, 0, s.OH);
     plan.plane.phases = 1;
+    plan.grad_is_last = s.y_last;
     plan.plane.cols = (s.OW - 1) * s.stride_w + (s.KW - 1) * s.dil_w + 1;
 
     // Images are shared out, with one set of sums per part; a single image by units.
@@ -403,13 +436,16 @@ bool weight_grad(const ConvShape& s, const float* grad, const float* x, float* d
     const Winograd w = winograd_forward(s, nullptr);
     if (prefers_winograd(s, w, kTransformSums) && winograd_weight_grad(w, x, grad, dweight))
         return true;
-    const bool last = prefers_last(s) && !batch_weight_grad_pays(s);
-    const TurnedInput own_grad(grad, lying_y(s), last), own_x(x, lying_x(s), last);
+    Way way = way_of(s, batch_weight_grad_pays(s));
+    if (way == Way::direct_last && !has_many_outputs(s.O)) way = Way::windows;
+    const ConvShape own = laid_out(s, way);
+    const TurnedInput own_grad(grad, lying_y(s), own.y_last), own_x(x, lying_x(s), own.x_last);
     if (!own_grad.data() || !own_x.data()) return false;
-    auto* const run = !last          ? weight_grad_first
-                      : s.groups > 1 ? depthwise_last_weight_grad
-                                     : last_weight_grad;
-    run(s, own_grad.data(), own_x.data(), dweight);
+    auto* const run = way == Way::windows     ? last_weight_grad
+                      : way == Way::depthwise ? depthwise_last_weight_grad
+                      : way == Way::first     ? weight_grad_first
+                                              : weight_grad_outer;
+    run(own, own_grad.data(), own_x.data(), dweight);
     return true;
 }
 
