@@ -164,13 +164,16 @@ RL_INLINE void transform_to_points(const f32v* d, f32v* v) {
         transform_output_grad(d, v);
 }
 
-// n pixels of up to W channels, zeros for the others: to[pixel][lane].
+// n pixels of up to W channels, zeros for the others: to[pixel][lane]. Channels last, the next
+// vector of channels is fetched: the processor does not see it coming when pixels are far apart.
 inline void load_pixels(const float* from, const ImageSteps& steps, int lanes, int64_t n,
                         float* to) {
     constexpr int W = kW<float>;
     if (steps.channel != 1) return interleave_vector(from, steps.channel, lanes, n, to);
-    for (int64_t i = 0; i < n; i++, from += steps.pixel)
+    for (int64_t i = 0; i < n; i++, from += steps.pixel) {
+        __builtin_prefetch(from + W);
         st(to + i * W, lanes == W ? ld(from) : ldn(from, lanes));
+    }
 }
 
 // The pixels of one row of tiles, one vector of channels: to[row][col][lane], padding included.
