@@ -190,6 +190,15 @@ def test_one_channel_per_group(channels: int, width: int, stride: int, kernel: i
     compare_all((2, channels, width + 1, width), (channels, 1, kernel, kernel), window)
 
 
+@pytest.mark.parametrize("size", [(5, 1), (5, 2), (4, 3), (4, 5)])
+@pytest.mark.parametrize("kernel", [(3, 3), (3, 1), (3, 2), (4, 3)])
+@pytest.mark.parametrize("padding", [1, 2, 3])
+def test_one_channel_per_group_whose_window_is_mostly_outside(
+    size: Ints, kernel: Ints, padding: int
+) -> None:
+    compare_all((2, 17, *size), (17, 1, *kernel), square(1, padding, groups=17))
+
+
 @pytest.mark.parametrize("kernel", [(2, 3), (3, 4), (1, 7)])
 @pytest.mark.parametrize(("padding", "dilation"), [((0, 2), (2, 2)), ((5, 4), (1, 3))])
 @pytest.mark.parametrize("multiplier", [1, 2])

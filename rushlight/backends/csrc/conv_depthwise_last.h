@@ -6,7 +6,8 @@
 //   forward          up to 8 pixels (4 with 16 registers) share the loads of the weights and, where
 //                    3 or 5 taps follow each other as the pixels do, those of the numbers, too;
 //   input gradient   the same, for the pixels of a row that have the same taps: every stride-th;
-//   weight gradient  up to 10 taps have a vector of sums each while the row goes by.
+//   weight gradient  up to 10 taps have a vector of sums each while the row goes by; with 3 taps in
+//                    each kernel row and stride one, what they read stays in registers, too.
 // Pixels at the ends of a row are done alone with the taps that reach them.
 // The weight, small, is turned to [tap][channel].
 #pragma once
@@ -150,10 +151,11 @@ void tap_pixels(TapRow row, int64_t first, const RowTap* taps, int count) {
     }
 }
 
-inline bool follow_each_other(const TapRow& row, const RowTap* taps, int count, int K) {
+// Whether the taps come in runs of K that are `step` apart.
+inline bool follow_each_other(const RowTap* taps, int count, int K, int64_t step) {
     if (count % K != 0) return false;
     for (int t = 0; t < count; t++)
-        if (t % K != 0 && taps[t].source - taps[t - 1].source != row.source_step) return false;
+        if (t % K != 0 && taps[t].source - taps[t - 1].source != step) return false;
     return true;
 }
 
@@ -167,9 +169,9 @@ PixelsFunction pixels_function(int run) {
 // Pixels that all taps reach. A last block that is too short moves up and computes some again.
 inline void tap_inner_pixels(const TapRow& row, Reached all, const RowTap* taps, int count) {
     constexpr int most = kVecRegs == 32 ? 8 : 4, half = most / 2;
-    const int run = follow_each_other(row, taps, count, 3)   ? 3
-                    : follow_each_other(row, taps, count, 5) ? 5
-                                                             : 1;
+    const int run = follow_each_other(taps, count, 3, row.source_step)   ? 3
+                    : follow_each_other(taps, count, 5, row.source_step) ? 5
+                                                                         : 1;
     const int64_t pixels = all.last - all.first;
     for (int64_t m = all.first; m < all.last;) {
         const int64_t left = all.last - m;
@@ -280,6 +282,48 @@ RL_INLINE void add_tap_vector(const WeightRow& row, const RowTap* taps, Reached 
     for (int t = 0; t < T; t++) store(row.sums + taps[t].weight, acc[t], m);
 }
 
+// The same for R runs of three taps which are as far apart as the pixels: column j is met by tap 0
+// of pixel j, tap 1 of pixel j - 1 and tap 2 of pixel j - 2.
+template <int R>
+RL_INLINE void add_run_vector(const WeightRow& row, const RowTap* taps, int m) {
+    f32v acc[R][3], columns[R][3];
+    RL_UNROLL
+    for (int i = 0; i < 3 * R; i++) acc[i / 3][i % 3] = load(row.sums + taps[i].weight, m);
+    const int64_t first = taps[0].first, last = taps[2].last + 2;  // columns that exist
+    const float* grad = row.grad;
+    for (int64_t j = 0; j < row.pixels + 2; j += 3) {
+        RL_UNROLL
+        for (int u = 0; u < 3; u++) {
+            if (j + u >= row.pixels + 2) break;
+            const bool exists = j + u >= first && j + u < last;
+            RL_UNROLL
+            for (int r = 0; r < R; r++)
+                columns[r][u] = exists ? load(row.x + taps[3 * r].source + (j + u) * row.x_step, m)
+                                       : f32v{};
+            if (j + u < 2) continue;
+            const f32v g = load(grad, m);
+            grad += row.C;
+            RL_UNROLL
+            for (int i = 0; i < 3 * R; i++)
+                acc[i / 3][i % 3] = fma(g, columns[i / 3][(u + 1 + i % 3) % 3], acc[i / 3][i % 3]);
+        }
+    }
+    RL_UNROLL
+    for (int i = 0; i < 3 * R; i++) store(row.sums + taps[i].weight, acc[i / 3][i % 3], m);
+}
+
+template <int R>
+void add_run_products(WeightRow row, int64_t channels, const RowTap* taps) {
+    constexpr int W = kW<float>;
+    for (int64_t left = channels; left > 0; left -= W) {
+        if (left >= W)
+            add_run_vector<R>(row, taps, W);
+        else
+            add_run_vector<R>(row, taps, int(left));
+        row.x += W, row.grad += W, row.sums += W;
+    }
+}
+
 template <int T>
 void add_tap_products(WeightRow row, int64_t channels, const RowTap* taps) {
     constexpr int W = kW<float>;
@@ -293,8 +337,23 @@ void add_tap_products(WeightRow row, int64_t channels, const RowTap* taps) {
     }
 }
 
-inline void add_row_products(const WeightRow& row, int64_t channels, const RowTap* taps,
-                             int count) {
+// Whether these are whole rows of a kernel three wide, whose taps are as far apart as the pixels.
+inline bool are_runs_of_three(const ConvShape& s, const RowTap* taps, int count) {
+    if (s.KW != 3 || s.stride_w != 1 || s.dil_w != 1 || count % 3 != 0) return false;
+    for (int t = 0; t < count; t++)
+        if (taps[t].weight / s.C % 3 != t % 3) return false;
+    return true;
+}
+
+inline void add_row_products(const ConvShape& s, const WeightRow& row, int64_t channels,
+                             const RowTap* taps, int count) {
+    const bool registers_suffice = kVecRegs == 32;
+    if (registers_suffice && are_runs_of_three(s, taps, count)) {
+        for (; count >= 9; count -= 9, taps += 9) add_run_products<3>(row, channels, taps);
+        if (count == 6) add_run_products<2>(row, channels, taps);
+        if (count == 3) add_run_products<1>(row, channels, taps);
+        return;
+    }
     for (int t = 0, step; t < count; t += step) {
         const int left = count - t;
         step = left == 9 ? 9 : left >= 10 ? 10 : left >= 6 ? 6 : left >= 3 ? 3 : 1;
@@ -321,7 +380,7 @@ inline void depthwise_last_weight_grad(const ConvShape& s, const float* grad, co
             const int64_t c = begin * W;
             const WeightRow part{x + row / s.OH * s.H * s.W * s.C + c, s.stride_w * s.C,
                                  grad + row * s.OW * s.C + c, s.OW, s.C, sums + c};
-            add_row_products(part, min64(end * W, s.C) - c, listed, count);
+            add_row_products(s, part, min64(end * W, s.C) - c, listed, count);
         }
     });
     layout_kernels.turn(1, taps, s.C, sums, dweight);

@@ -9,9 +9,8 @@
 //     weight gradient  dweight = sum over blocks of grad' * windows
 //
 // Copying moves each number once for O multiply-adds. For 1 x 1 kernels of stride one the windows
-// are the image itself, and each pass is one product. Blocks have about 128 K numbers (half of L2),
-// those of the weight gradient up to three times as many: their product reads and writes the sums.
-// Needs a single group.
+// are the image itself, and each pass is one product. A block has up to 384 pixels, enough for all
+// of them to share the reading of a weight that is larger than L2. Needs a single group.
 #pragma once
 
 #include "conv.h"
@@ -25,14 +24,14 @@ namespace rl {
 namespace RL_ISA {
 namespace {
 
-constexpr int64_t kWindowNumbers = 1 << 17;              // of a block
+constexpr int64_t kWindowNumbers = 1 << 20;                 // of a block, 4 MB
 constexpr int64_t kFewestWindows = 48, kMostWindows = 384;  // pixels of a block
 
 inline int64_t window_size(const ConvShape& s) { return s.KH * s.KW * s.C; }
 inline int64_t pixels_of_y(const ConvShape& s) { return s.N * s.OH * s.OW; }
 
-inline int64_t window_blocks(int64_t pixels, int64_t size, int64_t numbers) {
-    int64_t most = numbers / size;
+inline int64_t window_blocks(int64_t pixels, int64_t size) {
+    int64_t most = kWindowNumbers / size;
     if (most < kFewestWindows) most = kFewestWindows;
     if (most > kMostWindows) most = kMostWindows;
     return ceil_div(pixels, most);
@@ -112,7 +111,8 @@ inline void last_forward(const ConvShape& s, const float* x, const float* weight
     all.col_bias = bias, all.relu = s.relu;
     if (columns_are_image(s)) return gemm_all_threads(all);
 
-    const int64_t blocks = window_blocks(pixels, size, kWindowNumbers);
+    int64_t blocks = window_blocks(pixels, size);
+    if (blocks > 1) blocks = ceil_div(blocks, num_threads()) * num_threads();
     if (blocks > 1) {  // else the product's own turning is enough
         float* turned = scratch<float>(kWeights, size * s.O);
         layout_kernels.turn(1, s.O, size, weight, turned);
@@ -148,7 +148,7 @@ inline void last_input_grad(const ConvShape& s, const float* grad, const float* 
     if (columns_are_image(s)) return gemm_all_threads(all);
 
     // Images are shared out, as the windows of one overlap.
-    const int64_t blocks = window_blocks(plane, size, kWindowNumbers), image = s.H * s.W * s.C;
+    const int64_t blocks = window_blocks(plane, size), image = s.H * s.W * s.C;
     const bool share_images = s.N >= num_threads();
     const auto run = [&](int64_t begin, int64_t end) {
         for (int64_t i = begin * blocks; i < end * blocks; i++) {
@@ -181,7 +181,7 @@ inline void last_weight_grad(const ConvShape& s, const float* grad, const float*
     all.c = taps == 1 ? dweight : scratch<float>(kSums, s.O * size), all.c_row = size;
     if (columns_are_image(s)) return gemm_all_threads(all);
 
-    const int64_t blocks = window_blocks(pixels, size, 3 * kWindowNumbers);
+    const int64_t blocks = window_blocks(pixels, size);
     for (int64_t b = 0; b < blocks; b++) {
         const int64_t first = share(pixels, blocks, b), last = share(pixels, blocks, b + 1);
         float* windows = scratch<float>(kPlane, (last - first) * size);
