@@ -143,6 +143,15 @@ inline ManyFunction many_function(int rows, int pixels, int vectors) {
     return vectors == 2 ? many_tile_of_width<1, 2>(pixels) : many_tile_of_width<1, 1>(pixels);
 }
 
+// Fetches what a tile will write, channels last: the lines are far apart, and would be waited for at
+// the end of every tile.
+inline void fetch_results(const ManyTile& t, int R, int PX) {
+    for (int r = 0; r < R; r++)
+        for (int p = 0; p < PX; p++)
+            for (int v = 0; v < t.outputs; v += kW<float>)
+                __builtin_prefetch(t.y + r * t.y_row + p * t.y_pixel + v, 1);
+}
+
 inline void direct_many(const Direct& d) {
     constexpr int W = kW<float>;
     const int rows = 2 * d.OW <= kPixels && d.OH > 1 ? 2 : 1;
@@ -155,21 +164,26 @@ inline void direct_many(const Direct& d) {
     t.y_channel = d.y_channel;
     t.y_row = d.y_row;
     t.y_pixel = d.y_pixel;
-    for (int64_t o = 0; o < d.O; o += 2 * W) {
+    // Panel by panel, so that the weights stay in L1; but channels last, where panels are written
+    // side by side, all of a row of blocks, so that what is written stays near.
+    const int64_t panels = ceil_div(d.O, 2 * W);
+    const bool by_rows = d.y_channel == 1;
+    for (int64_t i = 0; i < panels * row_blocks; i++) {
+        const int64_t o = (by_rows ? i % panels : i / row_blocks) * 2 * W;
+        const int64_t rb = by_rows ? i / panels : i % row_blocks;
         const int vectors = d.O - o > W ? 2 : 1;
         t.outputs = int(min64(d.O - o, vectors * W));
         t.weight = d.weight + o * d.K;
         t.bias = d.bias ? d.bias + o : nullptr;
-        for (int64_t rb = 0; rb < row_blocks; rb++) {
-            const int64_t y = share(d.OH, row_blocks, rb);
-            const int height = int(share(d.OH, row_blocks, rb + 1) - y);
-            for (int64_t cb = 0; cb < col_blocks; cb++) {
-                const int64_t x = share(d.OW, col_blocks, cb);
-                const int pixels = int(share(d.OW, col_blocks, cb + 1) - x);
-                t.src = d.plane + y * d.row_step + x;
-                t.y = d.y + o * d.y_channel + y * d.y_row + x * d.y_pixel;
-                many_function(height, pixels, vectors)(t);
-            }
+        const int64_t y = share(d.OH, row_blocks, rb);
+        const int height = int(share(d.OH, row_blocks, rb + 1) - y);
+        for (int64_t cb = 0; cb < col_blocks; cb++) {
+            const int64_t x = share(d.OW, col_blocks, cb);
+            const int pixels = int(share(d.OW, col_blocks, cb + 1) - x);
+            t.src = d.plane + y * d.row_step + x;
+            t.y = d.y + o * d.y_channel + y * d.y_row + x * d.y_pixel;
+            if (by_rows) fetch_results(t, height, pixels);
+            many_function(height, pixels, vectors)(t);
         }
     }
 }
