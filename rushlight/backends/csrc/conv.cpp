@@ -78,12 +78,12 @@ void for_each_unfolded(const ConvShape& s, const Body& body) {
 }
 
 // ---------------------------------------------------------------------------- channels last
-// The ways of those convolutions that Winograd does not take. Each reads and writes images in one
-// layout; `windows` and `direct_last` want the weight in the layout that their names say:
-//   first        channels first, by one of the ways that have no other choice
-//   depthwise    channels last, vectors hold channels (conv_depthwise_last.h)
-//   direct_last  channels last, few channels, weight channels first (conv_direct.h, conv_weight.h)
-//   windows      channels last, weight, too (conv_last.h)
+// What Winograd's way does not take, and how its images and its weight are wanted:
+//   first        both channels first, for the ways that know nothing else
+//   depthwise    images channels last (conv_depthwise_last.h); the weight has one channel
+//   direct_last  images channels last, weight channels first: few channels (conv_direct.h,
+//                conv_weight.h)
+//   windows      both channels last (conv_last.h)
 enum class Way { first, depthwise, direct_last, windows };
 
 // `small_images`: one image per lane pays, which is done channels first.
