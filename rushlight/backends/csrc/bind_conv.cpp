@@ -1,9 +1,9 @@
 // bind_conv.cpp: convolution for NumPy arrays of float32 with one, two or three spatial axes.
 //
-// Inputs of any layout are taken. With two axes they are read as they lie if they are C-contiguous or
-// channels last, and what lies otherwise is copied first; with three, what is channels last, too.
-// Results are channels last where an input is. Other dtypes are not handled here and go to the
-// reference kernels.
+// Inputs of any layout are taken. With two axes they are read as they lie if they are C-contiguous
+// or channels last, and what lies otherwise is copied first; with three, what is channels last,
+// too. Results are channels last where an input is. Other dtypes are not handled here and go to
+// the reference kernels.
 #include "bind_windows.h"
 #include "conv_volume.h"
 

@@ -143,8 +143,8 @@ inline ManyFunction many_function(int rows, int pixels, int vectors) {
     return vectors == 2 ? many_tile_of_width<1, 2>(pixels) : many_tile_of_width<1, 1>(pixels);
 }
 
-// Fetches what a tile will write, channels last: the lines are far apart, and would be waited for at
-// the end of every tile.
+// Fetches what a tile will write, channels last: the lines are far apart, and would be waited for
+// at the end of every tile.
 inline void fetch_results(const ManyTile& t, int R, int PX) {
     for (int r = 0; r < R; r++)
         for (int p = 0; p < PX; p++)

@@ -14,8 +14,8 @@
 // that the last cache would not keep (37 MB for 512 x 512 channels). Products of 128 channels are
 // added up in M, which also keeps the rounding error of long sums down.
 //
-// Images lie channels first or channels last. Blocks of pixels of the former are turned in registers
-// on their way, those of the latter are already what a vector holds.
+// Images lie channels first or channels last. Blocks of pixels of the former are turned in
+// registers on their way, those of the latter are already what a vector holds.
 //
 // Strides between points are padded by a vector: powers of two would map all 36 to one cache set.
 //
