@@ -1,7 +1,9 @@
 // bind_conv.cpp: convolution for NumPy arrays of float32 with one, two or three spatial axes.
 //
-// Inputs of any layout are taken; what is not C-contiguous is copied first. Results are channels
-// last where an input is. Other dtypes are not handled here and go to the reference kernels.
+// Inputs of any layout are taken. With two axes they are read as they lie if they are C-contiguous
+// or channels last, and what lies otherwise is copied first; with three, what is channels last,
+// too. Results are channels last where an input is. Other dtypes are not handled here and go to
+// the reference kernels.
 #include "bind_windows.h"
 #include "conv_volume.h"
 
@@ -57,18 +59,42 @@ bool is_worth_the_gil(const VolumeShape& v) {
     return v.plane.work() * v.KD * v.OD > kReleaseGilWork;
 }
 
+// An image or weight (N, C, *S) as the kernels take it.
+class ImageArray : public FloatArray {
+  public:
+    explicit ImageArray(PyObject* object)
+        : FloatArray(object, 3, 5, has_two_axes(object) ? Layout::either : Layout::channels_first) {
+    }
+
+    // Whether the kernel meets it channels last.
+    bool read_last() const { return channels_last() && ndim() == 4; }
+
+  private:
+    static bool has_two_axes(PyObject* object) {
+        PyArrayObject* array = as_array(object);
+        return array != nullptr && PyArray_NDIM(array) == 4;
+    }
+};
+
+// What a kernel writes to. The kernel for three axes writes channels first.
+PyArrayObject* new_result(int axes, const npy_intp* shape, bool channels_last) {
+    if (channels_last && axes == 2) return new_channels_last(axes + 2, shape, NPY_FLOAT32);
+    return new_floats(axes + 2, shape);
+}
+
 // The result, in its layout, or the lack of memory.
 PyObject* finish(PyArrayObject* result, bool enough_memory, bool channels_last) {
     if (!enough_memory) {
         Py_DECREF(result);
         return PyErr_NoMemory();
     }
-    return object(channels_last ? made_channels_last(result) : result);
+    const bool turn = channels_last && PyArray_NDIM(result) == 5;
+    return object(turn ? made_channels_last(result) : result);
 }
 
 PyObject* conv(PyObject*, PyObject* const* args, Py_ssize_t n) {
     if (n != 8) return not_handled();
-    FloatArray x(args[0], 3, 5), weight(args[1], 3, 5);
+    const ImageArray x(args[0]), weight(args[1]);
     if (!x.ok() || !weight.ok() || x.ndim() != weight.ndim()) return give_up();
     const int axes = x.ndim() - 2;
     VolumeShape v;
@@ -84,7 +110,10 @@ PyObject* conv(PyObject*, PyObject* const* args, Py_ssize_t n) {
     npy_intp shape[5] = {npy_intp(v.plane.N), npy_intp(v.plane.O), npy_intp(v.OD)};
     if (axes >= 2) shape[axes] = npy_intp(v.plane.OH);
     shape[axes + 1] = npy_intp(v.plane.OW);
-    PyArrayObject* y = new_floats(axes + 2, shape);
+    const bool channels_last = x.channels_last() || weight.channels_last();
+    v.plane.x_last = x.read_last(), v.plane.weight_last = weight.read_last();
+    v.plane.y_last = channels_last && axes == 2;
+    PyArrayObject* y = new_result(axes, shape, channels_last);
     if (!y) return nullptr;
     bool enough = true;
     if (v.plane.N > 0) {
@@ -93,14 +122,14 @@ PyObject* conv(PyObject*, PyObject* const* args, Py_ssize_t n) {
         if (axes == 3)
             enough = volume_kernels().forward(v, x.floats(), weight.floats(), b, floats(y));
         else
-            conv_kernels().forward(v.plane, x.floats(), weight.floats(), b, floats(y));
+            enough = conv_kernels().forward(v.plane, x.floats(), weight.floats(), b, floats(y));
     }
-    return finish(y, enough, x.channels_last() || weight.channels_last());
+    return finish(y, enough, channels_last);
 }
 
 PyObject* conv_input_grad(PyObject*, PyObject* const* args, Py_ssize_t n) {
     if (n != 7) return not_handled();
-    FloatArray grad(args[0], 3, 5), weight(args[1], 3, 5);
+    const ImageArray grad(args[0]), weight(args[1]);
     if (!grad.ok() || !weight.ok() || grad.ndim() != weight.ndim()) return give_up();
     const int axes = grad.ndim() - 2;
     VolumeShape v;
@@ -111,7 +140,10 @@ PyObject* conv_input_grad(PyObject*, PyObject* const* args, Py_ssize_t n) {
         return not_handled();
     npy_intp shape[5];
     for (int i = 0; i < axes + 2; i++) shape[i] = npy_intp(x_dims[i]);
-    PyArrayObject* dx = new_floats(axes + 2, shape);
+    const bool channels_last = grad.channels_last() || weight.channels_last();
+    v.plane.y_last = grad.read_last(), v.plane.weight_last = weight.read_last();
+    v.plane.x_last = channels_last && axes == 2;
+    PyArrayObject* dx = new_result(axes, shape, channels_last);
     if (!dx) return nullptr;
     bool enough = true;
     if (v.plane.N > 0) {
@@ -119,14 +151,15 @@ PyObject* conv_input_grad(PyObject*, PyObject* const* args, Py_ssize_t n) {
         if (axes == 3)
             enough = volume_kernels().input_grad(v, grad.floats(), weight.floats(), floats(dx));
         else
-            conv_kernels().input_grad(v.plane, grad.floats(), weight.floats(), floats(dx));
+            enough =
+                conv_kernels().input_grad(v.plane, grad.floats(), weight.floats(), floats(dx));
     }
-    return finish(dx, enough, grad.channels_last() || weight.channels_last());
+    return finish(dx, enough, channels_last);
 }
 
 PyObject* conv_weight_grad(PyObject*, PyObject* const* args, Py_ssize_t n) {
     if (n != 7) return not_handled();
-    FloatArray grad(args[0], 3, 5), x(args[1], 3, 5);
+    const ImageArray grad(args[0]), x(args[1]);
     if (!grad.ok() || !x.ok() || grad.ndim() != x.ndim()) return give_up();
     const int axes = grad.ndim() - 2;
     VolumeShape v;
@@ -137,6 +170,7 @@ PyObject* conv_weight_grad(PyObject*, PyObject* const* args, Py_ssize_t n) {
         return not_handled();
     npy_intp shape[5];
     for (int i = 0; i < axes + 2; i++) shape[i] = npy_intp(weight_dims[i]);
+    v.plane.y_last = grad.read_last(), v.plane.x_last = x.read_last();
     PyArrayObject* dweight = new_floats(axes + 2, shape);
     if (!dweight) return nullptr;
     bool enough = true;
@@ -147,14 +181,15 @@ PyObject* conv_weight_grad(PyObject*, PyObject* const* args, Py_ssize_t n) {
         if (axes == 3)
             enough = volume_kernels().weight_grad(v, grad.floats(), x.floats(), floats(dweight));
         else
-            conv_kernels().weight_grad(v.plane, grad.floats(), x.floats(), floats(dweight));
+            enough =
+                conv_kernels().weight_grad(v.plane, grad.floats(), x.floats(), floats(dweight));
     }
     return finish(dweight, enough, false);
 }
 
 PyObject* conv_bias_grad(PyObject*, PyObject* const* args, Py_ssize_t n) {
     if (n != 1) return not_handled();
-    FloatArray grad(args[0], 2, 32);
+    const FloatArray grad(args[0], 2, 32, Layout::either);
     if (!grad.ok()) return give_up();
     int64_t plane = 1;
     for (int i = 2; i < grad.ndim(); i++) plane *= grad.dim(i);
@@ -162,7 +197,8 @@ PyObject* conv_bias_grad(PyObject*, PyObject* const* args, Py_ssize_t n) {
     PyArrayObject* dbias = new_floats(1, shape);
     if (!dbias) return nullptr;
     ReleaseGil released(grad.size() > kReleaseGilElements);
-    conv_kernels().bias_grad(grad.dim(0), grad.dim(1), plane, grad.floats(), floats(dbias));
+    conv_kernels().bias_grad(grad.dim(0), grad.dim(1), plane, grad.channels_last(), grad.floats(),
+                             floats(dbias));
     return object(dbias);
 }
 

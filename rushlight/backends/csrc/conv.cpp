@@ -12,20 +12,28 @@
 //   weight gradient           outer products over pixels (conv_weight.h).
 //   all three                 as matrix products (conv_unfold.h) for 1x1 kernels and small planes.
 //
+// Winograd's way reads and writes either layout of images. Of the others, those for channels last
+// (conv_last.h, conv_depthwise_last.h) take over where all arrays but perhaps one lie so; what lies
+// otherwise than its way reads is turned (conv_turn.h).
+//
 // Work is shared out by image and group; when there are fewer of those than threads, each image is
 // cut further by rows or by output channels.
 #include "conv.h"
 
 #include "conv_batch.h"
 #include "conv_batch_weight.h"
+#include "conv_bias.h"
 #include "conv_depthwise.h"
+#include "conv_depthwise_last.h"
 #include "conv_depthwise_weight.h"
 #include "conv_direct.h"
 #include "conv_input_grad.h"
+#include "conv_last.h"
 #include "conv_rows_forward.h"
 #include "conv_rows_input.h"
 #include "conv_rows_weight.h"
 #include "conv_scatter.h"
+#include "conv_turn.h"
 #include "conv_unfold.h"
 #include "conv_weight.h"
 #include "conv_winograd.h"
@@ -35,13 +43,6 @@
 namespace rl {
 namespace RL_ISA {
 namespace {
-
-// Multiply-adds worth handing to a second thread: about 30 microseconds.
-constexpr int64_t kParallelWork = 1500000;
-
-inline int64_t grain_for(int64_t tasks, int64_t work) {
-    return ceil_div(kParallelWork * tasks, work + 1);
-}
 
 // How many parts one image must be cut into so that every thread has work.
 inline int64_t parts_per_task(int64_t tasks, int64_t work, int64_t most) {
@@ -81,16 +82,48 @@ void for_each_unfolded(const ConvShape& s, const Body& body) {
         run(0, tasks);
 }
 
+// ---------------------------------------------------------------------------- channels last
+// What Winograd's way does not take, and how its images and its weight are wanted:
+//   first        both channels first, for the ways that know nothing else
+//   depthwise    images channels last (conv_depthwise_last.h); the weight has one channel
+//   direct_last  images channels last, weight channels first: few channels (conv_direct.h,
+//                conv_weight.h)
+//   windows      both channels last (conv_last.h)
+enum class Way { first, depthwise, direct_last, windows };
+
+bool has_last(const ConvShape& s) { return s.x_last || s.y_last; }
+
+// `in_lanes`: images or bands of rows in lanes pay, which is done channels first.
+Way way_of(const ConvShape& s, bool in_lanes) {
+    if (!has_last(s)) return Way::first;
+    if (is_depthwise(s) && s.O == s.C) return Way::depthwise;
+    if (s.groups > 1 || in_lanes) return Way::first;
+    // Copying windows pays only if their rows are a few vectors long.
+    const bool short_rows = s.KH * s.KW > 1 && s.KW * s.C < 2 * kW<float>;
+    return short_rows ? Way::direct_last : Way::windows;
+}
+
+// The shape for kernels of that way.
+ConvShape laid_out(const ConvShape& s, Way way) {
+    ConvShape own = s;
+    own.x_last = own.y_last = way != Way::first;
+    own.weight_last = way == Way::windows;
+    return own;
+}
+
 // ---------------------------------------------------------------------------- Winograd
 Winograd winograd_forward(const ConvShape& s, const float* weight) {
-    return Winograd{s.N,   s.C,   s.H, s.W,     s.O,   s.OH, s.OW, s.pad_h, s.pad_w,
-                    weight, s.C * 9, 9,   false, s.relu};
+    const int64_t k = s.weight_last ? 1 : 9, tap = s.weight_last ? s.C : 1;
+    return Winograd{s.N,     s.C,         s.H,         s.W,    s.O,     s.OH, s.OW, s.pad_h,
+                    s.pad_w, s.x_steps(), s.y_steps(), weight, s.C * 9, k,    tap,  false,
+                    s.relu};
 }
 
 // The gradient's convolution reads grad with the taps reversed, inputs and outputs exchanged.
 Winograd winograd_input_grad(const ConvShape& s, const float* weight) {
-    return Winograd{s.N,       s.O,       s.OH,   s.OW, s.C,     s.H, s.W,
-                    2 - s.pad_h, 2 - s.pad_w, weight, 9,    s.C * 9, true};
+    const int64_t o = s.weight_last ? 1 : 9, tap = s.weight_last ? s.C : 1;
+    return Winograd{s.N,         s.O,         s.OH,        s.OW,   s.C, s.H,     s.W, 2 - s.pad_h,
+                    2 - s.pad_w, s.y_steps(), s.x_steps(), weight, o,   s.C * 9, tap, true};
 }
 
 // Costs in vector multiply-adds per channel and vector of outputs, measured with AVX-512 against
@@ -117,6 +150,7 @@ Plane forward_plane(const ConvShape& s, int64_t first_row, int64_t rows) {
     p.rows = (rows - 1) * s.stride_h + (s.KH - 1) * s.dil_h + 1;
     p.phases = s.stride_w;
     p.cols = s.OW + (s.KW - 1) * s.dil_w / s.stride_w;
+    if (s.x_last) p.pixel = s.C;
     return p;
 }
 
@@ -141,11 +175,12 @@ struct DirectTask {
 void forward_task(const ConvShape& s, const DirectTask& t, const float* x, const float* packed,
                   const float* bias, float* y) {
     const int64_t K = s.group_channels() * s.KH * s.KW, O = s.group_outputs();
-    const float* image = x + (t.image * s.C + t.group * s.group_channels()) * s.H * s.W;
+    const ImageSteps from = s.x_steps(), to = s.y_steps();
+    const float* image = x + t.image * from.image + t.group * s.group_channels() * from.channel;
     int32_t* offset = scratch<int32_t>(kOffsets, K);
     Direct d;
-    const bool in_place =
-        has_many_outputs(O) && s.pad_h == 0 && s.pad_w == 0 && s.stride_w == 1;
+    const bool in_place = has_many_outputs(O) && s.pad_h == 0 && s.pad_w == 0 &&
+                          s.stride_w == 1 && from.pixel == 1;
     if (in_place) {
         d.plane = image + t.first_row * s.stride_h * s.W;
         d.row_step = s.stride_h * s.W;
@@ -167,8 +202,8 @@ void forward_task(const ConvShape& s, const DirectTask& t, const float* x, const
     d.O = t.outputs;
     d.many = has_many_outputs(O);
     d.OH = t.rows, d.OW = s.OW;
-    d.y_channel = s.OH * s.OW, d.y_row = s.OW;
-    d.y = y + (t.image * s.O + o) * s.OH * s.OW + t.first_row * s.OW;
+    d.y_channel = to.channel, d.y_row = to.row, d.y_pixel = to.pixel;
+    d.y = y + t.image * to.image + o * to.channel + t.first_row * to.row;
     run_direct(d);
 }
 
@@ -203,9 +238,8 @@ void forward_direct(const ConvShape& s, const float* x, const float* weight, con
     });
 }
 
-void forward(const ConvShape& s, const float* x, const float* weight, const float* bias, float* y) {
-    const Winograd w = winograd_forward(s, weight);
-    if (prefers_winograd(s, w, kTransformWeight) && winograd(w, x, bias, y)) return;
+void forward_first(const ConvShape& s, const float* x, const float* weight, const float* bias,
+                   float* y) {
     if (rows_forward(s, x, weight, bias, y)) return;
     if (is_depthwise(s))
         depthwise_forward(s, x, weight, bias, y);
@@ -215,6 +249,26 @@ void forward(const ConvShape& s, const float* x, const float* weight, const floa
         for_each_unfolded(s, [&](const UnfoldTask& t) { unfold_forward(t, x, weight, bias, y); });
     else
         forward_direct(s, x, weight, bias, y);
+}
+
+bool forward(const ConvShape& s, const float* x, const float* weight, const float* bias, float* y) {
+    const Winograd w = winograd_forward(s, weight);
+    if (prefers_winograd(s, w, kTransformWeight) && winograd(w, x, bias, y)) return true;
+    const bool few = s.groups == 1 && !has_many_outputs(s.O);
+    const bool in_lanes = has_last(s) && (rows_forward_bands(s) > 0 || batch_forward_pays(s));
+    const Way way = few ? Way::first : way_of(s, in_lanes);
+    const ConvShape own = laid_out(s, way);
+    const TurnedInput own_x(x, lying_x(s), own.x_last);
+    const TurnedInput own_weight(weight, lying_weight(s), own.weight_last);
+    const TurnedResult own_y(y, lying_y(s), own.y_last);
+    if (!own_x.data() || !own_weight.data() || !own_y.data()) return false;
+    auto* const run = way == Way::windows     ? last_forward
+                      : way == Way::depthwise ? depthwise_last_forward
+                      : way == Way::first     ? forward_first
+                                              : forward_direct;
+    run(own, own_x.data(), own_weight.data(), bias, own_y.data());
+    own_y.finish();
+    return true;
 }
 
 // ---------------------------------------------------------------------------- input gradient
@@ -244,7 +298,7 @@ void input_grad_task(const InputGradPlan& plan, const DirectTask& t, const float
         const bool compact = plan.phases() > 1;
         d.y = compact ? scratch<float>(kResult, t.outputs * d.OH * d.OW) : target;
         d.y_channel = d.OH * d.OW;
-        d.y_row = d.OW;
+        d.y_row = d.OW, d.y_pixel = 1;
         run_direct(d);
         if (compact) spread_phase(s, phase, d.y, d.OH, d.OW, t.outputs, target);
     }
@@ -294,9 +348,7 @@ void input_grad_scattered(const ConvShape& s, const float* grad, const float* we
     });
 }
 
-void input_grad(const ConvShape& s, const float* grad, const float* weight, float* dx) {
-    const Winograd w = winograd_input_grad(s, weight);
-    if (prefers_winograd(s, w, kTransformWeight) && winograd(w, grad, nullptr, dx)) return;
+void input_grad_first(const ConvShape& s, const float* grad, const float* weight, float* dx) {
     if (rows_input_grad(s, grad, weight, dx)) return;
     if (is_depthwise(s))
         depthwise_input_grad(s, grad, weight, dx);
@@ -311,6 +363,26 @@ void input_grad(const ConvShape& s, const float* grad, const float* weight, floa
         input_grad_direct(s, grad, weight, dx);
 }
 
+bool input_grad(const ConvShape& s, const float* grad, const float* weight, float* dx) {
+    const Winograd w = winograd_input_grad(s, weight);
+    if (prefers_winograd(s, w, kTransformWeight) && winograd(w, grad, nullptr, dx)) return true;
+    const bool in_lanes =
+        has_last(s) && (rows_input_grad_bands(s) > 0 || batch_input_grad_pays(s));
+    Way way = way_of(s, in_lanes);
+    if (way == Way::direct_last) way = Way::windows;  // whose products have width enough
+    const ConvShape own = laid_out(s, way);
+    const TurnedInput own_grad(grad, lying_y(s), own.y_last);
+    const TurnedInput own_weight(weight, lying_weight(s), own.weight_last);
+    const TurnedResult own_dx(dx, lying_x(s), own.x_last);
+    if (!own_grad.data() || !own_weight.data() || !own_dx.data()) return false;
+    auto* const run = way == Way::windows     ? last_input_grad
+                      : way == Way::depthwise ? depthwise_last_input_grad
+                                              : input_grad_first;
+    run(own, own_grad.data(), own_weight.data(), own_dx.data());
+    own_dx.finish();
+    return true;
+}
+
 // ---------------------------------------------------------------------------- weight gradient
 void weight_grad_outer(const ConvShape& s, const float* grad, const float* x, float* dweight) {
     const int64_t C = s.group_channels(), O = s.group_outputs();
@@ -318,6 +390,7 @@ void weight_grad_outer(const ConvShape& s, const float* grad, const float* x, fl
                                 s.dil_w);
     plan.plane = forward_plane(s, 0, s.OH);
     plan.plane.phases = 1;
+    plan.grad_is_last = s.y_last;
     plan.plane.cols = (s.OW - 1) * s.stride_w + (s.KW - 1) * s.dil_w + 1;
 
     // Images are shared out, with one set of sums per part; a single image by units.
@@ -360,9 +433,7 @@ void weight_grad_unfolded(const ConvShape& s, const float* grad, const float* x,
                 dweight);
 }
 
-void weight_grad(const ConvShape& s, const float* grad, const float* x, float* dweight) {
-    const Winograd w = winograd_forward(s, nullptr);
-    if (prefers_winograd(s, w, kTransformSums) && winograd_weight_grad(w, x, grad, dweight)) return;
+void weight_grad_first(const ConvShape& s, const float* grad, const float* x, float* dweight) {
     if (rows_weight_grad(s, grad, x, dweight)) return;
     if (is_depthwise(s))
         depthwise_weight_grad(s, grad, x, dweight);
@@ -374,32 +445,23 @@ void weight_grad(const ConvShape& s, const float* grad, const float* x, float* d
         weight_grad_outer(s, grad, x, dweight);
 }
 
-// ---------------------------------------------------------------------------- bias gradient
-float sum_floats(const float* p, int64_t n) {
-    constexpr int W = kW<float>;
-    f32v a = {}, b = {}, c = {}, d = {};
-    int64_t i = 0;
-    for (; i + 4 * W <= n; i += 4 * W) {
-        a += ld(p + i);
-        b += ld(p + i + W);
-        c += ld(p + i + 2 * W);
-        d += ld(p + i + 3 * W);
-    }
-    for (; i + W <= n; i += W) a += ld(p + i);
-    if (i < n) b += ldn(p + i, int(n - i));
-    return hsum((a + b) + (c + d));
-}
-
-void bias_grad(int64_t N, int64_t O, int64_t plane, const float* grad, float* dbias) {
-    // A quarter of a million numbers take about 30 microseconds.
-    const int64_t grain = ceil_div(1 << 18, N * plane + 1);
-    parallel_for(O, grain, [&](int64_t begin, int64_t end) {
-        for (int64_t o = begin; o < end; o++) {
-            float total = 0.0f;
-            for (int64_t n = 0; n < N; n++) total += sum_floats(grad + (n * O + o) * plane, plane);
-            dbias[o] = total;
-        }
-    });
+bool weight_grad(const ConvShape& s, const float* grad, const float* x, float* dweight) {
+    const Winograd w = winograd_forward(s, nullptr);
+    if (prefers_winograd(s, w, kTransformSums) && winograd_weight_grad(w, x, grad, dweight))
+        return true;
+    const bool in_lanes =
+        has_last(s) && (rows_weight_grad_bands(s) > 0 || batch_weight_grad_pays(s));
+    Way way = way_of(s, in_lanes);
+    if (way == Way::direct_last && !has_many_outputs(s.O)) way = Way::windows;
+    const ConvShape own = laid_out(s, way);
+    const TurnedInput own_grad(grad, lying_y(s), own.y_last), own_x(x, lying_x(s), own.x_last);
+    if (!own_grad.data() || !own_x.data()) return false;
+    auto* const run = way == Way::windows     ? last_weight_grad
+                      : way == Way::depthwise ? depthwise_last_weight_grad
+                      : way == Way::first     ? weight_grad_first
+                                              : weight_grad_outer;
+    run(own, own_grad.data(), own_x.data(), dweight);
+    return true;
 }
 
 }  // namespace

@@ -5,8 +5,9 @@
 // where k runs over (channel, ky, kx). Two tilings:
 //   many outputs   vectors hold neighbouring output channels, pixels are broadcast: R rows x PX
 //                  pixels x NV vectors, 1 x 14 x 2 or 2 x 7 x 2 with 32 registers (14 divides the
-//                  widths 112, 56, 28, 14 and 7 of the usual networks), 1 x 6 x 2 with 16. Tiles
-//                  are turned to channel-major by a transpose in registers when they are stored.
+//                  widths 112, 56, 28, 14 and 7 of the usual networks), 1 x 6 x 2 with 16. For
+//                  results that are channels first, tiles are turned in registers when they are
+//                  stored.
 //   few outputs    (< 12) vectors hold neighbouring pixels, weights are broadcast: up to 6 output
 //                  channels x 4 vectors, taken as 1 x 4, 2 x 2 or 4 x 1 (rows x vectors).
 // Both read a full vector's width of the plane at its end: planes are allocated with that slack.
@@ -30,8 +31,8 @@ struct Direct {
     int64_t O, OH, OW;
     bool many;              // which of the two tilings
     float* y;
-    int64_t y_channel;      // from an output channel to the next; rows are y_row apart
-    int64_t y_row;
+    int64_t y_channel;      // from an output channel to the next
+    int64_t y_row, y_pixel;
     bool relu = false;
 };
 
@@ -48,13 +49,26 @@ struct ManyTile {
     const float* weight;
     const float* bias;
     float* y;
-    int64_t y_channel, y_row;
+    int64_t y_channel, y_row, y_pixel;  // the first or the last is 1
     int outputs;  // how many of the tile's channels exist
-    bool turned;  // store channel by channel; else pixels as they are, y_row apart
     bool relu = false;
 };
 
-// acc[(r * PX + p) * NV + v]: turns W pixels x W channels at a time.
+// acc[(r * PX + p) * NV + v], channels last.
+inline void store_pixels_of_tile(const ManyTile& t, const f32v* acc, int R, int PX, int NV) {
+    constexpr int W = kW<float>;
+    for (int v = 0; v < NV; v++) {
+        const int outputs = int(min64(W, t.outputs - v * W));
+        if (outputs <= 0) break;
+        const f32v bias = t.bias ? ldn(t.bias + v * W, outputs) : f32v{};
+        for (int r = 0; r < R; r++)
+            for (int p = 0; p < PX; p++)
+                stn(t.y + r * t.y_row + p * t.y_pixel + v * W,
+                    rectified(acc[(r * PX + p) * NV + v] + bias, t.relu), outputs);
+    }
+}
+
+// The same, channels first: turns W pixels x W channels at a time.
 inline void store_turned(const ManyTile& t, const f32v* acc, int R, int PX, int NV) {
     constexpr int W = kW<float>;
     for (int v = 0; v < NV; v++) {
@@ -80,9 +94,8 @@ inline void store_turned(const ManyTile& t, const f32v* acc, int R, int PX, int 
 // Not inlined, because there are many tiles.
 __attribute__((noinline)) inline void store_many(const ManyTile& t, const f32v* acc, int R, int PX,
                                                  int NV) {
-    if (t.turned) return store_turned(t, acc, R, PX, NV);
-    for (int p = 0; p < PX; p++)
-        for (int v = 0; v < NV; v++) st(t.y + p * t.y_row + v * kW<float>, acc[p * NV + v]);
+    if (t.y_channel == 1) return store_pixels_of_tile(t, acc, R, PX, NV);
+    store_turned(t, acc, R, PX, NV);
 }
 
 template <int R, int PX, int NV>
@@ -130,33 +143,47 @@ inline ManyFunction many_function(int rows, int pixels, int vectors) {
     return vectors == 2 ? many_tile_of_width<1, 2>(pixels) : many_tile_of_width<1, 1>(pixels);
 }
 
+// Fetches what a tile will write, channels last: the lines are far apart, and would be waited for
+// at the end of every tile.
+inline void fetch_results(const ManyTile& t, int R, int PX) {
+    for (int r = 0; r < R; r++)
+        for (int p = 0; p < PX; p++)
+            for (int v = 0; v < t.outputs; v += kW<float>)
+                __builtin_prefetch(t.y + r * t.y_row + p * t.y_pixel + v, 1);
+}
+
 inline void direct_many(const Direct& d) {
     constexpr int W = kW<float>;
     const int rows = 2 * d.OW <= kPixels && d.OH > 1 ? 2 : 1;
     const int64_t row_blocks = ceil_div(d.OH, rows), col_blocks = ceil_div(d.OW, kPixels / rows);
     ManyTile t;
-    t.turned = true;
     t.relu = d.relu;
     t.row_step = d.row_step;
     t.K = d.K;
     t.offset = d.offset;
     t.y_channel = d.y_channel;
     t.y_row = d.y_row;
-    for (int64_t o = 0; o < d.O; o += 2 * W) {
+    t.y_pixel = d.y_pixel;
+    // Panel by panel, so that the weights stay in L1; but channels last, where panels are written
+    // side by side, all of a row of blocks, so that what is written stays near.
+    const int64_t panels = ceil_div(d.O, 2 * W);
+    const bool by_rows = d.y_channel == 1;
+    for (int64_t i = 0; i < panels * row_blocks; i++) {
+        const int64_t o = (by_rows ? i % panels : i / row_blocks) * 2 * W;
+        const int64_t rb = by_rows ? i / panels : i % row_blocks;
         const int vectors = d.O - o > W ? 2 : 1;
         t.outputs = int(min64(d.O - o, vectors * W));
         t.weight = d.weight + o * d.K;
         t.bias = d.bias ? d.bias + o : nullptr;
-        for (int64_t rb = 0; rb < row_blocks; rb++) {
-            const int64_t y = share(d.OH, row_blocks, rb);
-            const int height = int(share(d.OH, row_blocks, rb + 1) - y);
-            for (int64_t cb = 0; cb < col_blocks; cb++) {
-                const int64_t x = share(d.OW, col_blocks, cb);
-                const int pixels = int(share(d.OW, col_blocks, cb + 1) - x);
-                t.src = d.plane + y * d.row_step + x;
-                t.y = d.y + o * d.y_channel + y * d.y_row + x;
-                many_function(height, pixels, vectors)(t);
-            }
+        const int64_t y = share(d.OH, row_blocks, rb);
+        const int height = int(share(d.OH, row_blocks, rb + 1) - y);
+        for (int64_t cb = 0; cb < col_blocks; cb++) {
+            const int64_t x = share(d.OW, col_blocks, cb);
+            const int pixels = int(share(d.OW, col_blocks, cb + 1) - x);
+            t.src = d.plane + y * d.row_step + x;
+            t.y = d.y + o * d.y_channel + y * d.y_row + x * d.y_pixel;
+            if (by_rows) fetch_results(t, height, pixels);
+            many_function(height, pixels, vectors)(t);
         }
     }
 }

@@ -16,12 +16,17 @@ namespace RL_ISA {
 namespace {
 
 struct Plane {
-    int64_t C, H, W;      // the source, C-contiguous
+    int64_t C, H, W;      // the source
     int64_t top, left;    // source row and column of the plane's first element; may be outside
     int64_t rows;         // rows of the plane
     int64_t phases;       // stride along the row
     int64_t cols;         // columns per phase
+    int64_t pixel = 1;    // in the source, from a pixel to the next: 1, or if it is channels last
+                          // the number of all channels
 
+    bool source_is_last() const { return pixel > 1; }
+    int64_t source_row() const { return W * pixel; }
+    int64_t source_channel() const { return source_is_last() ? 1 : H * W; }
     int64_t row() const { return phases * cols; }
     int64_t channel() const { return rows * row(); }
     int64_t size() const { return C * channel(); }
@@ -112,7 +117,40 @@ inline void make_narrow_pairs(const Plane& p, const float* src, float outside, f
     }
 }
 
+// n pixels, `pixel` numbers apart, to C rows of n numbers. With a constant number of channels the
+// compiler finds the shuffles.
+template <int Channels>
+void split_channels(const float* __restrict from, int64_t n, int64_t pixel, int64_t C,
+                    float* __restrict to) {
+    if constexpr (Channels > 0) {
+        for (int64_t i = 0; i < n; i++)
+            for (int c = 0; c < Channels; c++) to[c * n + i] = from[i * Channels + c];
+    } else {
+        for (int64_t c = 0; c < C; c++)
+            for (int64_t i = 0; i < n; i++) to[c * n + i] = from[i * pixel + c];
+    }
+}
+
+// From channels last, for few channels: each row of the source becomes one row per channel first.
+inline void make_plane_from_last(const Plane& p, const float* src, float outside, float* dst) {
+    auto* const split = p.pixel == 3 && p.C == 3 ? split_channels<3> : split_channels<0>;
+    float* rows = scratch<float>(kPlane2, p.C * p.W);
+    for (int64_t r = 0; r < p.rows; r++, dst += p.row()) {
+        const int64_t y = p.top + r;
+        const bool exists = y >= 0 && y < p.H;
+        if (exists) split(src + y * p.source_row(), p.W, p.pixel, p.C, rows);
+        for (int64_t c = 0; c < p.C; c++) {
+            float* to = dst + c * p.channel();
+            if (!exists) fill_floats(to, p.row(), outside);
+            for (int64_t phase = 0; exists && phase < p.phases; phase++)
+                copy_row(to + phase * p.cols, rows + c * p.W, p.W, p.left + phase, p.phases, p.cols,
+                         outside);
+        }
+    }
+}
+
 inline void make_plane(const Plane& p, const float* src, float outside, float* dst) {
+    if (p.source_is_last()) return make_plane_from_last(p, src, outside, dst);
     if (p.phases == 2 && p.cols <= kW<float>) return make_narrow_pairs(p, src, outside, dst);
     for (int64_t c = 0; c < p.C; c++)
         for (int64_t r = 0; r < p.rows; r++, dst += p.row()) {
@@ -257,13 +295,20 @@ inline void interleave(const float* src, int64_t channel, int64_t C, int64_t n, 
         }
 }
 
+// n source pixels to pixel-major.
+inline void take_pixels(const Plane& p, const float* src, int64_t n, float* dst) {
+    if (p.source_is_last() && p.pixel == p.C) return copy_floats(dst, src, n * p.C);
+    if (!p.source_is_last()) return interleave(src, p.source_channel(), p.C, n, dst);
+    for (int64_t i = 0; i < n; i++) copy_floats(dst + i * p.C, src + i * p.pixel, p.C);
+}
+
 // The plane (one phase) with pixel-major channels: dst[row][col][c].
 inline void make_pixel_major(const Plane& p, const float* src, float* dst) {
     const int64_t begin = min64(p.left < 0 ? -p.left : 0, p.cols);
     int64_t end = min64(p.W - p.left, p.cols);
     if (end < begin) end = begin;
     if (p.left == 0 && p.cols == p.W && p.top >= 0 && p.top + p.rows <= p.H)
-        return interleave(src + p.top * p.W, p.H * p.W, p.C, p.rows * p.W, dst);
+        return take_pixels(p, src + p.top * p.source_row(), p.rows * p.W, dst);
     for (int64_t r = 0; r < p.rows; r++, dst += p.cols * p.C) {
         const int64_t y = p.top + r;
         if (y < 0 || y >= p.H) {
@@ -271,8 +316,8 @@ inline void make_pixel_major(const Plane& p, const float* src, float* dst) {
             continue;
         }
         fill_floats(dst, begin * p.C, 0.0f);
-        interleave(src + y * p.W + p.left + begin, p.H * p.W, p.C, end - begin,
-                   dst + begin * p.C);
+        take_pixels(p, src + y * p.source_row() + (p.left + begin) * p.pixel, end - begin,
+                    dst + begin * p.C);
         fill_floats(dst + end * p.C, (p.cols - end) * p.C, 0.0f);
     }
 }

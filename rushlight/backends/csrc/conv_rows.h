@@ -290,9 +290,9 @@ inline bool has_rows_transform(const ConvShape& s) {
 // The number of bands that `pass` is best cut into for so many threads; 0 if that does not fit or
 // pay.
 template <class Pass>
-int64_t cheapest_bands(Pass pass, int64_t rows, int64_t threads) {
+int64_t cheapest_bands(Pass pass, int64_t threads) {
     int64_t best = direct_cost(pass.s, threads), bands = 0;
-    for (pass.bands = 1; pass.bands <= min64(kW<float>, rows); pass.bands *= 2) {
+    for (pass.bands = 1; pass.bands <= min64(kW<float>, pass.s.OH); pass.bands *= 2) {
         if (pass.room() > kRowsFloats) continue;
         const int64_t cost = shared_cost(pass.blocks(), pass.block_cost(), threads);
         if (cost < best) best = cost, bands = pass.bands;
@@ -303,8 +303,8 @@ int64_t cheapest_bands(Pass pass, int64_t rows, int64_t threads) {
 // The same for a pass that adds up bands: rounding must not depend on the number of threads, so the
 // bands are those for two.
 template <class Pass>
-int64_t cheapest_summed_bands(Pass pass, int64_t rows) {
-    pass.bands = cheapest_bands(pass, rows, 2);
+int64_t cheapest_summed_bands(Pass pass) {
+    pass.bands = cheapest_bands(pass, 2);
     if (pass.bands == 0) return 0;
     const int64_t blocks = pass.blocks(), cost = pass.block_cost(), threads = num_threads();
     const bool pays = blocks * cost < direct_cost(pass.s, 1) &&

@@ -104,12 +104,16 @@ bool rows_forward_of(const RowsForward& f, const float* x, float* y) {
     return finite;
 }
 
+// The bands that images are cut into; 0 if transforms do not pay.
+inline int64_t rows_forward_bands(const ConvShape& s) {
+    if (!has_rows_transform(s)) return 0;
+    return cheapest_bands(RowsForward{{s}, nullptr, nullptr}, num_threads());
+}
+
 // y = the convolution, if transforms pay and all of it is finite.
 inline bool rows_forward(const ConvShape& s, const float* x, const float* weight,
                          const float* bias, float* y) {
-    if (!has_rows_transform(s)) return false;
-    RowsForward f = {{s}, weight, bias};
-    f.bands = cheapest_bands(f, s.OH, num_threads());
+    const RowsForward f = {{s, rows_forward_bands(s)}, weight, bias};
     if (f.bands == 0) return false;
     return s.KW == 5 ? rows_forward_of<5>(f, x, y) : rows_forward_of<3>(f, x, y);
 }

@@ -120,12 +120,15 @@ bool rows_input_grad_of(const RowsInputGrad& g, const float* grad, float* dx) {
     return finite;
 }
 
+// The bands that images are cut into; 0 if transforms do not pay.
+inline int64_t rows_input_grad_bands(const ConvShape& s) {
+    return has_rows_transform(s) ? cheapest_summed_bands(RowsInputGrad{{s}, nullptr}) : 0;
+}
+
 // dx, if transforms pay and all of it is finite.
 inline bool rows_input_grad(const ConvShape& s, const float* grad, const float* weight,
                             float* dx) {
-    if (!has_rows_transform(s)) return false;
-    RowsInputGrad g = {{s}, weight};
-    g.bands = cheapest_summed_bands(g, s.OH);
+    const RowsInputGrad g = {{s, rows_input_grad_bands(s)}, weight};
     if (g.bands == 0) return false;
     return s.KW == 5 ? rows_input_grad_of<5>(g, grad, dx) : rows_input_grad_of<3>(g, grad, dx);
 }

@@ -163,12 +163,15 @@ bool rows_weight_grad_of(const RowsWeightGrad& r, const float* grad, const float
     return sums_to_weight<Taps>(r, parts, dweight);
 }
 
+// The bands that images are cut into; 0 if transforms do not pay.
+inline int64_t rows_weight_grad_bands(const ConvShape& s) {
+    return has_rows_transform(s) ? cheapest_summed_bands(RowsWeightGrad{{s}}) : 0;
+}
+
 // dweight, if transforms pay and all of it is finite.
 inline bool rows_weight_grad(const ConvShape& s, const float* grad, const float* x,
                              float* dweight) {
-    if (!has_rows_transform(s)) return false;
-    RowsWeightGrad r = {{s}};
-    r.bands = cheapest_summed_bands(r, s.OH);
+    const RowsWeightGrad r = {{s, rows_weight_grad_bands(s)}};
     if (r.bands == 0) return false;
     return s.KW == 5 ? rows_weight_grad_of<5>(r, grad, x, dweight)
                      : rows_weight_grad_of<3>(r, grad, x, dweight);

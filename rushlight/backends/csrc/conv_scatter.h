@@ -107,12 +107,12 @@ inline bool make_parts(const ScatterPlan& plan, const float* grad, const float* 
 
     const int64_t blocks = ceil_div(s.OW, kPixels), panel = 2 * kW<float>;
     ManyTile t = {};
-    t.turned = false;
     t.K = (end - begin) * O;
     t.offset = plan.offset + begin * O;
-    t.y_row = plan.lanes;
+    t.y_channel = 1, t.y_pixel = plan.lanes;
     for (int64_t lane = 0; lane < plan.lanes; lane += panel) {
         const int64_t width = min64(panel, plan.lanes - lane);
+        t.outputs = int(width);
         t.weight = packed + lane * s.KH * O + begin * O * width;
         for (int64_t b = 0; b < blocks; b++) {
             const int64_t x = share(s.OW, blocks, b);

@@ -15,6 +15,13 @@ namespace rl {
 namespace RL_ISA {
 namespace {
 
+// Multiply-adds worth handing to a second thread: about 30 microseconds.
+constexpr int64_t kParallelWork = 1500000;
+
+inline int64_t grain_for(int64_t tasks, int64_t work) {
+    return ceil_div(kParallelWork * tasks, work + 1);
+}
+
 inline bool columns_are_image(const ConvShape& s) {
     return s.KH == 1 && s.KW == 1 && s.stride_h == 1 && s.stride_w == 1 && s.pad_h == 0 &&
            s.pad_w == 0;

@@ -101,7 +101,8 @@ void scatter_outputs(const Slices& t, const float* images, float* y) {
     });
 }
 
-// Calls body(slices, inputs, outputs) with room for the images of a few slices at a time.
+// Calls body(slices, inputs, outputs) with room for the images of a few slices at a time; false if
+// body returns false or for want of memory.
 template <class Body>
 bool for_each_block(const VolumeShape& v, const Body& body) {
     Slices t{&v, 0, 0};
@@ -116,7 +117,7 @@ bool for_each_block(const VolumeShape& v, const Body& body) {
     for (int64_t b = 0; b < blocks; b++) {
         t.first = share(slices, blocks, b);
         t.count = share(slices, blocks, b + 1) - t.first;
-        body(t, inputs.as<float>(), outputs.as<float>());
+        if (!body(t, inputs.as<float>(), outputs.as<float>())) return false;
     }
     return true;
 }
@@ -125,8 +126,9 @@ bool forward(const VolumeShape& v, const float* x, const float* weight, const fl
              float* y) {
     return for_each_block(v, [&](const Slices& t, float* inputs, float* outputs) {
         gather_inputs(t, x, inputs);
-        conv_kernels.forward(t.shape(), inputs, weight, bias, outputs);
+        if (!conv_kernels.forward(t.shape(), inputs, weight, bias, outputs)) return false;
         scatter_outputs(t, outputs, y);
+        return true;
     });
 }
 
@@ -134,8 +136,9 @@ bool input_grad(const VolumeShape& v, const float* grad, const float* weight, fl
     fill_floats(dx, v.plane.N * v.plane.C * v.D * v.plane.H * v.plane.W, 0.0f);
     return for_each_block(v, [&](const Slices& t, float* inputs, float* outputs) {
         gather_outputs(t, grad, outputs);
-        conv_kernels.input_grad(t.shape(), outputs, weight, inputs);
+        if (!conv_kernels.input_grad(t.shape(), outputs, weight, inputs)) return false;
         add_inputs(t, inputs, dx);
+        return true;
     });
 }
 
@@ -148,8 +151,9 @@ bool weight_grad(const VolumeShape& v, const float* grad, const float* x, float*
     return for_each_block(v, [&](const Slices& t, float* inputs, float* outputs) {
         gather_inputs(t, x, inputs);
         gather_outputs(t, grad, outputs);
-        conv_kernels.weight_grad(t.shape(), outputs, inputs, part.as<float>());
+        if (!conv_kernels.weight_grad(t.shape(), outputs, inputs, part.as<float>())) return false;
         add_floats(dweight, part.as<float>(), size);
+        return true;
     });
 }
 

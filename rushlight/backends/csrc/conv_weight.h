@@ -120,6 +120,7 @@ struct OuterPlan {
     int64_t run;        // pairs in a run
     bool few_channels;  // a run is too short to fill a tile
     bool vectors_hold_outputs;
+    bool grad_is_last;  // of a single group whose outputs are in vectors: channels last
     int64_t width;      // lanes of one row of sums
 
     // Row (ky, run, pair), column o; or row o, column (ky, run, pair) with each run padded to W.
@@ -263,6 +264,21 @@ inline int64_t outer_chunk(const OuterPlan& p, int64_t images) {
     return min64(images, ceil_div(256, p.OH * p.OW));
 }
 
+// The gradients of `images` images with the outputs of a pixel side by side, and with room behind
+// them if the last vector of outputs is not full.
+inline const float* pixel_major_grads(const OuterPlan& p, const float* grad, int64_t grad_image,
+                                      int64_t images) {
+    if (p.grad_is_last && p.O % kW<float> == 0) return grad;
+    const int64_t pixels = p.OH * p.OW, size = p.O * pixels;
+    float* grads = scratch<float>(kPlane2, images * size + 2 * kW<float>);
+    if (p.grad_is_last)
+        copy_floats(grads, grad, images * size);
+    else
+        for (int64_t n = 0; n < images; n++)
+            interleave(grad + n * grad_image, pixels, p.O, pixels, grads + n * size);
+    return grads;
+}
+
 // Sums the products of `images` images, x_image and grad_image apart, for units unit_begin ..
 // unit_end - 1; adds them to `sums` or, without `accumulate`, starts them.
 inline void add_outer_products(const OuterPlan& p, const float* x, int64_t x_image,
@@ -275,10 +291,7 @@ inline void add_outer_products(const OuterPlan& p, const float* x, int64_t x_ima
         make_pixel_major(p.plane, x + n * x_image, pixels + n * x_size);
     OuterImages in{pixels, grad, grad_image, images, unit_begin, unit_end, accumulate};
     if (p.vectors_hold_outputs) {
-        float* grads = scratch<float>(kPlane2, images * grad_size + 2 * kW<float>);
-        for (int64_t n = 0; n < images; n++)
-            interleave(grad + n * grad_image, p.OH * p.OW, p.O, p.OH * p.OW, grads + n * grad_size);
-        in.grad = grads;
+        in.grad = pixel_major_grads(p, grad, grad_image, images);
         in.grad_image = grad_size;
     }
     if (p.few_channels)

@@ -14,6 +14,9 @@
 // that the last cache would not keep (37 MB for 512 x 512 channels). Products of 128 channels are
 // added up in M, which also keeps the rounding error of long sums down.
 //
+// Images lie channels first or channels last. Blocks of pixels of the former are turned in
+// registers on their way, those of the latter are already what a vector holds.
+//
 // Strides between points are padded by a vector: powers of two would map all 36 to one cache set.
 //
 // A number that is not finite would spread over its whole tile, so what is stored is watched:
@@ -35,10 +38,11 @@ struct Winograd {
     int64_t N, C, H, W;    // what is read
     int64_t O, OH, OW;     // what is written
     int64_t pad_h, pad_w;  // may be negative
-    // The 3 x 3 taps of (output o, input k) start at weight + o * weight_o + k * weight_k.
+    ImageSteps in, out;    // how they lie
+    // Tap t of (output o, input k) is at weight + o * weight_o + k * weight_k + t * weight_tap.
     const float* weight;
-    int64_t weight_o, weight_k;
-    bool reversed;  // last tap first
+    int64_t weight_o, weight_k, weight_tap;
+    bool reversed;      // last tap first
     bool relu = false;  // negative results become zero
 
     int64_t tiles_h() const { return ceil_div(OH, kWinogradTile); }
@@ -70,43 +74,72 @@ struct PointMatrix {
 };
 
 // ---------------------------------------------------------------------------- weights
+// The taps of `count` inputs and of `outputs` outputs, up to a vector of each, from `from` on:
+// to[k][tap][output]. Whichever of the three axes is contiguous in memory is read along.
+inline void load_taps(const Winograd& w, const float* from, int outputs, int count, float* to) {
+    constexpr int W = kW<float>;
+    if (w.weight_o == 1) {
+        for (int k = 0; k < count; k++)
+            for (int t = 0; t < 9; t++)
+                st(to + (k * 9 + t) * W, ldn(from + k * w.weight_k + t * w.weight_tap, outputs));
+        return;
+    }
+    // Squares of outputs x taps, or, of outputs x inputs, turned.
+    const bool along_k = w.weight_k == 1;
+    const int squares = along_k ? 9 : count, length = along_k ? count : 9;
+    const int64_t square_step = along_k ? w.weight_tap : w.weight_k;
+    const int to_square = along_k ? W : 9 * W, to_row = along_k ? 9 * W : W;
+    for (int s = 0; s < squares; s++)
+        for (int first = 0; first < length; first += W) {
+            const float* square = from + s * square_step + first;
+            const int n = length - first < W ? length - first : W;
+            f32v block[W];
+            RL_UNROLL
+            for (int j = 0; j < W; j++)
+                block[j] = j < outputs ? ldn(square + j * w.weight_o, n) : f32v{};
+            transpose(block);
+            for (int i = 0; i < n; i++) st(to + s * to_square + (first + i) * to_row, block[i]);
+        }
+}
+
+// turned[tap][output] to u's points.
+inline void transform_taps(const float* turned, bool reversed, float* u, int64_t u_point) {
+    constexpr int W = kW<float>;
+    f32v columns[3][kWinogradPatch];
+    RL_UNROLL
+    for (int x = 0; x < 3; x++) {
+        f32v column[3];
+        RL_UNROLL
+        for (int y = 0; y < 3; y++) {
+            const int tap = 3 * y + x;
+            column[y] = ld(turned + (reversed ? 8 - tap : tap) * W);
+        }
+        transform_weight(column, columns[x]);
+    }
+    RL_UNROLL
+    for (int y = 0; y < kWinogradPatch; y++) {
+        const f32v row[3] = {columns[0][y], columns[1][y], columns[2][y]};
+        f32v points[kWinogradPatch];
+        transform_weight(row, points);
+        RL_UNROLL
+        for (int x = 0; x < kWinogradPatch; x++, u += u_point) st(u, points[x]);
+    }
+}
+
 // Transforms inputs k0 .. k0 + depth - 1 of the panel of `width` outputs that starts at o, to
 // u[point][k][width].
 inline void transform_weights(const Winograd& w, int64_t o, int64_t width, int64_t k0,
                               int64_t depth, float* u, int64_t u_point) {
     constexpr int W = kW<float>;
+    float taps[W * 9 * W];
     for (int64_t v = 0; v < width; v += W) {
         const int outputs = int(min64(W, w.O - o - v));
-        for (int64_t k = 0; k < depth; k++) {
-            const float* taps = w.weight + (o + v) * w.weight_o + (k0 + k) * w.weight_k;
-            f32v block[W], columns[3][kWinogradPatch];
-            float turned[9 * W];
-            for (int t = 0; t < 9; t += W) {
-                const int n = 9 - t < W ? 9 - t : W;
-                RL_UNROLL
-                for (int j = 0; j < W; j++)
-                    block[j] = j < outputs ? ldn(taps + j * w.weight_o + t, n) : f32v{};
-                transpose(block);
-                RL_UNROLL
-                for (int i = 0; i < W; i++)
-                    if (i < n) st(turned + (w.reversed ? 8 - t - i : t + i) * W, block[i]);
-            }
-            RL_UNROLL
-            for (int x = 0; x < 3; x++) {
-                f32v column[3];
-                RL_UNROLL
-                for (int y = 0; y < 3; y++) column[y] = ld(turned + (3 * y + x) * W);
-                transform_weight(column, columns[x]);
-            }
-            float* to = u + k * width + v;
-            RL_UNROLL
-            for (int y = 0; y < kWinogradPatch; y++) {
-                const f32v row[3] = {columns[0][y], columns[1][y], columns[2][y]};
-                f32v points[kWinogradPatch];
-                transform_weight(row, points);
-                RL_UNROLL
-                for (int x = 0; x < kWinogradPatch; x++, to += u_point) st(to, points[x]);
-            }
+        for (int64_t k = 0; k < depth; k += W) {
+            const int count = int(min64(W, depth - k));
+            load_taps(w, w.weight + (o + v) * w.weight_o + (k0 + k) * w.weight_k, outputs, count,
+                      taps);
+            for (int i = 0; i < count; i++)
+                transform_taps(taps + i * 9 * W, w.reversed, u + (k + i) * width + v, u_point);
         }
     }
 }
@@ -117,6 +150,7 @@ inline void transform_weights(const Winograd& w, int64_t o, int64_t width, int64
 struct TiledImages {
     const float* data;
     int64_t C, H, W;
+    ImageSteps steps;
     int64_t pad_h, pad_w;
     int64_t high, wide;
 };
@@ -128,6 +162,18 @@ RL_INLINE void transform_to_points(const f32v* d, f32v* v) {
         transform_input(d, v);
     else
         transform_output_grad(d, v);
+}
+
+// n pixels of up to W channels, zeros for the others: to[pixel][lane]. Channels last, the next
+// vector of channels is fetched: the processor does not see it coming when pixels are far apart.
+inline void load_pixels(const float* from, const ImageSteps& steps, int lanes, int64_t n,
+                        float* to) {
+    constexpr int W = kW<float>;
+    if (steps.channel != 1) return interleave_vector(from, steps.channel, lanes, n, to);
+    for (int64_t i = 0; i < n; i++, from += steps.pixel) {
+        __builtin_prefetch(from + W);
+        st(to + i * W, lanes == W ? ld(from) : ldn(from, lanes));
+    }
 }
 
 // The pixels of one row of tiles, one vector of channels: to[row][col][lane], padding included.
@@ -144,8 +190,8 @@ void load_tile_row(const TiledImages& in, const float* channels, int lanes, int6
             continue;
         }
         fill_floats(to, begin * W, 0.0f);
-        interleave_vector(channels + y * in.W + begin - in.pad_w, in.H * in.W, lanes, end - begin,
-                          to + begin * W);
+        load_pixels(channels + y * in.steps.row + (begin - in.pad_w) * in.steps.pixel, in.steps,
+                    lanes, end - begin, to + begin * W);
         fill_floats(to + end * W, (cols - end) * W, 0.0f);
     }
 }
@@ -186,11 +232,11 @@ void transform_tiles(const TiledImages& in, int64_t first, int64_t last, const P
     float* pixels = scratch<float>(kResult, kWinogradPatch * cols * W);
     float* to = V.data;
     for (int64_t r = first; r < last; r++, to += in.wide * V.row) {
-        const float* image = in.data + r / in.high * in.C * in.H * in.W;
+        const float* image = in.data + r / in.high * in.steps.image;
         const int64_t top = r % in.high * T - in.pad_h;
         for (int64_t c = 0; c < in.C; c += W) {
-            load_tile_row<Size>(in, image + c * in.H * in.W, int(min64(W, in.C - c)), top, cols,
-                                pixels);
+            load_tile_row<Size>(in, image + c * in.steps.channel, int(min64(W, in.C - c)), top,
+                                cols, pixels);
             transform_tile_row<Size>(pixels, cols, in.wide, V, to + c);
         }
     }
@@ -199,16 +245,41 @@ void transform_tiles(const TiledImages& in, int64_t first, int64_t last, const P
 // ---------------------------------------------------------------------------- outputs
 struct OutputRow {
     float* y;            // the first pixel of the first channel
-    int64_t channel;     // from a channel to the next
-    int64_t row;
+    ImageSteps steps;
     int64_t rows, cols;  // pixels that exist
     int channels;        // that exist
     f32v bias;
     bool relu;
 };
 
-// One row of tiles, one vector of channels: M's points to pixels. Returns a vector that holds NaN
-// if a pixel is not finite.
+// One row of pixels[col][lane] to y. Returns a vector that holds NaN if a pixel is not finite.
+inline f32v store_pixels(const float* pixels, const OutputRow& out, float* y) {
+    constexpr int W = kW<float>;
+    f32v poison = {};
+    if (out.steps.channel == 1) {
+        for (int64_t x = 0; x < out.cols; x++, y += out.steps.pixel) {
+            const f32v pixel = ld(pixels + x * W);
+            poison += pixel * 0.0f;
+            stn(y, rectified(pixel, out.relu), out.channels);
+        }
+        return poison;
+    }
+    for (int64_t x = 0; x < out.cols; x += W) {
+        const int n = int(min64(W, out.cols - x));
+        f32v block[W];
+        RL_UNROLL
+        for (int j = 0; j < W; j++) block[j] = j < n ? ld(pixels + (x + j) * W) : f32v{};
+        RL_UNROLL
+        for (int j = 0; j < W; j++) poison += block[j] * 0.0f;
+        transpose(block);
+        float* to = y + x;
+        for (int c = 0; c < out.channels; c++, to += out.steps.channel)
+            stn(to, rectified(block[c], out.relu), n);
+    }
+    return poison;
+}
+
+// One row of tiles, one vector of channels: M's points to pixels; likewise.
 inline f32v transform_output_row(const float* from, const PointMatrix& M, int64_t tiles,
                                  const OutputRow& out) {
     constexpr int W = kW<float>, P = kWinogradPatch, T = kWinogradTile;
@@ -236,19 +307,7 @@ inline f32v transform_output_row(const float* from, const PointMatrix& M, int64_
     }
     f32v poison = {};
     for (int64_t i = 0; i < out.rows; i++)
-        for (int64_t x = 0; x < out.cols; x += W) {
-            const int n = int(min64(W, out.cols - x));
-            f32v block[W];
-            RL_UNROLL
-            for (int j = 0; j < W; j++)
-                block[j] = j < n ? ld(pixels + i * pixel_row + (x + j) * W) : f32v{};
-            RL_UNROLL
-            for (int j = 0; j < W; j++) poison += block[j] * 0.0f;
-            transpose(block);
-            float* y = out.y + i * out.row + x;
-            for (int c = 0; c < out.channels; c++, y += out.channel)
-                stn(y, rectified(block[c], out.relu), n);
-        }
+        poison += store_pixels(pixels + i * pixel_row, out, out.y + i * out.steps.row);
     return poison;
 }
 
@@ -258,7 +317,8 @@ inline f32v transform_outputs(const Winograd& w, const PointMatrix& M, int64_t o
     constexpr int W = kW<float>;
     f32v poison = {};
     OutputRow out;
-    out.channel = w.OH * w.OW, out.row = w.OW, out.cols = w.OW;
+    out.steps = w.out;
+    out.cols = w.OW;
     out.relu = w.relu;
     const float* from = M.data;
     for (int64_t r = first; r < last; r++, from += w.tiles_w() * M.row) {
@@ -267,7 +327,7 @@ inline f32v transform_outputs(const Winograd& w, const PointMatrix& M, int64_t o
         for (int64_t v = 0; v < width; v += W) {
             out.channels = int(min64(W, w.O - o - v));
             out.bias = bias ? ldn(bias + o + v, out.channels) : f32v{};
-            out.y = y + (image * w.O + o + v) * out.channel + top * w.OW;
+            out.y = y + image * w.out.image + (o + v) * w.out.channel + top * w.out.row;
             poison += transform_output_row(from + v, M, w.tiles_w(), out);
         }
     }
@@ -310,7 +370,7 @@ struct WinogradTask {
 };
 
 inline TiledImages tiled_inputs(const Winograd& w, const float* x) {
-    return {x, w.C, w.H, w.W, w.pad_h, w.pad_w, w.tiles_h(), w.tiles_w()};
+    return {x, w.C, w.H, w.W, w.in, w.pad_h, w.pad_w, w.tiles_h(), w.tiles_w()};
 }
 
 inline int64_t panel_point(int64_t depth, int64_t width) { return depth * width + kW<float>; }

@@ -110,7 +110,7 @@ inline f32v store_unit(const Winograd& w, const WeightUnit& unit, float* dweight
 inline bool winograd_weight_grad(const Winograd& w, const float* x, const float* grad,
                                  float* dweight) {
     const TiledImages inputs = tiled_inputs(w, x);
-    const TiledImages grads{grad, w.O, w.OH, w.OW, 0, 0, w.tiles_h(), w.tiles_w()};
+    const TiledImages grads{grad, w.O, w.OH, w.OW, w.out, 0, 0, w.tiles_h(), w.tiles_w()};
     const int64_t rows = w.tile_rows(), units = weight_units(w);
     const int64_t blocks = ceil_div(rows, ceil_div(kWeightBlock, w.tiles_w()));
     const int64_t most = ceil_div(rows, blocks) * w.tiles_w();
