@@ -4,6 +4,7 @@ Standard library only.  Used by run.py.
 """
 
 import fnmatch
+import glob
 import json
 import os
 import select
@@ -84,6 +85,28 @@ class Worker:
         if "error" in reply:
             raise Died(reply["error"])
         return reply
+
+    def busy_ns(self):
+        """Time that all threads of the process have run so far; 0 where the system does not say."""
+        total = 0
+        for path in glob.glob(f"/proc/{self.proc.pid}/task/*/schedstat"):
+            try:
+                with open(path) as f:
+                    total += int(f.read().split()[0])
+            except OSError:  # the thread ended
+                pass
+        return total
+
+    def settle(self, limit=0.5):
+        """Waits until the process sleeps: thread pools spin for a while after their last work."""
+        end = time.perf_counter() + limit
+        before = self.busy_ns()
+        while time.perf_counter() < end:
+            time.sleep(0.002)
+            now = self.busy_ns()
+            if now - before < 100_000:
+                return
+            before = now
 
     def stop(self):
         if self.proc is not None and self.proc.poll() is None:
@@ -180,6 +203,9 @@ def run_workload(workers, name, args, tmp, say):
                 if "error" in r:
                     continue
                 try:
+                    for other in alive:
+                        if other is not w and other.threads > 1:
+                            other.settle()
                     got = w.ask("round", n=ns[w], each=args.touch == "each", timeout=args.timeout)
                     r["us"].append(got["us"])
                     r["cpu_us"].append(got["cpu_us"])
