@@ -30,10 +30,11 @@ constexpr int64_t kBlockK = 512, kBlockN = 384, kDotBlockK = 2048;
 // From this distance on (2 KB) rows share few sets of the caches and few of them a page. B is copied
 // then if there are as many rows of A to share the copy.
 constexpr int64_t kFarRow = 512, kFarRows = kWideTiles ? 768 : 128;
-// Fetching from memory: how many steps of k ahead in a turned A; from which size on (bytes) C is not
-// near; up to which size rows of A stay near while panels of B pass by, and how many blocks of rows
-// make that worthwhile.
-constexpr int64_t kFetchedSteps = 16, kFarC = 256 << 10, kNearRows = 256 << 10, kSharedPanelRows = 4;
+// Fetching from memory: how many steps of k ahead in a turned A; from which size on (bytes) C is
+// not near; up to which size rows of A stay near while panels of B pass by, and how many blocks of
+// rows make that worthwhile.
+constexpr int64_t kFetchedSteps = 16, kFarC = 256 << 10;
+constexpr int64_t kNearRows = 256 << 10, kSharedPanelRows = 4;
 // Rows of a turned A that are copied at a time, and how many columns of C must share the copy.
 constexpr int64_t kCopiedRows = 6, kCopyColumns = 96;
 // The dot kernel (tiles: 4 x 4, or 2 x 4 with 16 registers) beats packing up to this many rows if k
@@ -161,9 +162,9 @@ struct RowsOfA {
     int64_t row, k;  // strides
 };
 
-// Some rows of A, up to `height` at a time, times columns [begin, end) of a block of B, which lies in
-// `panels` or, if that is null, in place. Rows are passed over all panels; or panels are, where B is
-// read in place and the rows stay near: so its next panel can be fetched in the meantime.
+// Some rows of A, up to `height` at a time, times columns [begin, end) of a block of B, which lies
+// in `panels` or, if that is null, in place. Rows are passed over all panels; or panels are, where
+// B is read in place and the rows stay near: so its next panel can be fetched in the meantime.
 template <class T>
 struct TilesOfBlock {
     const Gemm<T>& g;

@@ -102,7 +102,7 @@ struct HalfRegister<double> {
 };
 #endif
 
-// Calls body(r, v, columns) for the registers of a tile, of which the last of each row holds `last`.
+// Calls body(r, v, columns) for the registers of a tile; the last of each row holds `last` columns.
 template <class Register, int MR, int NV, class Body>
 RL_INLINE void for_each_register(int last, const Body& body) {
     RL_UNROLL
