@@ -6,6 +6,7 @@
 #pragma once
 
 #include "gemm_scratch.h"
+#include "gemm_tile.h"
 #include "lanes.h"
 #include "short_exp.h"
 
@@ -43,32 +44,50 @@ RL_INLINE f32v hlargest_stage(f32v* rows) {
 // Lane i of the result is the largest lane of rows[i], which are overwritten.
 RL_INLINE f32v hlargest_rows(f32v* rows) { return hlargest_stage<1>(rows); }
 
+// In a row of scores whole vectors are read and written: it is a multiple of W numbers apart from
+// the next, and what lies behind its first n numbers is nothing yet.
+RL_INLINE int64_t row_stride(int64_t count) {
+    return ceil_div(count, kW<float>) * kW<float>;
+}
+
 RL_INLINE f32v largest_of(const float* x, int64_t n) {
     f32v best = splat(-kInfinity);
     for_vectors<float>(n, [&](int64_t i, int m) RL_LAMBDA_INLINE {
-        best = larger(keep_lanes(load(x + i, m), m, -kInfinity), best);
+        best = larger(keep_lanes(ld(x + i), m, -kInfinity), best);
     });
     return best;
 }
 
-// x = exp(x - shift) for the first n of `count` numbers, 0 behind them. Returns the sum by lanes.
-RL_INLINE f32v weigh(float* x, int64_t n, int64_t count, float shift) {
+// Zeros from the first whole vector behind n numbers as far as a tile may look: its rows do not end
+// together.
+RL_INLINE void clear_behind(float* x, int64_t n, int64_t stride) {
+    const int64_t end = min64(n + kTileRows, stride);
+    for (int64_t i = row_stride(n); i < end; i += kW<float>) st(x + i, f32v{});
+}
+
+// x = 2^(x factor - shift) for the first n numbers, zeros behind them. Returns the sum by lanes.
+RL_INLINE f32v weigh(float* x, int64_t n, int64_t stride, float factor, float shift) {
+    const f32v factors = splat(factor), shifts = splat(shift);
     f32v sum = {};
     for_vectors<float>(n, [&](int64_t i, int m) RL_LAMBDA_INLINE {
-        const f32v e = short_exp(load(x + i, m) - shift);
-        store(x + i, e, m);
-        sum += keep_lanes(e, m, 0.0f);
+        const f32v e = keep_lanes(short_weight(ld(x + i) * factors - shifts), m, 0.0f);
+        st(x + i, e);
+        sum += e;
     });
-    if (n < count) memset(x + n, 0, size_t(count - n) * sizeof(float));
+    clear_behind(x, n, stride);
     return sum;
 }
 
-void multiply_row(float* x, int64_t n, float factor) {
-    for_vectors<float>(n, [&](int64_t i, int m) { store(x + i, load(x + i, m) * factor, m); });
+RL_INLINE void multiply_row(float* x, int64_t n, float factor) {
+    for_vectors<float>(n, [&](int64_t i, int m) RL_LAMBDA_INLINE {
+        store(x + i, load(x + i, m) * factor, m);
+    });
 }
 
+constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
+
 // What the rows of a block of queries have met so far: the largest score and the sum of the weights
-// relative to it.
+// relative to it. Scores count in powers of two: what the products leave times a `factor`.
 template <int Rows>
 struct Running {
     alignas(64) float largest[Rows];
@@ -79,28 +98,28 @@ struct Running {
         memset(sum, 0, sizeof(sum));
     }
 
-    // Turns `rows` rows of `count` scores, of which row r sees the first seen(r), into weights
+    // Turns rows of products, of which row r sees the first seen(r), into weights
     // relative to the largest so far. Where that has risen, fades the row's sum and calls
-    // fade(r, factor). A row that has seen nothing yet is relative to 0.
+    // fade(r, by). A row that has seen nothing yet is relative to 0.
     template <class Seen, class Fade>
-    void weigh_rows(float* scores, int64_t rows, int64_t count, const Seen& seen,
+    void weigh_rows(float* scores, int64_t rows, int64_t stride, float factor, const Seen& seen,
                     const Fade& fade) {
         constexpr int W = kW<float>;
         for (int64_t first = 0; first < rows; first += W) {
             const int n = int(min64(W, rows - first));
-            float* const block = scores + first * count;
+            float* const block = scores + first * stride;
             f32v parts[W] = {};
-            for (int r = 0; r < n; r++) parts[r] = largest_of(block + r * count, seen(first + r));
-            const f32v before = ld(largest + first), here = hlargest_rows(parts);
+            for (int r = 0; r < n; r++) parts[r] = largest_of(block + r * stride, seen(first + r));
+            const f32v before = ld(largest + first), here = hlargest_rows(parts) * factor;
             const f32v now = larger(here, before);
             const f32v shift = select(now == -kInfinity, f32v{}, now);
             st(largest + first, now);
             alignas(64) float shifts[W], factors[W];
             st(shifts, shift);
-            st(factors, short_exp(before - shift));
+            st(factors, short_weight(before - shift));
             for (int r = 0; r < W; r++) parts[r] = f32v{};
             for (int r = 0; r < n; r++)
-                parts[r] = weigh(block + r * count, seen(first + r), count, shifts[r]);
+                parts[r] = weigh(block + r * stride, seen(first + r), stride, factor, shifts[r]);
             st(sum + first, ld(sum + first) * ld(factors) + hsum_rows(parts));
             for (int r = 0; r < n; r++)
                 if (factors[r] != 1.0f) fade(first + r, factors[r]);
@@ -114,18 +133,20 @@ float dot_rows(const float* x, const float* y, int64_t n) {
     return hsum(sum);
 }
 
-// Backward, for n scores and gradients of weights in `slopes`: scores become weights, slopes
-// gradients of the products without scale, weight * (slope - shift) * scale. Zeros up to `count`.
-void slope_row(float* scores, float* slopes, int64_t n, int64_t count, float lse, float shift,
-               float scale) {
+// Backward, for n products and gradients of weights in `slopes`: products become weights, slopes
+// gradients of the products, weight * (slope - shift) * scale. Zeros behind them.
+RL_INLINE void slope_row(float* scores, float* slopes, int64_t n, int64_t stride, float factor,
+                         float lse, float shift, float scale) {
+    const f32v factors = splat(factor), lses = splat(lse);
     for_vectors<float>(n, [&](int64_t i, int m) RL_LAMBDA_INLINE {
-        const f32v weight = short_exp(load(scores + i, m) - lse);
-        store(scores + i, weight, m);
-        store(slopes + i, weight * ((load(slopes + i, m) - shift) * scale), m);
+        const f32v weight =
+            keep_lanes(short_weight(ld(scores + i) * factors - lses), m, 0.0f);
+        const f32v slope = weight * ((ld(slopes + i) - shift) * scale);
+        st(scores + i, weight);
+        st(slopes + i, keep_lanes(slope, m, 0.0f));
     });
-    if (n == count) return;
-    memset(scores + n, 0, size_t(count - n) * sizeof(float));
-    memset(slopes + n, 0, size_t(count - n) * sizeof(float));
+    clear_behind(scores, n, stride);
+    clear_behind(slopes, n, stride);
 }
 
 }  // namespace

@@ -2,9 +2,11 @@
 //
 // Two ways, chosen by shape:
 //   dot      both operands run along k (x * W^T of a linear layer) and A has few rows.
-//   blocked  everything else, after Goto: k is cut into blocks of 384, C's columns into blocks of
-//            512. For each pair a few rows of A pass over all panels of B's block, which streams
-//            from L2 while the rows of A (6 x 384 floats = 9 KB) stay in L1.
+//   blocked  everything else, after Goto: k is cut into blocks of 512, C's columns into blocks of
+//            384. For each pair a few rows of A pass over all panels of B's block, which streams
+//            from L2 while the rows of A (6 x 512 floats = 12 KB) stay in L1.
+// In a network operands are rarely in the caches, and 6 rows of A or a panel of B are too short for
+// the processor to foresee the next; so tiles fetch what the tiles after them read (TilesOfBlock).
 // A tile is 6 rows high, and four vectors wide with 32 registers, two with 16. (14 x 2 has more
 // sums in flight than 6 x 4, but needs 16 loads for 28 multiply-adds instead of 10 for 24, and so
 // many addresses for A that it must be packed, which costs 5 to 15 %. It remains for the last
@@ -24,10 +26,15 @@ namespace rl {
 namespace RL_ISA {
 namespace {
 
-constexpr int64_t kBlockK = 384, kBlockN = 512, kDotBlockK = 2048;
+constexpr int64_t kBlockK = 512, kBlockN = 384, kDotBlockK = 2048;
 // From this distance on (2 KB) rows share few sets of the caches and few of them a page. B is copied
 // then if there are as many rows of A to share the copy.
 constexpr int64_t kFarRow = 512, kFarRows = kWideTiles ? 768 : 128;
+// Fetching from memory: how many steps of k ahead in a turned A; from which size on (bytes) C is
+// not near; up to which size rows of A stay near while panels of B pass by, and how many blocks of
+// rows make that worthwhile.
+constexpr int64_t kFetchedSteps = 16, kFarC = 256 << 10;
+constexpr int64_t kNearRows = 256 << 10, kSharedPanelRows = 4;
 // Rows of a turned A that are copied at a time, and how many columns of C must share the copy.
 constexpr int64_t kCopiedRows = 6, kCopyColumns = 96;
 // The dot kernel (tiles: 4 x 4, or 2 x 4 with 16 registers) beats packing up to this many rows if k
@@ -155,32 +162,75 @@ struct RowsOfA {
     int64_t row, k;  // strides
 };
 
-// These rows, up to `height` at a time, times columns [begin, end) of a block of B, which lies in
-// `panels` or, if that is null, in place.
+// Some rows of A, up to `height` at a time, times columns [begin, end) of a block of B, which lies
+// in `panels` or, if that is null, in place. Rows are passed over all panels; or panels are, where
+// B is read in place and the rows stay near: so its next panel can be fetched in the meantime.
 template <class T>
-void multiply_rows(const Gemm<T>& g, const RowsOfA<T>& a, const BlockOfB& block, const T* panels,
-                   int64_t begin, int64_t end, int height) {
-    const int64_t row_blocks = ceil_div(a.count, height);
+struct TilesOfBlock {
+    const Gemm<T>& g;
+    const RowsOfA<T>& a;
+    const BlockOfB& block;
+    const T* panels;
+    int64_t begin, end;
+    int64_t row_blocks;
+    bool by_panels;
     Tile<T> t;
-    t.K = block.K;
-    t.a_row = a.row;
-    t.a_k = a.k;
-    for (int64_t rb = 0; rb < row_blocks; rb++) {
-        const int64_t i = share(a.count, row_blocks, rb);
-        const int rows = int(share(a.count, row_blocks, rb + 1) - i);
-        t.a = a.data + i * a.row;
-        for (int64_t j = begin; j < end;) {
-            const int64_t column = block.j0 + j;
-            const int vectors = panel_vectors<T>(block.columns - j, g.M);
-            t.b = panels ? panels + j * t.K : g.b + block.k0 * g.b_row + column;
-            t.b_k = panels ? panel_width<T>(vectors) : g.b_row;
-            t.last = last_columns<T>(block.columns - j, vectors);
-            set_stage(g, t, a.first + i, column, block.first, block.final);
-            run_tile<T>(vectors, rows, t);
-            j += panel_width<T>(vectors);
+
+    TilesOfBlock(const Gemm<T>& g, const RowsOfA<T>& a, const BlockOfB& block, const T* panels,
+                 int64_t begin, int64_t end, int height)
+        : g(g), a(a), block(block), panels(panels), begin(begin), end(end),
+          row_blocks(ceil_div(a.count, height)) {
+        constexpr int64_t bytes = int64_t(sizeof(T));
+        by_panels = panels == nullptr && row_blocks >= kSharedPanelRows &&
+                    a.count * block.K * bytes <= kNearRows;
+        t.K = block.K;
+        t.a_row = a.row;
+        t.a_k = a.k;
+        t.is_c_far = block.first && g.M * g.N * bytes >= kFarC;
+    }
+
+    void run() {
+        int64_t width = 0;
+        if (by_panels) {
+            for (int64_t j = begin; j < end; j += width)
+                for (int64_t rb = 0; rb < row_blocks; rb++) width = run_tile_at(rb, j);
+        } else {
+            for (int64_t rb = 0; rb < row_blocks; rb++)
+                for (int64_t j = begin; j < end; j += width) width = run_tile_at(rb, j);
         }
     }
-}
+
+    // Multiplies a block of rows with the panel at column j and returns the panel's width.
+    int64_t run_tile_at(int64_t rb, int64_t j) {
+        const int64_t i = share(a.count, row_blocks, rb), column = block.j0 + j;
+        const int rows = int(share(a.count, row_blocks, rb + 1) - i);
+        const int vectors = panel_vectors<T>(block.columns - j, g.M);
+        const int64_t width = panel_width<T>(vectors);
+        t.a = a.data + i * a.row;
+        t.b = panels ? panels + j * t.K : g.b + block.k0 * g.b_row + column;
+        t.b_k = panels ? width : g.b_row;
+        t.last = last_columns<T>(block.columns - j, vectors);
+        set_ahead(rb, rows, j, width);
+        set_stage(g, t, a.first + i, column, block.first, block.final);
+        run_tile<T>(vectors, rows, t);
+        return width;
+    }
+
+    // Of a turned A the same rows a little later in k; else, while the last panel is multiplied,
+    // the next rows. Some blocks of rows fetch a vector's width of B's next panel instead.
+    void set_ahead(int64_t rb, int rows, int64_t j, int64_t width) {
+        t.ahead = nullptr, t.ahead_step = 0;
+        if (kWideTiles && a.row == 1) {
+            t.ahead = t.a + kFetchedSteps * a.k, t.ahead_step = a.k;
+        } else if (!by_panels && a.k == 1 && a.row == t.K && j + width >= end) {
+            t.ahead = t.a + rows * a.row, t.ahead_step = rows;
+        }
+        if (!by_panels || j + width >= end) return;
+        for (int v = 0; v < kWide; v++)
+            if (rb == share(row_blocks, kWide, v))
+                t.ahead = t.b + width + v * kW<T>, t.ahead_step = t.b_k;
+    }
+};
 
 // count rows of A from `first` on, for a block of k, as to[k][count]. A whole vector is stored over
 // what is written next.
@@ -205,9 +255,9 @@ void multiply_block(const Gemm<T>& g, const BlockOfB& block, const T* panels) {
             copy_rows(g, block, first, count, copied);
             a.data = copied, a.k = count;
         }
-        if (wide > 0) multiply_rows(g, a, block, panels, 0, wide, kWideRows);
+        if (wide > 0) TilesOfBlock<T>(g, a, block, panels, 0, wide, kWideRows).run();
         if (wide < block.columns)
-            multiply_rows(g, a, block, panels, wide, block.columns, kTileRows);
+            TilesOfBlock<T>(g, a, block, panels, wide, block.columns, kTileRows).run();
     }
 }
 

@@ -32,6 +32,11 @@ struct Tile {
     const T* col_bias;  // one per column, or null
     const T* row_bias;  // one per row, or null
     bool relu;
+    // Memory is asked for what comes next: one address per step of k for tiles that follow, and C's
+    // own lines, if they are not near, while the sums are formed.
+    const T* ahead = nullptr;
+    int64_t ahead_step = 0;
+    bool is_c_far = false;
 };
 
 // What a tile does at each step. A file whose numbers are words of several narrow ones declares an
@@ -40,6 +45,9 @@ template <class V>
 RL_INLINE V multiply_add(V a, V b, V c) {
     return fma(a, b, c);
 }
+
+// Tiles with as many sums have time to spare for fetching.
+constexpr int kFetchingSums = 12;
 
 constexpr int kTileVecs = 2;
 constexpr int kTileRows = kVecRegs == 32 ? 14 : 6;
@@ -94,39 +102,60 @@ struct HalfRegister<double> {
 };
 #endif
 
-template <class T, class Register, int MR, int NV>
-RL_INLINE void store_tile(const Tile<T>& t, typename Register::V (&acc)[MR][NV]) {
-    typedef typename Register::V V;
-    constexpr int W = Register::W;
+// Calls body(r, v, columns) for the registers of a tile; the last of each row holds `last` columns.
+template <class Register, int MR, int NV, class Body>
+RL_INLINE void for_each_register(int last, const Body& body) {
     RL_UNROLL
-    for (int v = 0; v < NV; v++) {
-        const int n = v == NV - 1 ? t.last : W;
-        V bias = {};
-        if (t.col_bias) bias = Register::load(t.col_bias + v * W, n);
+    for (int r = 0; r < MR; r++) {
         RL_UNROLL
-        for (int r = 0; r < MR; r++) {
-            T* c = t.c + r * t.c_row + v * W;
-            V x = acc[r][v];
-            if (t.accumulate) x += Register::load(c, n);
-            if (t.col_bias) x += bias;
-            if (t.row_bias) x += Register::repeat(t.row_bias[r]);
-            x = rectified(x, t.relu);
-            Register::store(c, x, n);
-        }
+        for (int v = 0; v < NV; v++) body(r, v, v == NV - 1 ? last : Register::W);
     }
 }
 
-template <class T, int MR, int NV, class Register = WholeRegister<T>>
-void gemm_tile(const Tile<T>& t) {
+// One pass over the registers for each thing to be done: asked at every register, the questions
+// took as long as 300 multiply-adds.
+template <class T, class Register, int MR, int NV>
+RL_INLINE void store_tile(const Tile<T>& t, typename Register::V (&acc)[MR][NV], int last) {
+    constexpr int W = Register::W;
+    if (t.accumulate)
+        for_each_register<Register, MR, NV>(last, [&](int r, int v, int n) RL_LAMBDA_INLINE {
+            acc[r][v] += Register::load(t.c + r * t.c_row + v * W, n);
+        });
+    if (t.col_bias)
+        for_each_register<Register, MR, NV>(last, [&](int r, int v, int n) RL_LAMBDA_INLINE {
+            acc[r][v] += Register::load(t.col_bias + v * W, n);
+        });
+    if (t.row_bias)
+        for_each_register<Register, MR, NV>(last, [&](int r, int v, int) RL_LAMBDA_INLINE {
+            acc[r][v] += Register::repeat(t.row_bias[r]);
+        });
+    if (t.relu)
+        for_each_register<Register, MR, NV>(last, [&](int r, int v, int) RL_LAMBDA_INLINE {
+            acc[r][v] = rectified(acc[r][v], true);
+        });
+    for_each_register<Register, MR, NV>(last, [&](int r, int v, int n) RL_LAMBDA_INLINE {
+        Register::store(t.c + r * t.c_row + v * W, acc[r][v], n);
+    });
+}
+
+template <class T, class Register, int MR, int NV>
+RL_INLINE void multiply_tile(const Tile<T>& t, int last) {
     typedef typename Register::V V;
     constexpr int W = Register::W;
+    constexpr bool fetches = MR * NV >= kFetchingSums;
     V acc[MR][NV] = {};
     const T* a = t.a;
     const T* b = t.b;
-    for (int64_t k = 0; k < t.K; k++, a += t.a_k, b += t.b_k) {
+    const T* ahead = t.ahead != nullptr ? t.ahead : a;
+    if (fetches && t.is_c_far)
+        for_each_register<Register, MR, NV>(last, [&](int r, int v, int) RL_LAMBDA_INLINE {
+            __builtin_prefetch(t.c + r * t.c_row + v * W, 1);
+        });
+    for (int64_t k = 0; k < t.K; k++, a += t.a_k, b += t.b_k, ahead += t.ahead_step) {
+        if (fetches) __builtin_prefetch(ahead);
         V row[NV];
         RL_UNROLL
-        for (int v = 0; v < NV; v++) row[v] = Register::load(b + v * W, v < NV - 1 ? W : t.last);
+        for (int v = 0; v < NV; v++) row[v] = Register::load(b + v * W, v < NV - 1 ? W : last);
         RL_UNROLL
         for (int r = 0; r < MR; r++) {
             const V x = Register::repeat(a[r * t.a_row]);
@@ -134,7 +163,15 @@ void gemm_tile(const Tile<T>& t) {
             for (int v = 0; v < NV; v++) acc[r][v] = multiply_add(x, row[v], acc[r][v]);
         }
     }
-    store_tile<T, Register>(t, acc);
+    store_tile<T, Register>(t, acc, last);
+}
+
+template <class T, int MR, int NV, class Register = WholeRegister<T>>
+void gemm_tile(const Tile<T>& t) {
+    if (t.last == Register::W)
+        multiply_tile<T, Register, MR, NV>(t, Register::W);
+    else
+        multiply_tile<T, Register, MR, NV>(t, t.last);
 }
 
 // Tiles of every height, so that rows can be shared out evenly: 20 rows go as 10 + 10, which

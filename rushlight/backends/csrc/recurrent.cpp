@@ -221,6 +221,7 @@ void walk_back(const RnnBackward<T>& call, const GateGrads<T>& grads, const Pane
         for (int64_t k = s.count - 1; k >= 0; k--) {
             const Moment m = moment_of(s, k, begin, end);
             for (int64_t n = m.begin; n < m.end; n++) grad_row(call, grads, m, n);
+            if (k == 0 && f.h0 == nullptr) break;  // nobody asks for the gradient of zeros
             const Rows<const T> sums = {grads.hidden + (m.row + begin * s.item_stride) * columns,
                                         s.item_stride * columns};
             multiply_panels<T>(weights, sums, Rows<T>{call.dh0 + begin * H, H}, m.end - begin, H,

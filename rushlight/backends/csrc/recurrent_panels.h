@@ -5,8 +5,8 @@
 // contiguous: panel [k][columns]. A step then runs the register tiles of gemm_tile.h over the
 // panels, reading the left side where it lies. They are four vectors wide with 32 registers
 // (gemm_core.h says why), else only when there are so few rows that a tile of two would wait for the
-// latency of its multiply-adds. k is cut into blocks of 256 when there are several blocks of rows, so that they
-// find their part of a panel near.
+// latency of its multiply-adds. k is cut into blocks of 256 when there are several blocks of rows,
+// so that they find their part of a panel near.
 #pragma once
 
 #include "gemm_pack.h"

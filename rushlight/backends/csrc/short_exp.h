@@ -15,12 +15,17 @@ namespace {
 constexpr float kShortPoly[] = {0.6931470037f, 0.2402224243f, 0.05550733581f, 0.009671512991f,
                                 0.001326472731f};
 
-// Exactly 0 and inf at the infinities; NaN stays NaN.
-RL_INLINE f32v short_exp(f32v x) {
-    const f32v t = clip(x * 1.44269504f, -200.0f, 200.0f);
+// 2^t for |t| <= 200, say.
+RL_INLINE f32v short_power(f32v t) {
     const f32v n = vround(t), r = t - n;
     return scale_by_power(1 + r * horner(r, kShortPoly), n);
 }
+
+// Exactly 0 and inf at the infinities; NaN stays NaN.
+RL_INLINE f32v short_exp(f32v x) { return short_power(clip(x * 1.44269504f, -200.0f, 200.0f)); }
+
+// 2^t for t <= 0 and a little above, as what is relative to the largest; 0 at -inf, NaN stays NaN.
+RL_INLINE f32v short_weight(f32v t) { return short_power(at_least(t, -200.0f)); }
 
 }  // namespace
 }  // namespace RL_ISA
