@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from .reference.base import Array
 
-__all__ = ["copy_laid_out_as", "is_dense", "with_axes_ordered_as"]
+__all__ = ["address", "copy_laid_out_as", "is_dense", "with_axes_ordered_as"]
+
+
+def address(array: Array) -> int:
+    """Where the first element lies."""
+    interface = getattr(array, "__array_interface__", None)
+    if interface is None:
+        interface = array.__cuda_array_interface__
+    return int(interface["data"][0])
 
 
 def is_dense(array: Array) -> bool:

@@ -237,7 +237,7 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
             "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
             f"'{rounding_mode}'"
         )
-    return result if out is None else write_out(out, result, "div")
+    return result if out is None else write_out(out, result, "div", input, other)
 
 
 divide = div
@@ -296,7 +296,7 @@ def remainder(input: Tensor | Number, other: Tensor | Number, *,
         check_tensor(input, "remainder")
     input, other = _operands("remainder", input, other)
     result = _remainder(input, other)
-    return result if out is None else write_out(out, result, "remainder")
+    return result if out is None else write_out(out, result, "remainder", input, other)
 
 
 @primitive(name="Fmod", broadcast=True)
@@ -326,7 +326,7 @@ def fmod(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) ->
     """
     input, other = _operands("fmod", input, other)
     result = _fmod(input, other)
-    return result if out is None else write_out(out, result, "fmod")
+    return result if out is None else write_out(out, result, "fmod", input, other)
 
 
 @primitive(name="Pow")
@@ -396,7 +396,7 @@ def pow(input: Tensor | Number, exponent: Tensor | Number, *, out: Tensor | None
         raise TypeError(
             f"pow(): argument 'exponent' must be Tensor or Number, not {type(exponent).__name__}"
         )
-    return result if out is None else write_out(out, result, "pow")
+    return result if out is None else write_out(out, result, "pow", input, exponent)
 
 
 # ---- operands ------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *,
             )
         condition = condition.bool()
     result = _where(condition, input, other)
-    return result if out is None else write_out(out, result, "where")
+    return result if out is None else write_out(out, result, "where", condition, input, other)
 
 
 def _extremum(name: str, kernel_name: str) -> Primitive:
@@ -133,7 +133,7 @@ def maximum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tenso
     """
     check_tensor(other, "maximum", "other", 2)
     result = _maximum(input, other)
-    return result if out is None else write_out(out, result, "maximum")
+    return result if out is None else write_out(out, result, "maximum", input, other)
 
 
 def minimum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -145,19 +145,19 @@ def minimum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tenso
     """
     check_tensor(other, "minimum", "other", 2)
     result = _minimum(input, other)
-    return result if out is None else write_out(out, result, "minimum")
+    return result if out is None else write_out(out, result, "minimum", input, other)
 
 
 def fmax(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """As `maximum`, but a NaN loses against a number; at a tie the first gets the gradient."""
     result = _fmax(input, other)
-    return result if out is None else write_out(out, result, "fmax")
+    return result if out is None else write_out(out, result, "fmax", input, other)
 
 
 def fmin(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """As `minimum`, but a NaN loses against a number; at a tie the first gets the gradient."""
     result = _fmin(input, other)
-    return result if out is None else write_out(out, result, "fmin")
+    return result if out is None else write_out(out, result, "fmin", input, other)
 
 
 @primitive(name="Clamp", suffix="Backward1")
@@ -209,7 +209,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
         result = _clamp_tensors(input, min, max)
     else:
         result = _clamp(input, min=min, max=max)
-    return result if out is None else write_out(out, result, "clamp")
+    return result if out is None else write_out(out, result, "clamp", input, min, max)
 
 
 clip = clamp
@@ -256,7 +256,7 @@ def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = N
     tensor([0., 1.])
     """
     result = _nan_to_num(input, nan=nan or 0.0, posinf=posinf, neginf=neginf)
-    return result if out is None else write_out(out, result, "nan_to_num")
+    return result if out is None else write_out(out, result, "nan_to_num", input)
 
 
 class ChooseMethods:

@@ -14,6 +14,7 @@ from ..autograd.inplace import (
     set_history,
 )
 from ..autograd.node import Node, edge_of
+from ..autograd.overlap import check_overlap, check_repeats
 from ..autograd.primitive import primitive
 from ..autograd.variable import wrap
 from ..backends import kernels
@@ -290,6 +291,8 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
             return self
     else:
         check_in_place(self)
+        if src is not self:
+            check_overlap(self, (src,), "copy_")
     if src._requires_grad and state.enabled:
         expanded = expand(src, target.shape) if source.shape != target.shape else src
         return overwrite(self, _copied(self.detach(), expanded), "copy_")
@@ -327,8 +330,11 @@ class FillBackward0(Node):
         """Nothing was saved."""
 
 
-def fill_(self: Any, value: Any) -> Any:
-    """Sets every element to `value` (a number or 0-dim tensor)."""
+def fill_(self: Any, value: Any, _may_repeat: bool = True) -> Any:
+    """Sets every element to `value` (a number or 0-dim tensor).
+
+    A number may be written into expanded memory, too; by PyTorch's rules not as `x[:] = number`.
+    """
     if isinstance(value, TensorBase):
         if value._array.ndim:
             raise RuntimeError(
@@ -337,10 +343,13 @@ def fill_(self: Any, value: Any) -> Any:
             )
         if value._requires_grad and state.enabled:
             return copy_(self, value)
+        check_repeats(self, "fill_")
         value = value.item()
     if not is_free_target(self, ()):
         check_in_place(self)
         _check_writable(self, "fill_")
+        if not _may_repeat:
+            check_repeats(self, "fill_")
     array = self._array
     kernels(array).fill(array, as_element(value, array.dtype))
     bump_version(self, "fill_")

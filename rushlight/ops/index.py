@@ -13,7 +13,18 @@ from ..backends import kernels
 from ..backends.arrays import is_array
 from ..dtypes import finfo
 from ..types_ import Array, Shape
-from .common import NUMBERS, TensorBase, as_element, cast, dtype_of, in_place, write_over
+from .common import (
+    NUMBERS,
+    TensorBase,
+    as_element,
+    cast,
+    check_apart,
+    dtype_of,
+    in_place,
+    write_over,
+)
+from .copy import fill_
+from .expand import expand
 from .parts import _select, _slice
 from .shape import _unsqueeze
 
@@ -270,7 +281,7 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     items = index if type(index) is tuple else (index,)
     view, tensors, places = _basic(input, items)
     if not tensors and type(value) in NUMBERS:
-        view.fill_(_element(input, value))
+        fill_(view, _element(input, value), False)
         return
     value = _as_value(input, value)
     if tensors:
@@ -281,6 +292,7 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
         extra = value._array.ndim - len(target)
         if extra > 0 and all(s == 1 for s in value._array.shape[:extra]):
             value = value.reshape(value._array.shape[extra:])
+        value = expand(value, target)
     view.copy_(value)
 
 
@@ -358,7 +370,7 @@ def _index_put_method_(self: Any, indices: Any, values: Tensor, accumulate: bool
     return self
 
 
-_index_put_copied_ = in_place(index_put)
+_index_put_copied_ = in_place(index_put, check=check_apart)
 
 
 def take(input: Tensor, index: Tensor) -> Tensor:
@@ -383,6 +395,6 @@ class IndexMethods:
     take = take
     put = put
     index_put_ = _index_put_method_
-    put_ = in_place(put)
+    put_ = in_place(put, check=check_apart)
     __getitem__ = getitem
     __setitem__ = setitem

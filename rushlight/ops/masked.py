@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Number, Shape
-from .common import TensorBase, as_element, check_separate, in_place, write_out, write_over
+from .common import TensorBase, as_element, check_apart, in_place, write_out, write_over
 from .expand import broadcast_shapes, expand
 from .parts import cat
 
@@ -106,7 +106,8 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
             f"masked_select(): self and result must have the same scalar type; got "
             f"{input.dtype} and {out.dtype}"
         )
-    check_separate(out, input, mask)
+    if out is not None:
+        check_apart(out, (input, mask), "masked_select")
     result = _masked_select(input, mask)
     return result if out is None else write_out(out, result, "masked_select")
 
@@ -195,4 +196,4 @@ class MaskedMethods:
     nonzero = nonzero
     argwhere = argwhere
     masked_fill_ = _masked_fill_
-    masked_scatter_ = in_place(masked_scatter)
+    masked_scatter_ = in_place(masked_scatter, check=None)

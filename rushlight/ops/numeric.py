@@ -190,7 +190,7 @@ def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tenso
             f"[logcumsumexp] not implemented for {input.dtype}; convert with .float()"
         )
     result = _logcumsumexp(input, dim=wrap_dim(dim, input._array.ndim))
-    return result if out is None else write_out(out, result, "logcumsumexp")
+    return result if out is None else write_out(out, result, "logcumsumexp", input)
 
 
 # ---- vectors and matrices ------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Shape
-from .common import TensorBase, cast, check_separate, common_dtype, wrap_dim, write_out
+from .common import TensorBase, cast, check_apart, common_dtype, wrap_dim, write_out
 from .shape import reshape, unsqueeze
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
         shapes = [x._array.shape for x in solid]
     d = _joined_dim(tuple(shapes), dim)
     if out is not None:
-        check_separate(out, *solid)
+        check_apart(out, solid, "cat")
     result = _cat(*solid, dim=d)
     return result if out is None else write_out(out, result, "cat")
 
@@ -251,6 +251,8 @@ def stack(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
                 f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and "
                 f"{list(x._array.shape)} at entry {i}"
             )
+    if out is not None:
+        check_apart(out, tensors, "stack")
     result = _stack(*tensors, dim=wrap_dim(dim, len(shape) + 1))
     return result if out is None else write_out(out, result, "stack")
 

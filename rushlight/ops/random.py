@@ -14,6 +14,7 @@ from .. import dtypes
 from .. import random as generators
 from ..autograd.grad_mode import state
 from ..autograd.inplace import bump_version, check_in_place
+from ..autograd.overlap import check_repeats
 from ..autograd.primitive import primitive
 from ..autograd.variable import wrap
 from ..backends import kernels
@@ -393,6 +394,7 @@ def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False,
 
 def _fill(self: Any, values: Array, name: str) -> Any:
     check_in_place(self)
+    check_repeats(self, name)
     self._array[...] = values if values.dtype == self._array.dtype else kernels(values).cast(
         values, self._array.dtype)  # fmt: skip
     bump_version(self, name)

@@ -46,7 +46,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
     """
     d = wrap_dim(dim, input._array.ndim)
     result = return_types.sort(*_sort(input, dim=d, descending=bool(descending)))
-    return result if out is None else write_out(out, result, "sort")
+    return result if out is None else write_out(out, result, "sort", input)
 
 
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
@@ -86,7 +86,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     if not 0 <= k <= size:
         raise RuntimeError("selected index k out of range")
     result = return_types.topk(*_topk(input, k=k, dim=d, largest=largest))
-    return result if out is None else write_out(out, result, "topk")
+    return result if out is None else write_out(out, result, "topk", input)
 
 
 @primitive(name="Kthvalue", nondifferentiable=(1,))

@@ -188,6 +188,9 @@ class ArrayKernels(KernelBase):
     def masked_fill(self, x: Array, mask: Array, value: Any, out: Array | None = None) -> Array:
         """`value` where `mask` holds, else `x`."""
         value = self._as_type(self.xp.asarray(value), x.dtype)
+        if out is not None and out is x:  # its elements may share memory: the others stay
+            out[self.xp.broadcast_to(mask, x.shape)] = value
+            return out
         return self.finish(self.xp.where(mask, value, x), x.dtype, out, (x, mask))
 
     # ---- order -----------------------------------------------------------------------------
