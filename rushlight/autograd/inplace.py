@@ -33,7 +33,7 @@ INFERENCE_CHANGED = (
 
 def check_inference(tensor: Any) -> None:
     """RuntimeError for a tensor made in inference mode, outside of it: it may not be changed."""
-    if tensor._is_inference and not state.inference:
+    if tensor._is_unversioned and not state.inference:
         raise RuntimeError(INFERENCE_CHANGED)
 
 
@@ -76,7 +76,7 @@ def is_free_target(tensor: Any, inputs: tuple[Any, ...]) -> bool:
 
 
 def _is_free_memory(tensor: Any) -> bool:
-    if tensor._is_inference and not state.inference:
+    if tensor._is_unversioned and not state.inference:
         return False
     array = tensor._array
     return array.flags.writeable and 0 not in array.strides

@@ -16,7 +16,7 @@ from ..autograd.inplace import (
 from ..autograd.node import Node, edge_of
 from ..autograd.overlap import check_overlap, check_repeats
 from ..autograd.primitive import primitive
-from ..autograd.variable import wrap
+from ..autograd.variable import alias
 from ..backends import kernels
 from ..backends.layout import is_dense
 from ..device import device as Device
@@ -395,7 +395,7 @@ class CopyMethods:
 
     def detach(self: Any) -> Any:
         """The same memory, outside the graph."""
-        result = wrap(self._array)
+        result = alias(self)
         result._storage = self.storage_record
         return result
 

@@ -8,7 +8,6 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from .. import dtypes
-from ..autograd.grad_mode import state
 from ..autograd.variable import wrap
 from ..backends import kernels
 from ..backends.layout import is_dense, with_axes_ordered_as
@@ -43,7 +42,7 @@ def _new(kernel: Any, size: Any, dtype: DType | None, device: Any, requires_grad
     if out is not None:
         return write_out(out, wrap(kernel(shape, out._array.dtype)))
     array = kernel(shape, d.numpy)
-    if device is None and not requires_grad and not state.inference:
+    if device is None and not requires_grad:
         return wrap(array)
     return _finish(array, requires_grad, device)
 

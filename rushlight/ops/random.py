@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from .. import dtypes
 from .. import random as generators
-from ..autograd.grad_mode import state
 from ..autograd.inplace import bump_version, check_in_place
 from ..autograd.overlap import check_repeats
 from ..autograd.primitive import primitive
@@ -96,7 +95,7 @@ def _stored(array: Array, requires_grad: bool, device: Any, out: Any) -> Any:
         from .common import write_out
 
         return write_out(out, wrap(array))
-    if device is None and not requires_grad and not state.inference:
+    if device is None and not requires_grad:
         return wrap(array)
     return _finish(array, requires_grad, device)
 

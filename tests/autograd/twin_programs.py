@@ -230,7 +230,13 @@ def inference_tensors() -> Any:
     changes = [lambda: x.add_(1), lambda: x.zero_(), lambda: x[1:].add_(1),
                lambda: torch.add(leaf(1.0).detach(), 1, out=x)]  # fmt: skip
     kept = [lambda: leaf(1.0) * x, lambda: torch.cat([x, leaf(1.0)]).sum()]
-    return inside, [error_of(f) for f in changes + kept], x
+    aliases = [x.detach(), x.data, x[1:], x.detach()[1:], torch.nn.Parameter(x, False)]
+    changes += [lambda a=a: a.add_(1) for a in aliases]
+    kept += [lambda a=a: leaf(1.0) * a for a in aliases]
+    with torch.inference_mode(), torch.enable_grad():
+        unrecorded = (leaf(1.0) * 2).requires_grad
+    made = [a.is_inference() for a in aliases], unrecorded
+    return inside, made, [error_of(f) for f in changes + kept], x
 
 
 def anomaly_mode() -> Any:

@@ -46,7 +46,8 @@ struct Tensor {
     Py_ssize_t view_version;
     char requires_grad;
     char retains_grad;
-    char is_inference;
+    char is_inference;    // made in inference mode, or around the memory of such a tensor
+    char is_unversioned;  // made in inference mode, which does not count changes
     PyObject* dict;
     PyObject* weakrefs;
 };

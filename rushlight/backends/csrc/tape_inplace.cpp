@@ -85,7 +85,7 @@ bool are_recorded(PyObject* const* inputs, Py_ssize_t n) {
 // The NumPy array of `tensor` if its elements may be replaced one by one.
 PyArrayObject* free_array(Tensor* tensor) {
     if (tensor->array == nullptr || !PyArray_CheckExact(tensor->array)) return nullptr;
-    if (tensor->is_inference && !switches.inference) return nullptr;
+    if (tensor->is_unversioned && !switches.inference) return nullptr;
     PyArrayObject* array = reinterpret_cast<PyArrayObject*>(tensor->array);
     if (!PyArray_ISWRITEABLE(array)) return nullptr;
     for (int i = 0; i < PyArray_NDIM(array); i++)

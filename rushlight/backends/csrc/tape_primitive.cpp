@@ -73,11 +73,8 @@ PyObject* wrap_result(Call* call, PyObject* result) {
     PyObject* array = as_result_array(call, result);
     PyObject* object = array == nullptr ? nullptr : wrap(array);
     if (object == nullptr) return object;
+    if (!call->op->view) return object;
     Tensor* out = as_tensor(object);
-    if (!call->op->view) {
-        out->is_inference = switches.inference;
-        return object;
-    }
     PyObject* base = call->inputs[0];
     Storage* storage = is_tensor(base) ? storage_of(as_tensor(base)) : nullptr;
     if (storage == nullptr) {
@@ -85,7 +82,7 @@ PyObject* wrap_result(Call* call, PyObject* result) {
         Py_DECREF(object);
         return nullptr;
     }
-    out->is_inference = as_tensor(base)->is_inference;
+    out->is_inference = out->is_unversioned = as_tensor(base)->is_inference;
     if (present(as_tensor(base)->base) != nullptr) base = as_tensor(base)->base;
     Py_INCREF(base);
     out->base = base;
@@ -118,7 +115,7 @@ PyObject* described(PyObject* array, PyObject* property) {
     Py_RETURN_NONE;
 }
 
-// A tensor of inference mode does not count its changes, so it may not be kept.
+// A tensor of inference mode, whose changes are not counted, may not be kept.
 bool may_keep(Tensor* tensor) {
     if (tensor->is_inference) PyErr_SetObject(PyExc_RuntimeError, callbacks.inference_kept_message);
     return !tensor->is_inference;
