@@ -357,14 +357,14 @@ def _pow(x: Array, y: Array) -> Array:
         x, y = match(x, y)
     refuse("pow", y, "b")
     if type(x) in NUMBERS:  # a number, too, is raised in the array's dtype
-        x = kernels(y).full((), x, y.dtype)
+        x, y = kernels(y).full((), x, y.dtype), kernels(y).contiguous(y)
     return kernels(y).pow(x, y)
 
 
 @_pow.derivative("x")
 def _pow_dx(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
     slope = _conj(y * pow(x, y - 1))
-    return grad * slope.masked_fill(y == 0, 0)
+    return grad * slope._filled_where(y == 0, 0)
 
 
 @_pow.derivative("y")
@@ -375,7 +375,7 @@ def _pow_dy(grad: Tensor, x: Tensor, y: Tensor, result: Tensor) -> Tensor:
         return grad * _conj(result * log_x) if x != 0 else (grad * result * 0)
     slope = _conj(result * x.log())
     power = y.real if y._array.dtype.kind == "c" else y
-    return grad * slope.masked_fill((x == 0) & (power >= 0), 0)
+    return grad * slope._filled_where((x == 0) & (power >= 0), 0)
 
 
 def pow(input: Tensor | Number, exponent: Tensor | Number, *, out: Tensor | None = None) -> Tensor:

@@ -93,11 +93,11 @@ def _extremum_rules(op: Primitive, wins: Callable[[Any, Any], Any]) -> None:
 
     @op.derivative("x")
     def dx(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return _where(_eq(x, y), grad / 2, grad).masked_fill(wins(y, x), 0)
+        return _where(_eq(x, y), grad / 2, grad)._filled_where(wins(y, x), 0)
 
     @op.derivative("y")
     def dy(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return _where(_eq(x, y), grad / 2, grad).masked_fill(wins(x, y), 0)
+        return _where(_eq(x, y), grad / 2, grad)._filled_where(wins(x, y), 0)
 
 
 _extremum_rules(_maximum, _gt)
@@ -106,22 +106,22 @@ _extremum_rules(_minimum, _lt)
 
 @_fmax.derivative("x")
 def _fmax_dx(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    return grad.masked_fill(~((x >= y) | _isnan(y)), 0)
+    return grad._filled_where(~((x >= y) | _isnan(y)), 0)
 
 
 @_fmax.derivative("y")
 def _fmax_dy(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    return grad.masked_fill((x >= y) | _isnan(y), 0)
+    return grad._filled_where((x >= y) | _isnan(y), 0)
 
 
 @_fmin.derivative("x")
 def _fmin_dx(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    return grad.masked_fill(~((x <= y) | _isnan(y)), 0)
+    return grad._filled_where(~((x <= y) | _isnan(y)), 0)
 
 
 @_fmin.derivative("y")
 def _fmin_dy(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    return grad.masked_fill((x <= y) | _isnan(y), 0)
+    return grad._filled_where((x <= y) | _isnan(y), 0)
 
 
 def maximum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -244,7 +244,7 @@ def _nan_to_num(x: Array, *, nan: float, posinf: Any, neginf: Any) -> Array:
 
 @_nan_to_num.derivative("x")
 def _nan_to_num_dx(grad: Tensor, x: Tensor) -> Tensor:
-    return grad.masked_fill(~_isfinite(x), 0)
+    return grad._filled_where(~_isfinite(x), 0)
 
 
 def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = None,

@@ -133,7 +133,8 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     d = _index_copy_dim(input, dim, index, source)
     if input._array.ndim == 0:
         return source.reshape(()) + input * 0 if input.requires_grad else source.reshape(()).clone()
-    return _index_put(input, source, _vector(index), places=(d,), accumulate=False)
+    places = (d,)
+    return _index_put(input.contiguous(), source, _vector(index), places=places, accumulate=False)
 
 
 def _index_copy_(self: Any, dim: int, index: Tensor, source: Tensor) -> Any:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
 from ..backends import kernels
+from ..backends.layout import inverse, is_channels_last
 from ..types_ import Array, Shape
 from .common import TensorBase, cast, check_apart, common_dtype, wrap_dim, write_out
+from .memory_format import channels_last_axes
 from .shape import reshape, unsqueeze
 
 if TYPE_CHECKING:
@@ -216,10 +218,20 @@ concat = concatenate = cat
 def _stack(*tensors: Array, dim: int) -> Array:
     first = tensors[0]
     tensors = _in_one_dtype(tensors)
+    if dim < first.ndim and all(is_channels_last(x) for x in tensors):
+        order = channels_last_axes(first.ndim)
+        at = order.index(dim)  # the new dim lies in memory just outside of the one that it precedes
+        order = [axis + (axis >= dim) for axis in order]
+        result = _stacked([x.transpose(channels_last_axes(x.ndim)) for x in tensors], at)
+        return result.transpose(inverse([*order[:at], dim, *order[at:]]))
+    return _stacked(tensors, dim)
+
+
+def _stacked(arrays: Sequence[Array], dim: int) -> Array:
+    k = kernels(arrays[0])
     if dim == 0:
-        return kernels(first).stack(tensors)
-    k = kernels(first)
-    return k.concatenate([x[(slice(None),) * dim + (None, ...)] for x in tensors], dim)
+        return k.stack(arrays)
+    return k.concatenate([x[(slice(None),) * dim + (None, ...)] for x in arrays], dim)
 
 
 @_stack.derivative("tensors")

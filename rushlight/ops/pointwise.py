@@ -203,13 +203,13 @@ def _atan2(x: Array, y: Array) -> Array:
 @_atan2.derivative("x")
 def _atan2_dx(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
     square = x * x + y * y
-    return grad * (y / square).masked_fill(square == 0, 0)
+    return grad * (y / square)._filled_where(square == 0, 0)
 
 
 @_atan2.derivative("y")
 def _atan2_dy(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
     square = x * x + y * y
-    return grad * (-x / square).masked_fill(square == 0, 0)
+    return grad * (-x / square)._filled_where(square == 0, 0)
 
 
 def atan2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -300,11 +300,11 @@ def _log_sum(name: str, function: str, base: float) -> Primitive:
 
     @op.derivative("x")
     def dx(grad: Tensor, x: Tensor, result: Tensor) -> Tensor:
-        return grad * ((x - result) * scale).exp().masked_fill(x == result, 1)
+        return grad * ((x - result) * scale).exp()._filled_where(x == result, 1)
 
     @op.derivative("y")
     def dy(grad: Tensor, y: Tensor, result: Tensor) -> Tensor:
-        return grad * ((y - result) * scale).exp().masked_fill(y == result, 1)
+        return grad * ((y - result) * scale).exp()._filled_where(y == result, 1)
 
     return op
 
@@ -371,7 +371,7 @@ def _copysign(x: Array, y: Array) -> Array:
 
 @_copysign.derivative("x")
 def _copysign_dx(grad: Tensor, x: Tensor, result: Tensor) -> Tensor:
-    return grad * (result / x).masked_fill(x == 0, 0)
+    return grad * (result / x)._filled_where(x == 0, 0)
 
 
 @_copysign.derivative("y")

@@ -115,7 +115,7 @@ def sgn(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     if input._array.dtype.kind != "c":
         return sign(input, out=out)
     size = abs(input)
-    result = input / size.masked_fill(size == 0, 1)
+    result = input / size._filled_where(size == 0, 1)
     return result if out is None else write_out(out, result, "sgn", input)
 
 
@@ -146,7 +146,7 @@ def _angle_dx(grad: Tensor, x: Tensor) -> Tensor:
     if x._array.dtype.kind != "c":
         return grad * 0
     size = abs(x)
-    return (grad / size * 1j) * (x / size.masked_fill(size == 0, 1))
+    return (grad / size * 1j) * (x / size._filled_where(size == 0, 1))
 
 
 def angle(input: Tensor, *, out: Tensor | None = None) -> Tensor:

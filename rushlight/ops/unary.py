@@ -361,8 +361,8 @@ def sinc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([1.0000, 0.6366])
     """
     angle = input * math.pi
-    safe = angle.masked_fill(angle == 0, 1)
-    result = (safe.sin() / safe).masked_fill(angle == 0, 1)
+    safe = angle._filled_where(angle == 0, 1)
+    result = (safe.sin() / safe)._filled_where(angle == 0, 1)
     return result if out is None else write_out(out, result, "sinc", input)
 
 
