@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
+from .autograd.grad_mode import state
 from .dtypes import dtype as DType
 
 __all__ = ["layout", "memory_format", "strided", "sparse_coo", "contiguous_format",
@@ -75,6 +76,7 @@ def rebuild_tensor(cls: Any, array: Any, requires_grad: bool, extra: dict[str, A
     tensor = object.__new__(cls)
     tensor._array = array
     tensor._requires_grad = requires_grad
+    tensor._is_inference = tensor._is_unversioned = state.inference
     tensor.__dict__.update(extra)
     return tensor
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .backends.layout import address
 from .device import CPU, device
 from .types_ import Array
 
@@ -21,10 +22,6 @@ def root_array(array: Array) -> Array:
         array = base
 
 
-def _address(array: Array) -> int:
-    return int(array.__array_interface__["data"][0])
-
-
 def _extent(root: Array) -> int:
     """Bytes from the first to one past the last byte of an array."""
     if root.size == 0:
@@ -35,7 +32,7 @@ def _extent(root: Array) -> int:
 def storage_offset(array: Array) -> int:
     """Elements from the start of the memory to the first element of `array`."""
     root = root_array(array)
-    return (_address(array) - _address(root)) // array.itemsize if root is not array else 0
+    return (address(array) - address(root)) // array.itemsize if root is not array else 0
 
 
 class UntypedStorage:
@@ -58,7 +55,7 @@ class UntypedStorage:
 
     def data_ptr(self) -> int:
         """The address of the first byte."""
-        return _address(self._root)
+        return address(self._root)
 
     def nbytes(self) -> int:
         """The size in bytes."""

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from . import autograd
+from .autograd.grad_mode import state
 from .autograd.inplace import bump_version, check_inference, make_view_node, set_history
 from .autograd.node import Node, RemovableHandle
-from .autograd.variable import FIELDS, TensorBase, set_tensor_type, wrap
+from .autograd.variable import FIELDS, TensorBase, alias, keep_inference, set_tensor_type
 from .backends import kernels
 from .backends.shapes import as_shape
 from .device import CPU, device
@@ -49,7 +50,9 @@ class Tensor(TensorBase, TensorMethods):
         if len(data) == 1 and isinstance(data[0], TensorBase):
             self._array = data[0]._array
             self._storage = data[0].storage_record
-        elif len(data) == 1 and not isinstance(data[0], (int, Size)):
+            keep_inference(self, data[0])
+            return self
+        if len(data) == 1 and not isinstance(data[0], (int, Size)):
             from . import dtypes
 
             self._array = to_array(data[0], dtypes.float32)
@@ -58,6 +61,7 @@ class Tensor(TensorBase, TensorMethods):
             from .ops.create import empty
 
             self._array = empty(*shape)._array if shape else empty(0)._array
+        self._is_inference = self._is_unversioned = state.inference
         return self
 
     def __init__(self, *data: Any, device: Any = None) -> None:
@@ -69,6 +73,7 @@ class Tensor(TensorBase, TensorMethods):
         self = object.__new__(tensor_class)
         self._array = data._array
         self._storage = data.storage_record
+        keep_inference(self, data)
         if require_grad:
             self.requires_grad_(True)
         return self
@@ -188,7 +193,7 @@ class Tensor(TensorBase, TensorMethods):
     is_neg = is_conj
 
     def is_inference(self) -> bool:
-        """Whether the tensor was made in `inference_mode`."""
+        """Whether the tensor, or the memory that it shows, was made in `inference_mode`."""
         return self._is_inference
 
     def is_same_size(self, other: Tensor) -> bool:
@@ -254,7 +259,7 @@ class Tensor(TensorBase, TensorMethods):
 
     def _alias(self) -> Any:
         """A new tensor on the same memory, outside the graph."""
-        result = wrap(self._array)
+        result = alias(self)
         result._storage = self.storage_record
         return result
 
@@ -352,12 +357,14 @@ class Tensor(TensorBase, TensorMethods):
     @property
     def data(self) -> Any:
         """The same memory outside the graph; changes of it are not noticed by backward."""
-        return wrap(self._array)
+        return alias(self)
 
     @data.setter
     def data(self, value: Any) -> None:
         self._array = value._array
         self._storage = None
+        self._is_inference = value._is_inference
+        self._is_unversioned = self._is_unversioned and value._is_inference
 
     # ---- Python and NumPy ------------------------------------------------------------------
 
@@ -466,6 +473,7 @@ class Tensor(TensorBase, TensorMethods):
         for name in FIELDS:
             setattr(result, name, getattr(self, name))
         result.__dict__.update(self.__dict__)
+        result._is_inference = result._is_unversioned = state.inference
         return result
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
@@ -482,6 +490,7 @@ class Tensor(TensorBase, TensorMethods):
         result = object.__new__(type(self))
         memo[id(self)] = result
         result._array = self._array.copy("K")
+        result._is_inference = result._is_unversioned = state.inference
         result._requires_grad = self._requires_grad
         if self._grad is not None:
             result._grad = deepcopy(self._grad, memo)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 import torch as reference
 
@@ -108,6 +111,11 @@ INFERENCE = {
     "clone": lambda t, x: x.clone().add_(1),
     "data": lambda t, x: x.data.add_(1),
     "detach": lambda t, x: x.detach().add_(1),
+    "part of detach": lambda t, x: x.detach()[1:].add_(1),
+    "detach of part": lambda t, x: x[1:].detach().add_(1),
+    "kept detach": lambda t, x: x.detach() * t.ones(3, requires_grad=True),
+    "detach that wants": lambda t, x: x.detach().requires_grad_(),
+    "parameter": lambda t, x: t.nn.Parameter(x),
     "resize_": lambda t, x: x.resize_(2),
 }
 
@@ -125,3 +133,70 @@ def test_tensors_of_inference_mode(name: str) -> None:
 
     assert outcome(rushlight, outside) == outcome(reference, outside)
     assert outcome(rushlight, inside) == outcome(reference, inside)
+
+
+# Of `n`, a tensor made before; what is made of it inside and outside of inference mode.
+OF_INFERENCE = {
+    "itself": lambda t, n: n,
+    "view": lambda t, n: n.view(6),
+    "part": lambda t, n: n[0],
+    "all": lambda t, n: n[...],
+    "rows": lambda t, n: n.unbind(0)[0],
+    "transposed": lambda t, n: n.T,
+    "expanded": lambda t, n: n.expand(2, 2, 3),
+    "diagonal": lambda t, n: n.diagonal(),
+    "detach": lambda t, n: n.detach(),
+    "detach of part": lambda t, n: n[0].detach(),
+    "part of detach": lambda t, n: n.detach()[0],
+    "data": lambda t, n: n.data,
+    "data of part": lambda t, n: n[0].data,
+    "Tensor": lambda t, n: t.Tensor(n),
+    "Tensor of list": lambda t, n: t.Tensor([1.0]),
+    "clone": lambda t, n: n.clone(),
+    "contiguous": lambda t, n: n.contiguous(),
+    "same dtype": lambda t, n: n.to(t.float32),
+    "other dtype": lambda t, n: n.double(),
+    "sum": lambda t, n: n + 1,
+    "indices of max": lambda t, n: n.max(0)[1],
+    "by numbers": lambda t, n: n[t.tensor([0])],
+    "by mask": lambda t, n: n[n > 0],
+    "unique": lambda t, n: n.unique(),
+    "one_hot": lambda t, n: t.nn.functional.one_hot(t.tensor([0, 1])),
+    "tensor": lambda t, n: t.tensor([1.0]),
+    "as_tensor": lambda t, n: t.as_tensor(n),
+    "from_numpy": lambda t, n: t.from_numpy(np.ones(2)),
+    "zeros": lambda t, n: t.zeros(2),
+    "zeros_like": lambda t, n: t.zeros_like(n),
+    "rand": lambda t, n: t.rand(2),
+    "dropout": lambda t, n: t.nn.functional.dropout(n, training=False),
+    "tril_indices": lambda t, n: t.tril_indices(2, 2),
+    "bincount": lambda t, n: t.bincount(t.tensor([0, 1])),
+    "copy": lambda t, n: copy.copy(n),
+    "deepcopy": lambda t, n: copy.deepcopy(n),
+    "pickled": lambda t, n: pickle.loads(pickle.dumps(n)),
+    "parameter": lambda t, n: t.nn.Parameter(t.ones(2)),
+    "parameter around it": lambda t, n: t.nn.Parameter(n, requires_grad=False),
+    "its data": lambda t, n: t.nn.Parameter(n, requires_grad=False).data,
+    "weight": lambda t, n: t.nn.Linear(2, 2).weight,
+    "running mean": lambda t, n: t.nn.BatchNorm1d(2).running_mean,
+    "recorded after all": lambda t, n: t.enable_grad()(lambda: n * t.nn.Parameter(t.ones(3)))(),
+}
+
+
+@pytest.mark.parametrize("name", OF_INFERENCE)
+def test_what_is_of_inference_mode(name: str) -> None:
+    def kinds(t: Any) -> Any:
+        make, found = OF_INFERENCE[name], []
+        for made_inside in (False, True):
+            for used_inside in (False, True):
+                with t.inference_mode(made_inside):
+                    n = t.ones(2, 3)
+                try:
+                    with t.inference_mode(used_inside):
+                        x = make(t, n)
+                    found.append((x.is_inference(), x.requires_grad))
+                except RuntimeError as error:
+                    found.append(str(error)[:40])
+        return found
+
+    assert kinds(rushlight) == kinds(reference)

@@ -51,7 +51,7 @@ class _GradMode:
 
     def __enter__(self) -> None:
         self._before = state.enabled
-        state.enabled = self._enabled
+        state.enabled = self._enabled and not state.inference
 
     def __exit__(
         self,
@@ -127,7 +127,7 @@ class no_grad(_GradMode):
 
 
 class enable_grad(_GradMode):
-    """Operations inside are recorded even within `no_grad`."""
+    """Operations inside are recorded even within `no_grad`; never within `inference_mode`."""
 
     _enabled = True
 
@@ -142,10 +142,10 @@ class set_grad_enabled(_GradMode):
     def __init__(self, mode: bool):
         self._before = state.enabled
         self._enabled = bool(mode)
-        state.enabled = self._enabled
+        self.__enter__()
 
     def __enter__(self) -> None:
-        state.enabled = self._enabled
+        state.enabled = self._enabled and not state.inference
 
     def _again(self) -> set_grad_enabled:
         return set_grad_enabled(self._enabled)

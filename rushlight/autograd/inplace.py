@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..backends.layout import address
 from ..types_ import Shape
 from .grad_mode import state
 from .node import Node, edge_of
+from .overlap import check_repeats, lies_as, may_overlap
 from .recorded import PrimitiveNode
 from .twin import native
 from .variable import TensorBase, bump_version
@@ -31,7 +33,7 @@ INFERENCE_CHANGED = (
 
 def check_inference(tensor: Any) -> None:
     """RuntimeError for a tensor made in inference mode, outside of it: it may not be changed."""
-    if tensor._is_inference and not state.inference:
+    if tensor._is_unversioned and not state.inference:
         raise RuntimeError(INFERENCE_CHANGED)
 
 
@@ -67,26 +69,26 @@ def is_free_target(tensor: Any, inputs: tuple[Any, ...]) -> bool:
 
     False may also mean that it takes a closer look to tell.
     """
-    return _is_free_memory(tensor, inputs) and not is_recorded((tensor, *inputs))
-
-
-def _is_free_memory(tensor: Any, inputs: tuple[Any, ...]) -> bool:
-    if tensor._is_inference and not state.inference:
+    if not _is_free_memory(tensor) or is_recorded((tensor, *inputs)):
         return False
     array = tensor._array
-    if not array.flags.writeable or 0 in array.strides:
+    return not any(isinstance(x, TensorBase) and may_overlap(array, x._array) for x in inputs)
+
+
+def _is_free_memory(tensor: Any) -> bool:
+    if tensor._is_unversioned and not state.inference:
         return False
-    storage = tensor._storage
-    return storage is None or not any(getattr(x, "_storage", None) is storage for x in inputs)
+    array = tensor._array
+    return array.flags.writeable and 0 not in array.strides
 
 
 def can_write_over(tensor: Any, inputs: tuple[Any, ...]) -> bool:
     """Whether an elementwise kernel may write what it makes of `inputs` straight into `tensor`.
 
     The result has this tensor's shape and dtype, and no element is written before it is read
-    (`tensor` itself may be among the inputs).
+    (`tensor` itself, or what shows the same elements in the same way, may be among the inputs).
     """
-    if not _is_free_memory(tensor, tuple([x for x in inputs if x is not tensor])):
+    if not _is_free_memory(tensor):
         return False
     array = tensor._array
     kind = array.dtype.kind
@@ -95,6 +97,8 @@ def can_write_over(tensor: Any, inputs: tuple[Any, ...]) -> bool:
         if isinstance(x, TensorBase):
             other = x._array
             if other.dtype != array.dtype or not _broadcasts(other.shape, array.shape):
+                return False
+            if x is not tensor and may_overlap(array, other) and not lies_as(array, other):
                 return False
             has_shape = has_shape or other.shape == array.shape
         elif type(x) not in (float, int) or kind not in ("fcV" if type(x) is float else "fcVi"):
@@ -128,7 +132,7 @@ def overwrite(tensor: Any, result: Any, operation: str, since: int | None = None
         )
     if not target.flags.writeable:
         raise RuntimeError(f"[{operation}] the tensor's memory is read-only; change a .clone()")
-    _check_overlap(target, operation)
+    check_repeats(tensor, operation)
     if result._requires_grad and state.enabled:
         _detach_saved_self(result._grad_fn, tensor, since)
     target[...] = array
@@ -144,14 +148,6 @@ def take_history(tensor: Any, result: Any, operation: str) -> Any:
     elif tensor._requires_grad and state.enabled:
         set_history(tensor, None, 0)
     return tensor
-
-
-def _check_overlap(array: Any, operation: str) -> None:
-    if array.size and any(step == 0 and size > 1 for step, size in zip(array.strides, array.shape)):
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a "
-            f"single memory location. Please clone() the tensor before performing {operation}."
-        )
 
 
 def _detach_saved_self(node: Any, tensor: Any, since: int | None) -> None:
@@ -232,7 +228,7 @@ class CopySlices(Node):
     def __init__(self, base: Any, view: Any, node: Node | None, output_nr: int):
         super().__init__((edge_of(base), None if node is None else (node, output_nr)))
         item = base._array.itemsize
-        start = _address(view._array) - _address(base._array)
+        start = address(view._array) - address(base._array)
         self.base_shape = base._array.shape
         self.base_strides = tuple(s // item for s in base._array.strides)
         self.shape = view._array.shape
@@ -249,7 +245,3 @@ class CopySlices(Node):
 
     def release(self) -> None:
         """Nothing was saved but numbers."""
-
-
-def _address(array: Any) -> int:
-    return int(array.__array_interface__["data"][0])

@@ -35,7 +35,6 @@ from operator import itemgetter
 from typing import Any
 
 from ..backends.arrays import asarray, is_array
-from . import variable
 from .anomaly import anomaly_trace
 from .grad_mode import state
 from .node import Edge, next_sequence_nr
@@ -142,19 +141,20 @@ class PrimitiveCall:
             raise self.explain(error, arrays) from None
         if type(result) is tuple:
             return self._wrap_many(inputs, arrays, attrs, result, recording)
-        out = _new(variable._tensor_type)
-        out._array = result if is_array(result) else asarray(result, arrays)
+        out = wrap(result if is_array(result) else asarray(result, arrays))
         if self.view:
-            x = inputs[0]
-            out._base = x._base if x._base is not None else x
-            out._storage = storage = x.storage_record
-            out._view_version = storage.version
-            out._is_inference = x._is_inference
-        elif state.inference:
-            out._is_inference = True
+            self._show_memory(out, inputs[0])
         if recording and state.enabled:
             self._record(inputs, arrays, attrs, (out,))
         return out
+
+    @staticmethod
+    def _show_memory(view: Any, x: Any) -> None:
+        """Makes `view` know the tensor whose memory it shows."""
+        view._base = x._base if x._base is not None else x
+        view._storage = storage = x.storage_record
+        view._view_version = storage.version
+        view._is_inference = view._is_unversioned = x._is_inference
 
     def into(self, out: Any, operation: str, inputs: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         """Computes straight into the memory of the tensor `out`, outside the graph; returns it.
@@ -175,13 +175,7 @@ class PrimitiveCall:
                 continue
             out = wrap(result if is_array(result) else asarray(result, arrays))
             if self.view:
-                x = inputs[0]
-                out._base = x._base if x._base is not None else x
-                out._storage = storage = x.storage_record
-                out._view_version = storage.version
-                out._is_inference = x._is_inference
-            elif state.inference:
-                out._is_inference = True
+                self._show_memory(out, inputs[0])
             outs.append(out)
         if recording and state.enabled:
             self._record(inputs, arrays, attrs, tuple(outs))

@@ -14,13 +14,14 @@ from ..dtypes import BY_NUMPY, dtype, from_numpy_dtype
 from ..size import Size
 from ..types_ import Array
 from .anomaly import PACKAGE, user_line
+from .grad_mode import state
 from .twin import native
 
 if TYPE_CHECKING:
     from .node import Node
 
-__all__ = ["FIELDS", "Storage", "TensorBase", "bump_version", "mark_changed", "set_tensor_type",
-           "wrap"]  # fmt: skip
+__all__ = ["FIELDS", "Storage", "TensorBase", "alias", "bump_version", "keep_inference",
+           "mark_changed", "set_tensor_type", "wrap"]  # fmt: skip
 
 
 class Storage:
@@ -60,7 +61,8 @@ class TensorBase:
     _accumulate_hooks: Any = None
     _accumulate_grad: Any = None  # weak reference to the node that stands for this leaf
     _retains_grad: bool = False
-    _is_inference: bool = False
+    _is_inference: bool = False  # made in inference mode, or around the memory of such a tensor
+    _is_unversioned: bool = False  # made in inference mode, which does not count changes
 
     if TYPE_CHECKING:  # the operations, which the subclass brings
 
@@ -142,7 +144,7 @@ class TensorBase:
 FIELDS = (
     "_array", "_requires_grad", "_grad_fn", "_output_nr", "_grad", "_storage", "_base",
     "_view_version", "_hooks", "_accumulate_hooks", "_accumulate_grad", "_retains_grad",
-    "_is_inference",
+    "_is_inference", "_is_unversioned",
 )  # fmt: skip
 
 _new = object.__new__
@@ -159,7 +161,26 @@ def wrap(array: Array) -> Any:
     """A tensor around `array`, outside every graph."""
     tensor = _new(_tensor_type)
     tensor._array = array
+    if state.inference:
+        tensor._is_inference = tensor._is_unversioned = True
     return tensor
+
+
+def alias(tensor: Any) -> Any:
+    """A tensor around the same array, outside the graph."""
+    result = wrap(tensor._array)
+    if tensor._is_inference or result._is_inference:
+        keep_inference(result, tensor)
+    return result
+
+
+def keep_inference(alias: Any, tensor: Any) -> None:
+    """Marks an alias of `tensor`: where that is of inference mode, so is the alias.
+
+    An alias made outside of inference mode counts its changes, so it may be changed there.
+    """
+    alias._is_inference = tensor._is_inference
+    alias._is_unversioned = tensor._is_inference and state.inference
 
 
 def mark_changed(tensors: Sequence[Any], operation: str) -> None:

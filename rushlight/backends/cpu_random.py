@@ -64,5 +64,13 @@ class NativeRandom(Kernels):
         )  # fmt: skip
         return result if result.dtype is dtype else result.astype(dtype, copy=False)
 
+    def random_normal_pairs(
+        self, state: RandomState, n: int, mean: float = 0.0, std: float = 1.0
+    ) -> Array:
+        result, state.position, state.next_normal = _native.random_normal_pairs(
+            state.key, state.position, (n,), float(mean), float(std), state.next_normal
+        )
+        return result
+
     def _draws(self, state: RandomState, n: int) -> Any:
         return self.random_uint32(state, n)

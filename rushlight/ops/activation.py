@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
 from ..backends import kernels
+from ..dtypes import float64
 from ..types_ import Array, Number
 from .choose import where
 from .common import TensorBase, check_tensor, in_place, refuse
+from .create import empty, ones_like
 from .unary import sigmoid, tanh
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ def _hardtanh(x: Array, *, low: Number, high: Number) -> Array:
 @_hardtanh.derivative("x")
 def _hardtanh_dx(grad: Tensor, x: Tensor, low: Number, high: Number) -> Tensor:
     """The slope is 0 at both bounds (unlike clamp's)."""
-    return grad.masked_fill((x <= low) | (x >= high), 0)
+    return grad._filled_where((x <= low) | (x >= high), 0)
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0,
@@ -149,10 +151,12 @@ def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, trainin
     """Leaky ReLU whose slope is drawn from `[lower, upper]` in training and is their mean else."""
     if inplace:
         return rrelu_(input, lower, upper, training)
+    input = input.contiguous()  # as PyTorch's result is
     if not training:
         return leaky_relu(input, (lower + upper) / 2)
-    slopes = input.detach().clone().uniform_(lower, upper)
-    return where(input <= 0, input * slopes, input)
+    falls = input.detach() <= 0
+    slopes = empty(int(falls.sum()), dtype=float64).uniform_(lower, upper).to(input.dtype)
+    return input * ones_like(input).masked_scatter(falls, slopes)
 
 
 rrelu_ = in_place(rrelu)
@@ -335,7 +339,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """`x` outside `[-lambd, lambd]`, 0 inside."""
-    return input.masked_fill((input >= -lambd) & (input <= lambd), 0)
+    return input._filled_where((input >= -lambd) & (input <= lambd), 0)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
@@ -345,6 +349,7 @@ def tanhshrink(input: Tensor) -> Tensor:
 
 def logsigmoid(input: Tensor) -> Tensor:
     """`log(sigmoid(x))`, without overflow."""
+    input = input.contiguous()  # as PyTorch's result is
     return input.clamp(max=0) - (-input.abs()).exp().log1p()
 
 
@@ -368,7 +373,7 @@ def _hardswish(x: Array) -> Array:
 def _hardswish_dx(grad: Tensor, x: Tensor) -> Tensor:
     """0 below -3, `x/3 + 1/2` from there, 1 from 3 on."""
     inside = where(x < 3, grad * (x / 3 + 0.5), grad)
-    return inside.masked_fill(x < -3, 0)
+    return inside._filled_where(x < -3, 0)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:

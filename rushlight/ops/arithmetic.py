@@ -237,7 +237,7 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
             "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
             f"'{rounding_mode}'"
         )
-    return result if out is None else write_out(out, result, "div")
+    return result if out is None else write_out(out, result, "div", input, other)
 
 
 divide = div
@@ -296,7 +296,7 @@ def remainder(input: Tensor | Number, other: Tensor | Number, *,
         check_tensor(input, "remainder")
     input, other = _operands("remainder", input, other)
     result = _remainder(input, other)
-    return result if out is None else write_out(out, result, "remainder")
+    return result if out is None else write_out(out, result, "remainder", input, other)
 
 
 @primitive(name="Fmod", broadcast=True)
@@ -326,7 +326,7 @@ def fmod(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) ->
     """
     input, other = _operands("fmod", input, other)
     result = _fmod(input, other)
-    return result if out is None else write_out(out, result, "fmod")
+    return result if out is None else write_out(out, result, "fmod", input, other)
 
 
 @primitive(name="Pow")
@@ -357,14 +357,14 @@ def _pow(x: Array, y: Array) -> Array:
         x, y = match(x, y)
     refuse("pow", y, "b")
     if type(x) in NUMBERS:  # a number, too, is raised in the array's dtype
-        x = kernels(y).full((), x, y.dtype)
+        x, y = kernels(y).full((), x, y.dtype), kernels(y).contiguous(y)
     return kernels(y).pow(x, y)
 
 
 @_pow.derivative("x")
 def _pow_dx(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
     slope = _conj(y * pow(x, y - 1))
-    return grad * slope.masked_fill(y == 0, 0)
+    return grad * slope._filled_where(y == 0, 0)
 
 
 @_pow.derivative("y")
@@ -375,7 +375,7 @@ def _pow_dy(grad: Tensor, x: Tensor, y: Tensor, result: Tensor) -> Tensor:
         return grad * _conj(result * log_x) if x != 0 else (grad * result * 0)
     slope = _conj(result * x.log())
     power = y.real if y._array.dtype.kind == "c" else y
-    return grad * slope.masked_fill((x == 0) & (power >= 0), 0)
+    return grad * slope._filled_where((x == 0) & (power >= 0), 0)
 
 
 def pow(input: Tensor | Number, exponent: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
@@ -396,7 +396,7 @@ def pow(input: Tensor | Number, exponent: Tensor | Number, *, out: Tensor | None
         raise TypeError(
             f"pow(): argument 'exponent' must be Tensor or Number, not {type(exponent).__name__}"
         )
-    return result if out is None else write_out(out, result, "pow")
+    return result if out is None else write_out(out, result, "pow", input, exponent)
 
 
 # ---- operands ------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *,
             )
         condition = condition.bool()
     result = _where(condition, input, other)
-    return result if out is None else write_out(out, result, "where")
+    return result if out is None else write_out(out, result, "where", condition, input, other)
 
 
 def _extremum(name: str, kernel_name: str) -> Primitive:
@@ -93,11 +93,11 @@ def _extremum_rules(op: Primitive, wins: Callable[[Any, Any], Any]) -> None:
 
     @op.derivative("x")
     def dx(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return _where(_eq(x, y), grad / 2, grad).masked_fill(wins(y, x), 0)
+        return _where(_eq(x, y), grad / 2, grad)._filled_where(wins(y, x), 0)
 
     @op.derivative("y")
     def dy(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return _where(_eq(x, y), grad / 2, grad).masked_fill(wins(x, y), 0)
+        return _where(_eq(x, y), grad / 2, grad)._filled_where(wins(x, y), 0)
 
 
 _extremum_rules(_maximum, _gt)
@@ -106,22 +106,22 @@ _extremum_rules(_minimum, _lt)
 
 @_fmax.derivative("x")
 def _fmax_dx(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    return grad.masked_fill(~((x >= y) | _isnan(y)), 0)
+    return grad._filled_where(~((x >= y) | _isnan(y)), 0)
 
 
 @_fmax.derivative("y")
 def _fmax_dy(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    return grad.masked_fill((x >= y) | _isnan(y), 0)
+    return grad._filled_where((x >= y) | _isnan(y), 0)
 
 
 @_fmin.derivative("x")
 def _fmin_dx(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    return grad.masked_fill(~((x <= y) | _isnan(y)), 0)
+    return grad._filled_where(~((x <= y) | _isnan(y)), 0)
 
 
 @_fmin.derivative("y")
 def _fmin_dy(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    return grad.masked_fill((x <= y) | _isnan(y), 0)
+    return grad._filled_where((x <= y) | _isnan(y), 0)
 
 
 def maximum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -133,7 +133,7 @@ def maximum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tenso
     """
     check_tensor(other, "maximum", "other", 2)
     result = _maximum(input, other)
-    return result if out is None else write_out(out, result, "maximum")
+    return result if out is None else write_out(out, result, "maximum", input, other)
 
 
 def minimum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -145,19 +145,19 @@ def minimum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tenso
     """
     check_tensor(other, "minimum", "other", 2)
     result = _minimum(input, other)
-    return result if out is None else write_out(out, result, "minimum")
+    return result if out is None else write_out(out, result, "minimum", input, other)
 
 
 def fmax(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """As `maximum`, but a NaN loses against a number; at a tie the first gets the gradient."""
     result = _fmax(input, other)
-    return result if out is None else write_out(out, result, "fmax")
+    return result if out is None else write_out(out, result, "fmax", input, other)
 
 
 def fmin(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """As `minimum`, but a NaN loses against a number; at a tie the first gets the gradient."""
     result = _fmin(input, other)
-    return result if out is None else write_out(out, result, "fmin")
+    return result if out is None else write_out(out, result, "fmin", input, other)
 
 
 @primitive(name="Clamp", suffix="Backward1")
@@ -209,7 +209,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
         result = _clamp_tensors(input, min, max)
     else:
         result = _clamp(input, min=min, max=max)
-    return result if out is None else write_out(out, result, "clamp")
+    return result if out is None else write_out(out, result, "clamp", input, min, max)
 
 
 clip = clamp
@@ -244,7 +244,7 @@ def _nan_to_num(x: Array, *, nan: float, posinf: Any, neginf: Any) -> Array:
 
 @_nan_to_num.derivative("x")
 def _nan_to_num_dx(grad: Tensor, x: Tensor) -> Tensor:
-    return grad.masked_fill(~_isfinite(x), 0)
+    return grad._filled_where(~_isfinite(x), 0)
 
 
 def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = None,
@@ -256,7 +256,7 @@ def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = N
     tensor([0., 1.])
     """
     result = _nan_to_num(input, nan=nan or 0.0, posinf=posinf, neginf=neginf)
-    return result if out is None else write_out(out, result, "nan_to_num")
+    return result if out is None else write_out(out, result, "nan_to_num", input)
 
 
 class ChooseMethods:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import dtypes
+from ..autograd.anomaly import user_line
 from ..autograd.grad_mode import state
-from ..autograd.inplace import _check_overlap as check_overlap
 from ..autograd.inplace import (
     bump_version,
     can_write_over,
@@ -22,6 +22,13 @@ from ..autograd.inplace import (
     take_history,
 )
 from ..autograd.node import next_sequence_nr
+from ..autograd.overlap import (
+    check_apart,
+    check_overlap,
+    check_partial_overlap,
+    may_overlap,
+    repeats,
+)
 from ..backends import kernels
 from ..backends.arrays import is_array
 from ..dtypes import Category, dtype, from_numpy_dtype, number_dtype, promote_types
@@ -34,9 +41,9 @@ else:
     from ..autograd.variable import TensorBase
 
 __all__ = [
-    "OPERANDS", "TensorBase", "as_element", "as_float", "cast", "check_separate", "check_tensor",
-    "compute_out", "dtype_of",
-    "in_place", "match", "refuse", "wrap_dim", "wrap_dims", "write_out", "write_over",
+    "OPERANDS", "TensorBase", "as_element", "as_float", "cast", "check_apart", "check_overlap",
+    "check_tensor", "compute_out", "dtype_of", "in_place", "match", "refuse",
+    "wrap_dim", "wrap_dims", "write_out", "write_over",
 ]  # fmt: skip
 
 NUMBERS = frozenset((int, float, bool, complex))
@@ -215,15 +222,16 @@ def wrap_dims(dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...] | N
     return tuple(sorted(wrapped)) if ndim else ()
 
 
-def write_out(out: Any, result: Any, op: str = "", exact: bool = False) -> Any:
+def write_out(out: Any, result: Any, op: str = "", *inputs: Any, exact: bool = False) -> Any:
     """Stores `result` in the tensor given as `out=`, resizing it if need be, and returns it.
 
-    `exact` forbids a dtype other than the result's. RuntimeError if `out` does not fit.
+    `inputs` are those that PyTorch forbids `out` to overlap. `exact` forbids a dtype other than the
+    result's. RuntimeError if `out` does not fit.
     """
     if isinstance(result, tuple):
         if len(out) != len(result):
             raise TypeError(f"{op}(): expected {len(result)} tensors in out=, got {len(out)}")
-        pairs = [write_out(o, r, op, exact) for o, r in zip(out, result)]
+        pairs = [write_out(o, r, op, *inputs, exact=exact) for o, r in zip(out, result)]
         make = getattr(type(result), "_make", tuple)
         return make(pairs)
     if result._requires_grad or (out._requires_grad and state.enabled):
@@ -243,7 +251,7 @@ def write_out(out: Any, result: Any, op: str = "", exact: bool = False) -> Any:
             f"result type {_type_name(source)} can't be cast to the desired output type "
             f"{_type_name(wanted)}"
         )
-    check_overlap(out._array, op)
+    check_overlap(out, inputs, op)
     if out._array.shape != result._array.shape:
         if out._array.size:
             warnings.warn(
@@ -268,20 +276,7 @@ def compute_out(op: Any, name: str, out: Any, *inputs: Any, **attrs: Any) -> Any
         return op(*inputs, **attrs)
     if can_write_over(out, inputs) and not is_recorded((out, *inputs)):
         return op.into(out, name, inputs, attrs)
-    return write_out(out, op(*inputs, **attrs), name)
-
-
-def check_separate(out: Any, *inputs: Any) -> None:
-    """RuntimeError if `out=` shares memory with an input that is read while it is written."""
-    for x in inputs:
-        if out is not None and kernels(out._array).xp.may_share_memory(out._array, x._array):
-            raise RuntimeError(
-                "unsupported operation: some elements of the input tensor and the "
-                "written-to tensor "
-                "refer to a single memory location. Please clone() the tensor before "
-                "performing the "
-                "operation."
-            )
+    return write_out(out, op(*inputs, **attrs), name, *inputs)
 
 
 _SHORT = {
@@ -317,12 +312,13 @@ def check_result_type(tensor: Any, result: Any) -> None:
             )
 
 
-def in_place(function: Callable[..., Any], op: Any = None) -> Callable[..., Any]:
+def in_place(function: Callable[..., Any], op: Any = None,
+             check: Callable[..., None] | None = check_overlap) -> Callable[..., Any]:  # fmt: skip
     """The trailing-underscore method of a public function: `relu_ = in_place(relu)`.
 
     The result is computed out of place and then takes over the tensor's memory and history. `op`
     names a primitive whose forward takes `out=`: where the dtypes agree and the graph keeps no
-    input, it writes straight into the tensor.
+    input, it writes straight into the tensor. `check` refuses operands that share its memory.
     """
     name = function.__name__ + "_"
 
@@ -337,6 +333,8 @@ def in_place(function: Callable[..., Any], op: Any = None) -> Callable[..., Any]
                     check_in_place(self)
                     return take_history(self, op(*inputs, out=self._array, **kwargs), name)
         check_in_place(self)
+        if check is not None:
+            check(self, (*args, *kwargs.values()), name)
         since = next_sequence_nr()
         result = function(self, *args, **kwargs)
         check_result_type(self, result)
@@ -348,15 +346,34 @@ def in_place(function: Callable[..., Any], op: Any = None) -> Callable[..., Any]
     return method
 
 
+# PyTorch lets these write into expanded tensors, with a warning.
+_MAY_REPEAT = frozenset(("index_fill_", "index_put_", "masked_fill_"))
+
+
 def write_over(op: Any, name: str, self: Any, *inputs: Any, **attrs: Any) -> Any:
     """Applies a primitive to `self` and `inputs` in place; its forward takes `out=`.
 
     Where nothing is recorded it writes straight into the tensor's memory. The inputs have been
-    checked by the caller.
+    checked by the caller, but for memory shared with the tensor.
     """
     if is_free_target(self, inputs):
         return op.into(self, name, (self, *inputs), attrs)
     check_in_place(self)
+    (check_partial_overlap if name == "masked_fill_" else check_apart)(self, inputs, name)
+    if name in _MAY_REPEAT and _is_free_but_for_repeats(self, inputs):
+        warnings.warn_explicit(
+            f"Use of {name} on expanded tensors is deprecated, as elements share their memory. "
+            "Please clone() the tensor first. This also applies to tensor[indices] = value.",
+            UserWarning, *user_line(),
+        )  # fmt: skip
+        return op.into(self, name, (self, *inputs), attrs)
     result = op(self, *inputs, **attrs)
     check_result_type(self, result)
     return overwrite(self, result, name)
+
+
+def _is_free_but_for_repeats(tensor: Any, inputs: tuple[Any, ...]) -> bool:
+    array = tensor._array
+    if not repeats(array) or not array.flags.writeable or is_recorded((tensor, *inputs)):
+        return False
+    return not any(may_overlap(array, x._array) for x in inputs if isinstance(x, TensorBase))

@@ -59,7 +59,7 @@ def _compare(op: Primitive, name: str, x: Any, y: Any, out: Any) -> Any:
                 f"not {type(y).__name__}"
             )
     result = op(x, y)
-    return result if out is None else write_out(out, result, name)
+    return result if out is None else write_out(out, result, name, x, y)
 
 
 def eq(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:

@@ -14,10 +14,11 @@ from ..autograd.inplace import (
     set_history,
 )
 from ..autograd.node import Node, edge_of
+from ..autograd.overlap import check_overlap, check_repeats
 from ..autograd.primitive import primitive
-from ..autograd.variable import wrap
+from ..autograd.variable import alias
 from ..backends import kernels
-from ..backends.layout import is_dense
+from ..backends.layout import is_channels_last
 from ..device import device as Device
 from ..dtypes import dtype as DType
 from ..dtypes import from_numpy_dtype
@@ -25,6 +26,7 @@ from ..types_ import Array
 from .common import TensorBase, as_element, cast
 from .expand import expand
 from .from_data import resolve_device
+from .memory_format import copied, memory_axes, wants_channels_last
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -38,9 +40,7 @@ __all__ = ["clone", "real", "imag", "conj", "view_as_real", "view_as_complex", "
 
 @primitive(name="Clone")
 def _clone(x: Array) -> Array:
-    if x.flags.c_contiguous or not is_dense(x):
-        return kernels(x).copy(x)
-    return x.copy("K")
+    return kernels(x).copy(x) if x.flags.c_contiguous else copied(x)
 
 
 @_clone.derivative("x")
@@ -48,16 +48,24 @@ def _clone_dx(grad: Tensor) -> Tensor:
     return grad
 
 
+@primitive(name="Clone")
+def _clone_as(x: Array, *, memory_format: Any) -> Array:
+    return copied(x, memory_format)
+
+
+@_clone_as.derivative("x")
+def _clone_as_dx(grad: Tensor) -> Tensor:
+    return grad
+
+
 def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
-    """A copy with its own memory, in the graph.
+    """A copy with its own memory, in the graph; laid out as `input` unless `memory_format` says.
 
     >>> import rushlight as torch
     >>> torch.clone(torch.tensor([1., 2.]))
     tensor([1., 2.])
     """
-    if memory_format is not None and _wants_channels_last(memory_format):
-        return _channels_last(input)
-    return _clone(input)
+    return _clone(input) if memory_format is None else _clone_as(input, memory_format=memory_format)
 
 
 @primitive(name="Clone")
@@ -72,21 +80,20 @@ def _contiguous_dx(grad: Tensor) -> Tensor:
 
 def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
     """`input` itself if it is contiguous, else a contiguous copy."""
-    if memory_format is not None and _wants_channels_last(memory_format):
-        return _channels_last(input)
+    if memory_format is not None:
+        if wants_channels_last(memory_format):
+            return _channels_last(input, memory_format)
+        if memory_format.name == "preserve_format":
+            raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
     return input if input._array.flags.c_contiguous else _contiguous(input)
 
 
-def _wants_channels_last(memory_format: Any) -> bool:
-    return getattr(memory_format, "name", None) in ("channels_last", "channels_last_3d")
-
-
-def _channels_last(input: Tensor) -> Tensor:
-    """`input` with dim 1 innermost in memory."""
-    ndim = input._array.ndim
-    inner = input.permute(0, *range(2, ndim), 1)
-    inner = inner if inner._array.flags.c_contiguous else _contiguous(inner)
-    return inner.permute(0, ndim - 1, *range(1, ndim - 1))
+def _channels_last(input: Tensor, memory_format: Any) -> Tensor:
+    """`input` itself if dim 1 is innermost in memory, else such a copy."""
+    axes = memory_axes(input._array, memory_format)
+    if input._array.transpose(axes).flags.c_contiguous:
+        return input
+    return _clone_as(input, memory_format=memory_format)
 
 
 # ---- dtype and device ----------------------------------------------------------------------
@@ -125,9 +132,12 @@ def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         result = _to_copy(input, dtype=dtype.numpy)
     elif copy:
         result = _clone(input)
-    if memory_format is not None and _wants_channels_last(memory_format):
-        result = _channels_last(result)
-    return result
+    name = getattr(memory_format, "name", "preserve_format")
+    if name == "preserve_format":
+        return result
+    if name == "contiguous_format" and result is input and not is_channels_last(input._array):
+        return input  # as PyTorch, which asks only whether it is channels last
+    return contiguous(result, memory_format)
 
 
 def _as(input: Any, dtype: DType, memory_format: Any) -> Any:
@@ -290,6 +300,8 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
             return self
     else:
         check_in_place(self)
+        if src is not self:
+            check_overlap(self, (src,), "copy_")
     if src._requires_grad and state.enabled:
         expanded = expand(src, target.shape) if source.shape != target.shape else src
         return overwrite(self, _copied(self.detach(), expanded), "copy_")
@@ -327,8 +339,11 @@ class FillBackward0(Node):
         """Nothing was saved."""
 
 
-def fill_(self: Any, value: Any) -> Any:
-    """Sets every element to `value` (a number or 0-dim tensor)."""
+def fill_(self: Any, value: Any, _may_repeat: bool = True) -> Any:
+    """Sets every element to `value` (a number or 0-dim tensor).
+
+    A number may be written into expanded memory, too; by PyTorch's rules not as `x[:] = number`.
+    """
     if isinstance(value, TensorBase):
         if value._array.ndim:
             raise RuntimeError(
@@ -337,10 +352,13 @@ def fill_(self: Any, value: Any) -> Any:
             )
         if value._requires_grad and state.enabled:
             return copy_(self, value)
+        check_repeats(self, "fill_")
         value = value.item()
     if not is_free_target(self, ()):
         check_in_place(self)
         _check_writable(self, "fill_")
+        if not _may_repeat:
+            check_repeats(self, "fill_")
     array = self._array
     kernels(array).fill(array, as_element(value, array.dtype))
     bump_version(self, "fill_")
@@ -386,7 +404,7 @@ class CopyMethods:
 
     def detach(self: Any) -> Any:
         """The same memory, outside the graph."""
-        result = wrap(self._array)
+        result = alias(self)
         result._storage = self.storage_record
         return result
 
@@ -451,7 +469,7 @@ class CopyMethods:
 
     def cpu(self: Any, memory_format: Any = None) -> Any:
         """On the CPU."""
-        return self
+        return self if memory_format is None else to(self, memory_format=memory_format)
 
     def cuda(self: Any, device: Any = None, non_blocking: Any = False) -> Any:
         """On a CUDA device; RuntimeError if there is none."""

@@ -8,15 +8,14 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from .. import dtypes
-from ..autograd.grad_mode import state
 from ..autograd.variable import wrap
 from ..backends import kernels
-from ..backends.layout import is_dense, with_axes_ordered_as
 from ..backends.shapes import as_shape
 from ..dtypes import dtype as DType
 from ..dtypes import number_dtype
 from .common import TensorBase, write_out
 from .from_data import _finish, _host
+from .memory_format import channels_last_axes, memory_axes, new_in_order, wants_channels_last
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -43,7 +42,7 @@ def _new(kernel: Any, size: Any, dtype: DType | None, device: Any, requires_grad
     if out is not None:
         return write_out(out, wrap(kernel(shape, out._array.dtype)))
     array = kernel(shape, d.numpy)
-    if device is None and not requires_grad and not state.inference:
+    if device is None and not requires_grad:
         return wrap(array)
     return _finish(array, requires_grad, device)
 
@@ -61,6 +60,12 @@ def empty(*size: Any, dtype: DType | None = None, device: Any = None, requires_g
     >>> torch.empty(2, 3).shape
     torch.Size([2, 3])
     """
+    if wants_channels_last(memory_format) and out is None:
+        shape = as_shape(size)
+        axes = channels_last_axes(len(shape), memory_format)
+        d = dtypes._default_dtype if dtype is None else dtype
+        array = new_in_order(lambda s: _host.empty(s, d.numpy), shape, axes)
+        return _finish(array, requires_grad, device)
     return _new(_host.empty, size, dtype, device, requires_grad, out)
 
 
@@ -107,11 +112,14 @@ def full(size: Any, fill_value: Any, *, dtype: DType | None = None, device: Any 
     return _finish(_host.full(shape, fill_value, d.numpy), requires_grad, device)
 
 
-def _like(kernel: Any, input: Any, dtype: DType | None, device: Any, requires_grad: bool) -> Any:
+def _like(kernel: Any, input: Any, dtype: DType | None, device: Any, requires_grad: bool,
+          memory_format: Any) -> Any:  # fmt: skip
     array = input._array
-    result = kernel(array.shape, array.dtype if dtype is None else dtype.numpy)
-    if not array.flags.c_contiguous and array.ndim > 1 and is_dense(array):
-        result = with_axes_ordered_as(result, array)
+    array_dtype = array.dtype if dtype is None else dtype.numpy
+    if memory_format is None and array.flags.c_contiguous:
+        return _finish(kernel(array.shape, array_dtype), requires_grad, device)
+    axes = memory_axes(array, memory_format)
+    result = new_in_order(lambda shape: kernel(shape, array_dtype), array.shape, axes)
     return _finish(result, requires_grad, device)
 
 
@@ -119,7 +127,7 @@ def empty_like(input: Tensor, *, dtype: DType | None = None, device: Any = None,
                requires_grad: bool = False, layout: Any = None, pin_memory: bool = False,
                memory_format: Any = None) -> Tensor:  # fmt: skip
     """An unset tensor of the shape and dtype of `input`."""
-    return _like(kernels(input._array).empty, input, dtype, device, requires_grad)
+    return _like(kernels(input._array).empty, input, dtype, device, requires_grad, memory_format)
 
 
 def zeros_like(input: Tensor, *, dtype: DType | None = None, device: Any = None,
@@ -131,14 +139,14 @@ def zeros_like(input: Tensor, *, dtype: DType | None = None, device: Any = None,
     >>> torch.zeros_like(torch.tensor([1, 2]))
     tensor([0, 0])
     """
-    return _like(kernels(input._array).zeros, input, dtype, device, requires_grad)
+    return _like(kernels(input._array).zeros, input, dtype, device, requires_grad, memory_format)
 
 
 def ones_like(input: Tensor, *, dtype: DType | None = None, device: Any = None,
               requires_grad: bool = False, layout: Any = None, pin_memory: bool = False,
               memory_format: Any = None) -> Tensor:  # fmt: skip
     """Ones of the shape and dtype of `input`."""
-    return _like(_ones_kernel, input, dtype, device, requires_grad)
+    return _like(_ones_kernel, input, dtype, device, requires_grad, memory_format)
 
 
 def full_like(input: Tensor, fill_value: Any, *, dtype: DType | None = None, device: Any = None,
@@ -146,7 +154,8 @@ def full_like(input: Tensor, fill_value: Any, *, dtype: DType | None = None, dev
               memory_format: Any = None) -> Tensor:  # fmt: skip
     """`fill_value` in the shape and dtype of `input`."""
     k = kernels(input._array)
-    return _like(lambda s, d: k.full(s, fill_value, d), input, dtype, device, requires_grad)
+    return _like(lambda s, d: k.full(s, fill_value, d), input, dtype, device, requires_grad,
+                 memory_format)  # fmt: skip
 
 
 def empty_strided(size: Any, stride: Any, *, dtype: DType | None = None, device: Any = None,

@@ -38,7 +38,7 @@ def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None,
     x = input if dtype is None else input.to(dtype)
     result = _cumsum(x, dim=wrap_dim(dim, x._array.ndim))
     result = result if dtype is None else result.to(dtype)
-    return result if out is None else write_out(out, result, "cumsum")
+    return result if out is None else write_out(out, result, "cumsum", input)
 
 
 @primitive(name="Cumprod")
@@ -75,7 +75,7 @@ def cumprod(input: Tensor, dim: int, *, dtype: DType | None = None,
     x = input if dtype is None else input.to(dtype)
     result = _cumprod(x, dim=wrap_dim(dim, x._array.ndim))
     result = result if dtype is None else result.to(dtype)
-    return result if out is None else write_out(out, result, "cumprod")
+    return result if out is None else write_out(out, result, "cumprod", input)
 
 
 class CumulativeMethods:

@@ -9,7 +9,7 @@ from ..autograd.primitive import Primitive, primitive
 from ..backends import kernels
 from ..dtypes import int64
 from ..types_ import Array, Shape
-from .common import as_float, check_tensor, refuse, wrap_dim, wrap_dims, write_out
+from .common import as_float, check_apart, check_tensor, refuse, wrap_dim, wrap_dims, write_out
 from .reduce import Dims, _restore, sum
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ def _max_or_min(name: str, ops: tuple[Primitive, Primitive, Any], input: Any, di
         return result if out is None else write_out(out, result, name)
     if not isinstance(dim, int):
         return None
+    for o in out or ():
+        check_apart(o, (input,), name)
     result = ops[1](input, dim=wrap_dim(dim, input._array.ndim), keepdim=keepdim)
     return (ops[2](*result)) if out is None else ops[2](*write_out(out, result, name))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..backends.layout import is_channels_last
 from .conv import tuple_of
 from .pad import pad
 
@@ -177,6 +178,10 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     n = len(lead)
     if r == 1:
         return input.clone()
+    if is_channels_last(input._array):
+        x = input.permute(0, 2, 3, 1).reshape(*lead, height, width, channels // (r * r), r, r)
+        x = x.permute(0, 1, 4, 2, 5, 3).reshape(*lead, height * r, width * r, -1)
+        return x.permute(0, 3, 1, 2)
     x = input.reshape(*lead, channels // (r * r), r, r, height, width)
     x = x.permute(*range(n + 1), n + 3, n + 1, n + 4, n + 2)
     return x.reshape(*lead, channels // (r * r), height * r, width * r)
@@ -204,6 +209,10 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
             f"input.size(-2)={height}, input.size(-1)={width} and downscale_factor={r}"
         )
     n = len(lead)
+    if is_channels_last(input._array):
+        x = input.permute(0, 2, 3, 1).reshape(*lead, height // r, r, width // r, r, channels)
+        x = x.permute(0, 1, 3, 5, 2, 4).reshape(*lead, height // r, width // r, -1)
+        return x.permute(0, 3, 1, 2)
     x = input.reshape(*lead, channels, height // r, r, width // r, r)
     x = x.permute(*range(n + 1), n + 2, n + 4, n + 1, n + 3)
     return x.reshape(*lead, channels * r * r, height // r, width // r)
@@ -226,6 +235,10 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
             f"Number of channels must be divisible by groups. Got {shape[1]} "
             f"channels and {groups} groups."
         )
+    if is_channels_last(input._array):
+        inner = input.movedim(1, -1)
+        x = inner.reshape(*inner._array.shape[:-1], groups, shape[1] // groups)
+        return x.transpose(-1, -2).reshape(inner._array.shape).movedim(-1, 1)
     x = input.reshape(shape[0], groups, shape[1] // groups, *shape[2:])
     return x.transpose(1, 2).reshape(shape)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import dtypes
-from ..autograd.grad_mode import state
 from ..autograd.variable import wrap
 from ..backends import kernels
 from ..device import CPU
@@ -49,8 +48,6 @@ def _finish(array: Any, requires_grad: bool, device: Any = None) -> Any:
     if device is not None:
         resolve_device(device)
     result = wrap(array)
-    if state.inference:
-        result._is_inference = True
     if requires_grad:
         result.requires_grad_(True)
     return result

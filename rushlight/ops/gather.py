@@ -10,7 +10,7 @@ from ..autograd.variable import wrap
 from ..backends import kernels
 from ..backends.arrays import is_array
 from ..types_ import Array, Number, Shape
-from .common import TensorBase, cast, check_separate, in_place, wrap_dim, write_out, write_over
+from .common import TensorBase, cast, check_apart, in_place, wrap_dim, write_out, write_over
 from .expand import broadcast_shapes, expand
 from .index import _INT64
 
@@ -56,7 +56,8 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False,
     x, i = input._array, index._array
     _check_same_rank("gather", "index", x, i, d)
     _check_range("gather", i, x.shape[d] if x.ndim else 1, d)
-    check_separate(out, input, index)
+    if out is not None:
+        check_apart(out, (input, index), "gather")
     index = _as_int64(index)
     result = _gather(input, index, dim=d, checked=True)
     return result if out is None else write_out(out, result, "gather", exact=True)
@@ -198,7 +199,7 @@ def _scatter_(self: Any, dim: int, index: Tensor, src: Any = None, *, value: Any
     return write_over(_scatter, "scatter_", self, index, src, dim=d)
 
 
-_scatter_and_reduce_ = in_place(scatter)
+_scatter_and_reduce_ = in_place(scatter, check=check_apart)
 
 
 def _scatter_place(op: str, input: Tensor, dim: int, index: Tensor,

@@ -11,9 +11,22 @@ from ..autograd.primitive import primitive
 from ..autograd.variable import wrap
 from ..backends import kernels
 from ..backends.arrays import is_array
+from ..backends.layout import inverse
 from ..dtypes import finfo
 from ..types_ import Array, Shape
-from .common import NUMBERS, TensorBase, as_element, cast, dtype_of, in_place, write_over
+from .common import (
+    NUMBERS,
+    TensorBase,
+    as_element,
+    cast,
+    check_apart,
+    dtype_of,
+    in_place,
+    write_over,
+)
+from .copy import fill_
+from .expand import expand
+from .memory_format import copied
 from .parts import _select, _slice
 from .shape import _unsqueeze
 
@@ -215,9 +228,27 @@ def _numpy_index(indices: tuple[Any, ...], places: tuple[int, ...]) -> tuple[Any
 def _index(*tensors: Array, places: tuple[int, ...]) -> Array:
     """The first tensor indexed by the others, which stand for the dims in `places`."""
     x = tensors[0]
-    if len(places) == 1:
+    if len(places) != 1:
+        return kernels(x).index_get(x, _numpy_index(tensors[1:], places))
+    if x.flags.c_contiguous:
         return kernels(x).take(x, tensors[1], places[0])
-    return kernels(x).index_get(x, _numpy_index(tensors[1:], places))
+    return _taken_in_order(x, tensors[1], places[0])
+
+
+def _taken_in_order(x: Array, indices: Array, axis: int) -> Array:
+    """The elements at `indices` along `axis`; the result's axes have the order of those of `x`."""
+    n, end = indices.ndim, axis + indices.ndim  # the axes from `axis` to `end` are the indices'
+    shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+    steps = (*x.strides[:axis], *[0] * n, *x.strides[axis + 1 :])
+    index_steps = (*[0] * axis, *indices.strides, *[0] * (x.ndim - axis - 1))
+    k = kernels(x)
+    order = k.order_of_steps(shape, (steps, index_steps))
+    at = order.index(axis) if n else 0
+    if order[at : at + n] != list(range(axis, end)):
+        return k.copy(k.take(x, indices, axis).transpose(order)).transpose(inverse(order))
+    source = [i if i < axis else i - n + 1 for i in order if not axis <= i < end]
+    source.insert(at, axis)
+    return k.take(x.transpose(source), indices, at).transpose(inverse(order))
 
 
 @primitive(name="Index")
@@ -270,7 +301,7 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     items = index if type(index) is tuple else (index,)
     view, tensors, places = _basic(input, items)
     if not tensors and type(value) in NUMBERS:
-        view.fill_(_element(input, value))
+        fill_(view, _element(input, value), False)
         return
     value = _as_value(input, value)
     if tensors:
@@ -281,6 +312,7 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
         extra = value._array.ndim - len(target)
         if extra > 0 and all(s == 1 for s in value._array.shape[:extra]):
             value = value.reshape(value._array.shape[extra:])
+        value = expand(value, target)
     view.copy_(value)
 
 
@@ -314,7 +346,7 @@ def _index_put(*tensors: Array, places: tuple[int, ...], accumulate: bool,
     x, value = tensors[:2]
     k = kernels(x)
     index = _numpy_index(tensors[2:], places)
-    result = k.copy(x) if out is None else out
+    result = copied(x) if out is None else out
     if value.dtype is not x.dtype:
         value = cast(value, dtype_of(x))
     try:
@@ -358,7 +390,7 @@ def _index_put_method_(self: Any, indices: Any, values: Tensor, accumulate: bool
     return self
 
 
-_index_put_copied_ = in_place(index_put)
+_index_put_copied_ = in_place(index_put, check=check_apart)
 
 
 def take(input: Tensor, index: Tensor) -> Tensor:
@@ -383,6 +415,6 @@ class IndexMethods:
     take = take
     put = put
     index_put_ = _index_put_method_
-    put_ = in_place(put)
+    put_ = in_place(put, check=check_apart)
     __getitem__ = getitem
     __setitem__ = setitem

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Number, Shape
-from .common import in_place, wrap_dim, write_out, write_over
+from .common import check_apart, in_place, wrap_dim, write_out, write_over
 from .gather import _as_int64, _check_range
 from .index import _as_value, _check_bounds, _index_put
 
@@ -46,6 +46,8 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
     i = index._array
     if not kernels(i).within(i, 0, size):
         raise IndexError("index out of range in self")
+    if out is not None:
+        check_apart(out, (input, index), "index_select")
     result = _index_select(input, index, dim=d)
     return result if out is None else write_out(out, result, "index_select")
 
@@ -128,16 +130,36 @@ def _check_parts(op: str, input: Tensor, index: Tensor, source: Tensor, dim: int
 
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """A copy of `input` with the parts at the indices of `dim` replaced by `source`."""
+    d = _index_copy_dim(input, dim, index, source)
+    if input._array.ndim == 0:
+        return source.reshape(()) + input * 0 if input.requires_grad else source.reshape(()).clone()
+    places = (d,)
+    return _index_put(input.contiguous(), source, _vector(index), places=places, accumulate=False)
+
+
+def _index_copy_(self: Any, dim: int, index: Tensor, source: Tensor) -> Any:
+    """In-place version of :func:`index_copy`."""
+    d = _index_copy_dim(self, dim, index, source)
+    if self._array.ndim == 0:
+        return _index_copy_copied_(self, dim, index, source)
+    return write_over(_index_put, "index_copy_", self, source, _vector(index), places=(d,),
+                      accumulate=False)  # fmt: skip
+
+
+_index_copy_copied_ = in_place(index_copy, check=check_apart)
+
+
+def _index_copy_dim(input: Tensor, dim: int, index: Tensor, source: Tensor) -> int:
+    """Checks the arguments of `index_copy`; the dim as a non-negative number."""
     d = wrap_dim(dim, input._array.ndim)
     if source._array.dtype != input._array.dtype:
         raise RuntimeError(
             "index_copy_(): self and source expected to have the same dtype, but "
             f"got (self) {input.dtype} and (source) {source.dtype}"
         )
-    if input._array.ndim == 0:
-        return source.reshape(()) + input * 0 if input.requires_grad else source.reshape(()).clone()
-    _check_bounds(index._array, input._array.shape[d], d)
-    return _index_put(input, source, _vector(index), places=(d,), accumulate=False)
+    if input._array.ndim:
+        _check_bounds(index._array, input._array.shape[d], d)
+    return d
 
 
 def _vector(index: Tensor) -> Tensor:
@@ -151,6 +173,26 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     >>> torch.index_fill(torch.zeros(3), 0, torch.tensor([1]), 5)
     tensor([0., 5., 0.])
     """
+    d, value = _index_fill_place(input, dim, index, value)
+    if input._array.ndim == 0:
+        return input * 0 + value
+    return _index_put(input, value, _vector(index), places=(d,), accumulate=False)
+
+
+def _index_fill_(self: Any, dim: int, index: Tensor, value: Any) -> Any:
+    """In-place version of :func:`index_fill`."""
+    d, value = _index_fill_place(self, dim, index, value)
+    if self._array.ndim == 0:
+        return _index_fill_copied_(self, dim, index, value)
+    return write_over(_index_put, "index_fill_", self, value, _vector(index), places=(d,),
+                      accumulate=False)  # fmt: skip
+
+
+_index_fill_copied_ = in_place(index_fill)
+
+
+def _index_fill_place(input: Tensor, dim: int, index: Tensor, value: Any) -> tuple[int, Tensor]:
+    """Checks the arguments of `index_fill`; the dim and the value as a 0-dim tensor."""
     d = wrap_dim(dim, input._array.ndim)
     value = _as_value(input, value)
     if value._array.ndim:
@@ -158,10 +200,9 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
             f"index_fill_ only supports a 0-dimensional value tensor, but got "
             f"tensor with {value._array.ndim} dimension(s)."
         )
-    if input._array.ndim == 0:
-        return input * 0 + value
-    _check_bounds(index._array, input._array.shape[d], d)
-    return _index_put(input, value, _vector(index), places=(d,), accumulate=False)
+    if input._array.ndim:
+        _check_bounds(index._array, input._array.shape[d], d)
+    return d, value
 
 
 class IndexSelectMethods:
@@ -172,5 +213,5 @@ class IndexSelectMethods:
     index_copy = index_copy
     index_fill = index_fill
     index_add_ = _index_add_
-    index_copy_ = in_place(index_copy)
-    index_fill_ = in_place(index_fill)
+    index_copy_ = _index_copy_
+    index_fill_ = _index_fill_

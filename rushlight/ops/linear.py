@@ -182,8 +182,8 @@ class LinearMethods:
     addr = addr
     addbmm = addbmm
     baddbmm = baddbmm
-    addmm_ = in_place(addmm)
-    addmv_ = in_place(addmv)
-    addr_ = in_place(addr)
-    baddbmm_ = in_place(baddbmm)
-    addbmm_ = in_place(addbmm)
+    addmm_ = in_place(addmm, check=None)
+    addmv_ = in_place(addmv, check=None)
+    addr_ = in_place(addr, check=None)
+    baddbmm_ = in_place(baddbmm, check=None)
+    addbmm_ = in_place(addbmm, check=None)

@@ -43,27 +43,27 @@ def logical_and(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> T
     """
     check_tensor(other, "logical_and", "other", 2)
     result = _logical_and(input, other)
-    return result if out is None else write_out(out, result, "logical_and")
+    return result if out is None else write_out(out, result, "logical_and", input, other)
 
 
 def logical_or(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Whether at least one is nonzero."""
     check_tensor(other, "logical_or", "other", 2)
     result = _logical_or(input, other)
-    return result if out is None else write_out(out, result, "logical_or")
+    return result if out is None else write_out(out, result, "logical_or", input, other)
 
 
 def logical_xor(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Whether exactly one is nonzero."""
     check_tensor(other, "logical_xor", "other", 2)
     result = _logical_xor(input, other)
-    return result if out is None else write_out(out, result, "logical_xor")
+    return result if out is None else write_out(out, result, "logical_xor", input, other)
 
 
 def logical_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Whether each element is zero."""
     result = _logical_not(input)
-    return result if out is None else write_out(out, result, "logical_not")
+    return result if out is None else write_out(out, result, "logical_not", input)
 
 
 def _bitwise(kernel_name: str) -> Primitive:
@@ -123,13 +123,13 @@ def _bits(op: Primitive, name: str, x: Any, y: Any, out: Any) -> Any:
     if not isinstance(x, TensorBase):
         x = y.new_tensor(x, dtype=None)
     result = op(x, y)
-    return result if out is None else write_out(out, result, name)
+    return result if out is None else write_out(out, result, name, x, y)
 
 
 def bitwise_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """All bits flipped; of bools, logical not."""
     result = _bitwise_not(input)
-    return result if out is None else write_out(out, result, "bitwise_not")
+    return result if out is None else write_out(out, result, "bitwise_not", input)
 
 
 class LogicMethods:

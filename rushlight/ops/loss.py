@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
 from ..backends import kernels
+from ..backends.layout import inverse
 from ..types_ import Array, Shape
 from .common import TensorBase, check_tensor, dtype_of, type_name
+from .memory_format import shared_axes
 from .softmax import log_softmax
 
 if TYPE_CHECKING:
@@ -39,7 +41,11 @@ def reduction_of(reduction: str, size_average: bool | None = None,
 
 @primitive(name="MseLoss", broadcast=False)
 def _mse_loss(x: Array, y: Array, *, reduction: str) -> Array:
-    return kernels(x).mse_loss(x, y, reduction)
+    axes = shared_axes(x, y) if reduction == "none" else None
+    if axes is None:
+        return kernels(x).mse_loss(x, y, reduction)
+    result = kernels(x).mse_loss(x.transpose(axes), y.transpose(axes), reduction)
+    return result.transpose(inverse(axes))
 
 
 @_mse_loss.derivative("x")
@@ -55,7 +61,11 @@ def _mse_loss_dy(grad: Tensor, x: Tensor, y: Tensor, reduction: str) -> Tensor:
 @primitive(name="MseLossBackward")
 def _mse_loss_backward(g: Array, x: Array, y: Array, *, reduction: str) -> Array:
     """`2 · (x - y) · g`, divided by the count for the mean."""
-    return kernels(x).mse_loss_grad(g, x, y, reduction)
+    if x.flags.c_contiguous or (axes := shared_axes(x, y)) is None:
+        return kernels(x).mse_loss_grad(g, x, y, reduction)
+    g = g.transpose(axes) if g.ndim else g
+    result = kernels(x).mse_loss_grad(g, x.transpose(axes), y.transpose(axes), reduction)
+    return result.transpose(inverse(axes))
 
 
 @_mse_loss_backward.derivative("g")

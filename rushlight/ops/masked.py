@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Number, Shape
-from .common import TensorBase, as_element, check_separate, in_place, write_out, write_over
+from .common import TensorBase, as_element, check_apart, in_place, write_out, write_over
 from .expand import broadcast_shapes, expand
 from .parts import cat
 
@@ -32,8 +32,20 @@ def _masked_fill_dx(grad: Tensor, mask: Tensor) -> Tensor:
     return _masked_fill(grad, mask, value=0)
 
 
+@primitive(name="MaskedFill", broadcast=True)
+def _masked_fill_contiguous(x: Array, mask: Array, *, value: Number) -> Array:
+    k = kernels(x)
+    shape = k.xp.broadcast_shapes(x.shape, mask.shape)
+    return k.masked_fill(x, mask, value, k.empty(shape, x.dtype))
+
+
+@_masked_fill_contiguous.derivative("x")
+def _masked_fill_contiguous_dx(grad: Tensor, mask: Tensor) -> Tensor:
+    return _masked_fill(grad, mask, value=0)
+
+
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
-    """`value` where `mask` holds, else `input`.
+    """`value` where `mask` holds, else `input`; contiguous, as PyTorch's result is.
 
     >>> import rushlight as torch
     >>> torch.masked_fill(torch.tensor([1., 2.]), torch.tensor([True, False]), 0)
@@ -44,7 +56,14 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
         from .choose import where
 
         return where(mask, value.to(input.dtype), input)
-    return _masked_fill(input, mask, value=value)
+    if input._array.flags.c_contiguous:
+        return _masked_fill(input, mask, value=value)
+    return _masked_fill_contiguous(input, mask, value=value)
+
+
+def _filled_where(input: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """As `masked_fill`, but laid out in memory as `input`."""
+    return _masked_fill(input, mask, value=_fill_value(input, mask, value))
 
 
 def _masked_fill_(self: Any, mask: Tensor, value: Any) -> Any:
@@ -106,7 +125,8 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
             f"masked_select(): self and result must have the same scalar type; got "
             f"{input.dtype} and {out.dtype}"
         )
-    check_separate(out, input, mask)
+    if out is not None:
+        check_apart(out, (input, mask), "masked_select")
     result = _masked_select(input, mask)
     return result if out is None else write_out(out, result, "masked_select")
 
@@ -190,9 +210,10 @@ class MaskedMethods:
     """Masks as methods of `Tensor`."""
 
     masked_fill = masked_fill
+    _filled_where = _filled_where
     masked_select = masked_select
     masked_scatter = masked_scatter
     nonzero = nonzero
     argwhere = argwhere
     masked_fill_ = _masked_fill_
-    masked_scatter_ = in_place(masked_scatter)
+    masked_scatter_ = in_place(masked_scatter, check=None)

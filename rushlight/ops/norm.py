@@ -8,6 +8,7 @@ from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Shape
 from .common import check_tensor
+from .memory_format import laid_out_as_image
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -319,8 +320,8 @@ def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None,
 
 @primitive(name="FusedRmsNorm", nondifferentiable=(1,))
 def _rms_norm(x: Array, weight: Array | None, *, axes: int, eps: float) -> tuple[Array, Array]:
-    result: tuple[Array, Array] = kernels(x).rms_norm(x, weight, axes, eps)
-    return result
+    out, rstd = kernels(x).rms_norm(x, weight, axes, eps)
+    return laid_out_as_image(out, x), rstd
 
 
 @_rms_norm.derivative("x", "weight")
@@ -332,8 +333,8 @@ def _rms_norm_grads(grad: Tensor, x: Tensor, weight: Tensor | None, results: Any
 @primitive(name="FusedRmsNormBackward")
 def _rms_norm_backward(g: Array, x: Array, weight: Array | None, rstd: Array, *, axes: int,
                        needs: tuple[bool, ...]) -> tuple[Any, Any]:  # fmt: skip
-    result: tuple[Any, Any] = kernels(g).rms_norm_grad(g, x, weight, rstd, axes, needs)
-    return result
+    dx, dweight = kernels(g).rms_norm_grad(g, x, weight, rstd, axes, needs)
+    return None if dx is None else laid_out_as_image(dx, x), dweight
 
 
 @_rms_norm_backward.derivative("g", "x", "weight")

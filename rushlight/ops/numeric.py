@@ -190,7 +190,7 @@ def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tenso
             f"[logcumsumexp] not implemented for {input.dtype}; convert with .float()"
         )
     result = _logcumsumexp(input, dim=wrap_dim(dim, input._array.ndim))
-    return result if out is None else write_out(out, result, "logcumsumexp")
+    return result if out is None else write_out(out, result, "logcumsumexp", input)
 
 
 # ---- vectors and matrices ------------------------------------------------------------------
@@ -231,7 +231,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None, *,
         )
     a, b = input.expand(shape), other.expand(shape)
     first, second = a.roll(-1, d), a.roll(-2, d)
-    result = first * b.roll(-2, d) - second * b.roll(-1, d)
+    result = (first * b.roll(-2, d) - second * b.roll(-1, d)).contiguous()
     return result if out is None else write_out(out, result, "cross")
 
 
@@ -256,7 +256,7 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float, *,
     others = [i for i in range(input._array.ndim) if i != d]
     size = norm(input, p, others, keepdim=True)
     shrink = (maxnorm / (size + 1e-7)).masked_fill(size <= maxnorm, 1.0)
-    result = input * shrink
+    result = (input * shrink).contiguous()
     return result if out is None else write_out(out, result, "renorm")
 
 

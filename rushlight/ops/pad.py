@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import primitive
 from ..autograd.variable import wrap
 from ..backends import kernels
+from ..backends.layout import inverse, is_channels_last
 from ..dtypes import int64
 from ..types_ import Array, Shape
+from .memory_format import channels_last_axes, copied
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -20,10 +22,16 @@ Widths = tuple[tuple[int, int], ...]
 
 @primitive(name="ConstantPadNd")
 def _pad_constant(x: Array, *, widths: Widths, value: Any) -> Array:
-    k = kernels(x)
     inner = tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(widths, x.shape))
+    if not any(a > 0 or b > 0 for a, b in widths):
+        return copied(x[inner])
     outer = tuple((max(a, 0), max(b, 0)) for a, b in widths)
-    return k.pad(x[inner], outer, "constant", value)
+    part, k = x[inner], kernels(x)
+    if part is not x and is_channels_last(x) and not is_channels_last(part):
+        axes = channels_last_axes(x.ndim)
+        outer = tuple(outer[axis] for axis in axes)
+        return k.pad(part.transpose(axes), outer, "constant", value).transpose(inverse(axes))
+    return k.pad(part, outer, "constant", value)
 
 
 @_pad_constant.derivative("x")
@@ -34,6 +42,14 @@ def _pad_constant_dx(grad: Tensor, widths: Widths) -> Tensor:
 
 @primitive(name="Pad")
 def _pad_mirrored(x: Array, *, widths: Widths, mode: str) -> Array:
+    if mode != "circular" and is_channels_last(x):
+        axes = channels_last_axes(x.ndim)
+        moved = tuple(widths[axis] for axis in axes)
+        return _mirrored(x.transpose(axes), moved, mode).transpose(inverse(axes))
+    return _mirrored(x, widths, mode)
+
+
+def _mirrored(x: Array, widths: Widths, mode: str) -> Array:
     k = kernels(x)
     for dim, ((a, b), size) in enumerate(zip(widths, x.shape)):
         if a or b:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
 from ..backends import kernels
+from ..backends.layout import inverse, is_channels_last
 from ..types_ import Array, Shape
-from .common import TensorBase, cast, check_separate, common_dtype, wrap_dim, write_out
+from .common import TensorBase, cast, check_apart, common_dtype, wrap_dim, write_out
+from .memory_format import channels_last_axes
 from .shape import reshape, unsqueeze
 
 if TYPE_CHECKING:
@@ -179,7 +181,7 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
         shapes = [x._array.shape for x in solid]
     d = _joined_dim(tuple(shapes), dim)
     if out is not None:
-        check_separate(out, *solid)
+        check_apart(out, solid, "cat")
     result = _cat(*solid, dim=d)
     return result if out is None else write_out(out, result, "cat")
 
@@ -216,10 +218,20 @@ concat = concatenate = cat
 def _stack(*tensors: Array, dim: int) -> Array:
     first = tensors[0]
     tensors = _in_one_dtype(tensors)
+    if dim < first.ndim and all(is_channels_last(x) for x in tensors):
+        order = channels_last_axes(first.ndim)
+        at = order.index(dim)  # the new dim lies in memory just outside of the one that it precedes
+        order = [axis + (axis >= dim) for axis in order]
+        result = _stacked([x.transpose(channels_last_axes(x.ndim)) for x in tensors], at)
+        return result.transpose(inverse([*order[:at], dim, *order[at:]]))
+    return _stacked(tensors, dim)
+
+
+def _stacked(arrays: Sequence[Array], dim: int) -> Array:
+    k = kernels(arrays[0])
     if dim == 0:
-        return kernels(first).stack(tensors)
-    k = kernels(first)
-    return k.concatenate([x[(slice(None),) * dim + (None, ...)] for x in tensors], dim)
+        return k.stack(arrays)
+    return k.concatenate([x[(slice(None),) * dim + (None, ...)] for x in arrays], dim)
 
 
 @_stack.derivative("tensors")
@@ -251,6 +263,8 @@ def stack(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
                 f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and "
                 f"{list(x._array.shape)} at entry {i}"
             )
+    if out is not None:
+        check_apart(out, tensors, "stack")
     result = _stack(*tensors, dim=wrap_dim(dim, len(shape) + 1))
     return result if out is None else write_out(out, result, "stack")
 

@@ -184,7 +184,7 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | float, *,
                 f"expected dtype {input.dtype} for `weight` but got dtype {weight.dtype}"
             )
         result = _lerp(input, end, weight)
-        return result if out is None else write_out(out, result, "lerp")
+        return result if out is None else write_out(out, result, "lerp", input, end, weight)
     return compute_out(_lerp_number, "lerp", out, input, end, weight=weight)
 
 
@@ -203,13 +203,13 @@ def _atan2(x: Array, y: Array) -> Array:
 @_atan2.derivative("x")
 def _atan2_dx(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
     square = x * x + y * y
-    return grad * (y / square).masked_fill(square == 0, 0)
+    return grad * (y / square)._filled_where(square == 0, 0)
 
 
 @_atan2.derivative("y")
 def _atan2_dy(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
     square = x * x + y * y
-    return grad * (-x / square).masked_fill(square == 0, 0)
+    return grad * (-x / square)._filled_where(square == 0, 0)
 
 
 def atan2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -221,7 +221,7 @@ def atan2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """
     check_tensor(other, "atan2", "other", 2)
     result = _atan2(input, other)
-    return result if out is None else write_out(out, result, "atan2")
+    return result if out is None else write_out(out, result, "atan2", input, other)
 
 
 arctan2 = atan2
@@ -253,7 +253,7 @@ def hypot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """
     _fractional("hypot", input, other)
     result = _hypot(input, other)
-    return result if out is None else write_out(out, result, "hypot")
+    return result if out is None else write_out(out, result, "hypot", input, other)
 
 
 def _fractional(op: str, *tensors: Tensor) -> None:
@@ -273,14 +273,14 @@ def logaddexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Ten
     """
     _fractional("logaddexp", input, other)
     result = _log_add(_logaddexp, input, other)
-    return result if out is None else write_out(out, result, "logaddexp")
+    return result if out is None else write_out(out, result, "logaddexp", input, other)
 
 
 def logaddexp2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """`log2(2**input + 2**other)`, without overflow."""
     _fractional("logaddexp2", input, other)
     result = _log_add(_logaddexp2, input, other)
-    return result if out is None else write_out(out, result, "logaddexp2")
+    return result if out is None else write_out(out, result, "logaddexp2", input, other)
 
 
 def _log_add(op: Primitive, x: Tensor, y: Tensor) -> Tensor:
@@ -300,11 +300,11 @@ def _log_sum(name: str, function: str, base: float) -> Primitive:
 
     @op.derivative("x")
     def dx(grad: Tensor, x: Tensor, result: Tensor) -> Tensor:
-        return grad * ((x - result) * scale).exp().masked_fill(x == result, 1)
+        return grad * ((x - result) * scale).exp()._filled_where(x == result, 1)
 
     @op.derivative("y")
     def dy(grad: Tensor, y: Tensor, result: Tensor) -> Tensor:
-        return grad * ((y - result) * scale).exp().masked_fill(y == result, 1)
+        return grad * ((y - result) * scale).exp()._filled_where(y == result, 1)
 
     return op
 
@@ -321,7 +321,7 @@ def xlogy(input: Tensor | Number, other: Tensor | Number, *, out: Tensor | None 
     tensor([0., 0.])
     """
     result = times_log(input, other, 0.0)
-    return result if out is None else write_out(out, result, "xlogy")
+    return result if out is None else write_out(out, result, "xlogy", input, other)
 
 
 def times_log(x: Any, y: Any, shift: float) -> Tensor:
@@ -356,7 +356,7 @@ def heaviside(input: Tensor, values: Tensor, *, out: Tensor | None = None) -> Te
         raise RuntimeError("heaviside is not yet implemented for complex tensors.")
     step = (input.detach() > 0).to(input.dtype)
     result = where(input == 0, values, step)
-    return result if out is None else write_out(out, result, "heaviside")
+    return result if out is None else write_out(out, result, "heaviside", input, values)
 
 
 @primitive(name="Copysign", broadcast=True)
@@ -371,7 +371,7 @@ def _copysign(x: Array, y: Array) -> Array:
 
 @_copysign.derivative("x")
 def _copysign_dx(grad: Tensor, x: Tensor, result: Tensor) -> Tensor:
-    return grad * (result / x).masked_fill(x == 0, 0)
+    return grad * (result / x)._filled_where(x == 0, 0)
 
 
 @_copysign.derivative("y")
@@ -387,7 +387,7 @@ def copysign(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None
     tensor([-1.,  2.])
     """
     result = _copysign(input, other)
-    return result if out is None else write_out(out, result, "copysign")
+    return result if out is None else write_out(out, result, "copysign", input, other)
 
 
 @primitive(name="Nextafter")
@@ -401,7 +401,7 @@ def nextafter(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Ten
     """The next number that the dtype can hold from `input` towards `other`."""
     _fractional("nextafter", input, other)
     result = _nextafter(input, other)
-    return result if out is None else write_out(out, result, "nextafter")
+    return result if out is None else write_out(out, result, "nextafter", input, other)
 
 
 def float_power(input: Tensor | Number, exponent: Tensor | Number, *,
@@ -424,7 +424,7 @@ def float_power(input: Tensor | Number, exponent: Tensor | Number, *,
             f"the output given to float_power has dtype {out.dtype} but the "
             f"operation's result requires dtype {kind}"
         )
-    return result if out is None else write_out(out, result, "float_power")
+    return result if out is None else write_out(out, result, "float_power", input, exponent)
 
 
 def ldexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -432,7 +432,7 @@ def ldexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     from .arithmetic import pow
 
     result = input * pow(2.0, other)
-    return result if out is None else write_out(out, result, "ldexp")
+    return result if out is None else write_out(out, result, "ldexp", input, other)
 
 
 @primitive(name="Frexp", nondifferentiable=(1,))
@@ -454,7 +454,7 @@ def frexp(input: Tensor, *, out: Any = None) -> Any:
     if input._array.dtype.kind not in "fV":
         raise RuntimeError("torch.frexp() only supports floating-point dtypes")
     result = return_types.frexp(*_frexp(input))
-    return result if out is None else write_out(out, result, "frexp")
+    return result if out is None else write_out(out, result, "frexp", input)
 
 
 def _integers(name: str) -> Primitive:
@@ -481,7 +481,7 @@ def gcd(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([4, 7])
     """
     result = _gcd(input, other)
-    return result if out is None else write_out(out, result, "gcd")
+    return result if out is None else write_out(out, result, "gcd", input, other)
 
 
 def lcm(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -492,7 +492,7 @@ def lcm(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([12])
     """
     result = _lcm(input, other)
-    return result if out is None else write_out(out, result, "lcm")
+    return result if out is None else write_out(out, result, "lcm", input, other)
 
 
 _addcmul_unchecked_ = in_place(addcmul, _addcmul)

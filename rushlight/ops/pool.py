@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.grad_mode import state
 from ..autograd.primitive import primitive
 from ..backends import kernels
+from ..backends.layout import is_channels_last
+from ..formats import channels_last
 from ..types_ import Array, Shape
 from .conv import as_key, tuple_of
 
@@ -384,7 +386,10 @@ def _max_unpool_nd(n: int, input: Tensor, indices: Tensor, kernel_size: Any, str
     lead = shape[:-n]
     flat = input.new_zeros((*lead, math.prod(sizes)))
     where = indices.reshape((*lead, -1))
-    return flat.scatter(len(lead), where, input.reshape((*lead, -1))).reshape((*lead, *sizes))
+    result = flat.scatter(len(lead), where, input.reshape((*lead, -1))).reshape((*lead, *sizes))
+    if n == 2 and is_channels_last(input._array):
+        return result.contiguous(memory_format=channels_last)
+    return result
 
 
 def max_unpool1d(input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None,

@@ -8,12 +8,13 @@ stream of its portable code.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import dtypes
 from .. import random as generators
-from ..autograd.grad_mode import state
 from ..autograd.inplace import bump_version, check_in_place
+from ..autograd.overlap import check_repeats
 from ..autograd.primitive import primitive
 from ..autograd.variable import wrap
 from ..backends import kernels
@@ -21,7 +22,9 @@ from ..backends.shapes import as_shape
 from ..dtypes import dtype as DType
 from ..types_ import Array
 from .common import TensorBase, check_tensor
+from .create import empty, empty_like
 from .from_data import _finish, _host
+from .memory_format import memory_axes, new_in_order
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -95,7 +98,7 @@ def _stored(array: Array, requires_grad: bool, device: Any, out: Any) -> Any:
         from .common import write_out
 
         return write_out(out, wrap(array))
-    if device is None and not requires_grad and not state.inference:
+    if device is None and not requires_grad:
         return wrap(array)
     return _finish(array, requires_grad, device)
 
@@ -145,6 +148,9 @@ def rand_like(input: Tensor, *, dtype: DType | None = None, device: Any = None,
               requires_grad: bool = False, memory_format: Any = None, layout: Any = None,
               generator: Any = None) -> Tensor:  # fmt: skip
     """Uniform numbers in the shape of `input`."""
+    if memory_axes(input._array, memory_format) is not None:
+        result = empty_like(input, dtype=dtype, device=device, memory_format=memory_format)
+        return result.uniform_(generator=generator).requires_grad_(requires_grad)
     return rand(input._array.shape, dtype=dtype or input.dtype, device=device,
                 requires_grad=requires_grad, generator=generator)  # fmt: skip
 
@@ -153,6 +159,9 @@ def randn_like(input: Tensor, *, dtype: DType | None = None, device: Any = None,
                requires_grad: bool = False, memory_format: Any = None, layout: Any = None,
                generator: Any = None) -> Tensor:  # fmt: skip
     """Standard normal numbers in the shape of `input`."""
+    if memory_axes(input._array, memory_format) is not None:
+        result = empty_like(input, dtype=dtype, device=device, memory_format=memory_format)
+        return result.normal_(generator=generator).requires_grad_(requires_grad)
     return randn(input._array.shape, dtype=dtype or input.dtype, device=device,
                  requires_grad=requires_grad, generator=generator)  # fmt: skip
 
@@ -163,6 +172,9 @@ def randint_like(input: Tensor, low: Any, high: Any = None, *, dtype: DType | No
     """Integers in [low, high) in the shape and dtype of `input`."""
     if high is None:
         low, high = 0, low
+    if memory_axes(input._array, memory_format) is not None:
+        result = empty_like(input, dtype=dtype, device=device, memory_format=memory_format)
+        return result.random_(low, high).requires_grad_(requires_grad)
     return randint(low, high, input._array.shape, dtype=dtype or input.dtype, device=device,
                    requires_grad=requires_grad)  # fmt: skip
 
@@ -202,7 +214,7 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None,
               out: Any = None) -> Tensor:  # fmt: skip
     """1 with the probability that `input` (or `p`) gives, else 0."""
     if p is not None:
-        return input.detach().clone().bernoulli_(p, generator=generator)
+        return empty(input._array.shape, dtype=input.dtype).bernoulli_(p, generator=generator)
     x = input._array
     if x.dtype.kind not in "fV":
         raise RuntimeError(f"bernoulli(): expected floating point probabilities, got {input.dtype}")
@@ -269,7 +281,7 @@ def poisson(input: Tensor, generator: Any = None) -> Tensor:
 
     PyTorch's own draws differ (it uses a rejection method); the distribution is the same.
     """
-    rates = input.detach().double()
+    rates = input.detach().contiguous().double()
     if bool((rates < 0).any()):
         raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
     k = kernels(input._array)
@@ -303,10 +315,14 @@ def _scale_by_mask_dx(grad: Tensor, mask: Tensor, scale: float) -> Tensor:
 
 
 def _keep_mask(like: Any, shape: Any, p: float) -> Any:
-    """1 with probability `1 - p`, else 0, in the dtype of `like`."""
-    k = kernels(like._array)
-    state = generators.default_generator.state
-    return wrap(k.random_bernoulli(state, shape, 1 - p, like._array.dtype))
+    """1 with probability `1 - p`, else 0, in the dtype of `like`; of its shape, also its layout."""
+    array, state = like._array, generators.default_generator.state
+    axes = memory_axes(array) if tuple(shape) == array.shape else None
+
+    def draw(sizes: Sequence[int]) -> Array:
+        return kernels(array).random_bernoulli(state, sizes, 1 - p, array.dtype)
+
+    return wrap(new_in_order(draw, shape, axes))
 
 
 def _check_p(p: float) -> None:
@@ -392,17 +408,31 @@ def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False,
 
 
 def _fill(self: Any, values: Array, name: str) -> Any:
+    """Writes `values`, an array of the shape of `_in_memory_order`, over the tensor."""
     check_in_place(self)
-    self._array[...] = values if values.dtype == self._array.dtype else kernels(values).cast(
-        values, self._array.dtype)  # fmt: skip
+    check_repeats(self, name)
+    target = _in_memory_order(self._array)
+    target[...] = values if values.dtype == target.dtype else kernels(values).cast(
+        values, target.dtype)  # fmt: skip
     bump_version(self, name)
     return self
 
 
+def _in_memory_order(array: Array) -> Array:
+    """A view with the axes in the order in which PyTorch fills a tensor: as memory has them."""
+    axes = memory_axes(array)
+    return array if axes is None else array.transpose(axes)
+
+
 def _uniforms(self: Any, generator: Any) -> Array:
-    return kernels(self._array).random_uniform(
-        _state(generator), self._array.shape, dtypes.float64.numpy
-    )
+    shape = _in_memory_order(self._array).shape
+    return kernels(self._array).random_uniform(_state(generator), shape, dtypes.float64.numpy)
+
+
+def _normals_in_pairs(array: Array, mean: float, std: float, generator: Any) -> Array:
+    shape = _in_memory_order(array).shape
+    numbers = kernels(array).random_normal_pairs(_state(generator), array.size, mean, std)
+    return numbers.reshape(shape)
 
 
 def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None,
@@ -414,9 +444,12 @@ def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = 
         raise RuntimeError(f'"normal_kernel_cpu" not implemented for {self.dtype}')
     if not _draw:
         return self.mul_(std).add_(mean) if (mean, std) != (0.0, 1.0) else self
-    values = kernels(self._array).random_normal(
-        _state(generator), self._array.shape, self._array.dtype, mean, std
-    )
+    array = self._array
+    if array.flags.c_contiguous or array.dtype.kind == "c":
+        shape = _in_memory_order(array).shape
+        values = kernels(array).random_normal(_state(generator), shape, array.dtype, mean, std)
+    else:  # PyTorch makes blocks of normal numbers for contiguous memory alone
+        values = _normals_in_pairs(array, mean, std, generator)
     return _fill(self, values, "normal_")
 
 
@@ -440,7 +473,8 @@ class RandomMethods:
         k, array = kernels(self._array), self._array
         if array.dtype.kind not in "fcV":
             raise RuntimeError(f'"check_uniform_bounds" not implemented for {self.dtype}')
-        values = k.random_uniform(_state(generator), array.shape, array.dtype)
+        shape = _in_memory_order(array).shape
+        values = k.random_uniform(_state(generator), shape, array.dtype)
         if (low, to) != (0.0, 1.0):
             number = values.dtype.type
             values = k.add(k.mul(values, float(number(to) - number(low))), float(number(low)))
@@ -449,14 +483,16 @@ class RandomMethods:
     def bernoulli_(self: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
         """Fills this tensor with 1 (probability `p`) and 0."""
         if isinstance(p, TensorBase):
-            return _fill(self, bernoulli(p.expand(self._array.shape), generator=generator)._array,
-                         "bernoulli_")  # fmt: skip
+            p = p.expand(self._array.shape)
+            axes = memory_axes(self._array)
+            p = p if axes is None else p.permute(axes)
+            return _fill(self, bernoulli(p, generator=generator)._array, "bernoulli_")
         if not 0 <= p <= 1:
             raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
         k = kernels(self._array)
         dtype = self._array.dtype if self._array.dtype.kind in "fV" else dtypes.float32.numpy
-        return _fill(self, k.random_bernoulli(_state(generator), self._array.shape, p, dtype),
-                     "bernoulli_")  # fmt: skip
+        shape = _in_memory_order(self._array).shape
+        return _fill(self, k.random_bernoulli(_state(generator), shape, p, dtype), "bernoulli_")
 
     def exponential_(self: Any, lambd: float = 1.0, *, generator: Any = None) -> Any:
         """Fills this tensor with exponential numbers of rate `lambd`."""
@@ -489,16 +525,8 @@ class RandomMethods:
         """Fills this tensor with exponentials of normal numbers."""
         if std <= 0:
             raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std}")
-        k = kernels(self._array)
-        state, count = _state(generator), self._array.size
-        # drawn singly, as PyTorch does here: blocks of 16 would take the vector path
-        parts = [
-            k.random_normal(state, (min(14, count - i),), dtypes.float64.numpy, mean, std)
-            for i in range(0, count, 14)
-        ]
-        if parts:
-            _fill(self, k.exp(k.concatenate(parts, 0)).reshape(self._array.shape), "log_normal_")
-        return self
+        numbers = _normals_in_pairs(self._array, mean, std, generator)
+        return _fill(self, kernels(numbers).exp(numbers), "log_normal_")
 
     def random_(self: Any, from_: Any = None, to: Any = None, *, generator: Any = None,
                 **kwargs: Any) -> Any:  # fmt: skip
@@ -507,13 +535,13 @@ class RandomMethods:
         if from_ is not None and to is None:
             from_, to = 0, from_
         k, array = kernels(self._array), self._array
-        state = _state(generator)
+        state, shape = _state(generator), _in_memory_order(array).shape
         if to is not None:
             if from_ >= to:
                 raise RuntimeError(
                     f"random_ expects 'from' to be less than 'to', but got from={from_} >= to={to}"
                 )
-            return _fill(self, k.random_integers(state, array.shape, from_, to), "random_")
+            return _fill(self, k.random_integers(state, shape, from_, to), "random_")
         bits = {"b": 1, "u": array.itemsize * 8, "i": array.itemsize * 8 - 1}.get(array.dtype.kind)
         if bits is None:
             exact = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}[self.dtype.name]
@@ -521,8 +549,8 @@ class RandomMethods:
         else:
             span = 1 << bits
         if span == 1 << 63:
-            words = k.random_uint64(state, array.size).reshape(array.shape)
+            words = k.random_uint64(state, array.size).reshape(shape)
             values = (words & ((1 << 63) - 1)).astype("int64")
         else:
-            values = k.random_integers(state, array.shape, 0, span)
+            values = k.random_integers(state, shape, 0, span)
         return _fill(self, values, "random_")

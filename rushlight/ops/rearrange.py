@@ -186,14 +186,14 @@ def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None
 def _tril(x: Array, *, diagonal: int) -> Array:
     k = kernels(x)
     mask = k.tri_mask(x.shape[-2], x.shape[-1], diagonal)
-    return k.where(mask, x, k.full((), 0, x.dtype))
+    return k.where(mask, k.contiguous(x), k.full((), 0, x.dtype))
 
 
 @primitive(name="Triu")
 def _triu(x: Array, *, diagonal: int) -> Array:
     k = kernels(x)
     mask = k.tri_mask(x.shape[-2], x.shape[-1], diagonal - 1)
-    return k.where(mask, k.full((), 0, x.dtype), x)
+    return k.where(mask, k.full((), 0, x.dtype), k.contiguous(x))
 
 
 @_tril.derivative("x")

@@ -45,7 +45,7 @@ def neg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """
     check_tensor(input, "neg")
     result = _neg(input)
-    return result if out is None else write_out(out, result, "neg")
+    return result if out is None else write_out(out, result, "neg", input)
 
 
 negative = neg
@@ -77,7 +77,7 @@ def abs(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([1, 2])
     """
     result = _abs(input)
-    return result if out is None else write_out(out, result, "abs")
+    return result if out is None else write_out(out, result, "abs", input)
 
 
 absolute = abs
@@ -102,7 +102,7 @@ def sign(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([-1.,  0.,  1.])
     """
     result = _sign(input)
-    return result if out is None else write_out(out, result, "sign")
+    return result if out is None else write_out(out, result, "sign", input)
 
 
 def sgn(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -115,8 +115,8 @@ def sgn(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     if input._array.dtype.kind != "c":
         return sign(input, out=out)
     size = abs(input)
-    result = input / size.masked_fill(size == 0, 1)
-    return result if out is None else write_out(out, result, "sgn")
+    result = input / size._filled_where(size == 0, 1)
+    return result if out is None else write_out(out, result, "sgn", input)
 
 
 def signbit(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -127,7 +127,7 @@ def signbit(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([ True, False])
     """
     result = _signbit(input)
-    return result if out is None else write_out(out, result, "signbit")
+    return result if out is None else write_out(out, result, "signbit", input)
 
 
 @primitive(name="Signbit")
@@ -146,7 +146,7 @@ def _angle_dx(grad: Tensor, x: Tensor) -> Tensor:
     if x._array.dtype.kind != "c":
         return grad * 0
     size = abs(x)
-    return (grad / size * 1j) * (x / size.masked_fill(size == 0, 1))
+    return (grad / size * 1j) * (x / size._filled_where(size == 0, 1))
 
 
 def angle(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -157,7 +157,7 @@ def angle(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.0000, 3.1416])
     """
     result = _angle(input)
-    return result if out is None else write_out(out, result, "angle")
+    return result if out is None else write_out(out, result, "angle", input)
 
 
 # ---- rounding: flat almost everywhere ------------------------------------------------------
@@ -203,7 +203,7 @@ def floor(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([ 1., -2.])
     """
     result = _floor(input)
-    return result if out is None else write_out(out, result, "floor")
+    return result if out is None else write_out(out, result, "floor", input)
 
 
 def ceil(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -214,7 +214,7 @@ def ceil(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([ 2., -1.])
     """
     result = _ceil(input)
-    return result if out is None else write_out(out, result, "ceil")
+    return result if out is None else write_out(out, result, "ceil", input)
 
 
 def trunc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -225,7 +225,7 @@ def trunc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([ 1., -1.])
     """
     result = _trunc(input)
-    return result if out is None else write_out(out, result, "trunc")
+    return result if out is None else write_out(out, result, "trunc", input)
 
 
 fix = trunc
@@ -239,7 +239,7 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
     tensor([ 0.,  2., -2.])
     """
     result = _round(input, decimals=decimals)
-    return result if out is None else write_out(out, result, "round")
+    return result if out is None else write_out(out, result, "round", input)
 
 
 @primitive(name="Frac")
@@ -261,7 +261,7 @@ def frac(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([ 0.5000, -0.2500])
     """
     result = _frac(input)
-    return result if out is None else write_out(out, result, "frac")
+    return result if out is None else write_out(out, result, "frac", input)
 
 
 _abs_ = in_place(abs)

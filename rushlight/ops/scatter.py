@@ -8,7 +8,7 @@ from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array
 from .choose import where
-from .common import in_place, wrap_dim, write_out
+from .common import check_apart, in_place, wrap_dim, write_out
 from .gather import _as_int64, _check_index, _check_range, _check_ranks, gather, scatter_add
 
 if TYPE_CHECKING:
@@ -179,5 +179,5 @@ class ScatterMethods:
 
     scatter_reduce = scatter_reduce
     index_reduce = index_reduce
-    scatter_reduce_ = in_place(scatter_reduce)
-    index_reduce_ = in_place(index_reduce)
+    scatter_reduce_ = in_place(scatter_reduce, check=check_apart)
+    index_reduce_ = in_place(index_reduce, check=check_apart)

@@ -8,9 +8,11 @@ from .. import return_types
 from ..autograd.primitive import primitive
 from ..autograd.variable import wrap
 from ..backends import kernels
+from ..backends.layout import inverse
 from ..types_ import Array, Shape
 from .common import TensorBase, cast, refuse, wrap_dim, write_out
 from .extrema import scatter_along
+from .memory_format import memory_axes
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -27,8 +29,12 @@ def _sort(x: Array, *, dim: int, descending: bool) -> tuple[Array, Array]:
     refuse("sort", x, "c")
     if x.ndim == 0:
         return x.copy(), kernels(x).zeros((), kernels(x).xp.dtype("int64"))
-    result: tuple[Array, Array] = kernels(x).sort(x, dim, descending)
-    return result
+    axes = memory_axes(x)
+    if axes is None:
+        result: tuple[Array, Array] = kernels(x).sort(x, dim, descending)
+        return result
+    values, indices = kernels(x).sort(x.transpose(axes), axes.index(dim), descending)
+    return values.transpose(inverse(axes)), indices.transpose(inverse(axes))
 
 
 @_sort.derivative("x")
@@ -46,7 +52,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
     """
     d = wrap_dim(dim, input._array.ndim)
     result = return_types.sort(*_sort(input, dim=d, descending=bool(descending)))
-    return result if out is None else write_out(out, result, "sort")
+    return result if out is None else write_out(out, result, "sort", input)
 
 
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
@@ -86,7 +92,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     if not 0 <= k <= size:
         raise RuntimeError("selected index k out of range")
     result = return_types.topk(*_topk(input, k=k, dim=d, largest=largest))
-    return result if out is None else write_out(out, result, "topk")
+    return result if out is None else write_out(out, result, "topk", input)
 
 
 @primitive(name="Kthvalue", nondifferentiable=(1,))
@@ -267,7 +273,7 @@ def quantile(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = Fals
         raise RuntimeError("quantile() q values must be in the range [0, 1]")
     x = input.reshape(-1) if dim is None else input
     d = 0 if dim is None else wrap_dim(dim, x._array.ndim)
-    ordered = sort(x, d).values.transpose(d, -1)
+    ordered = sort(x, d).values.movedim(d, -1)
     size = ordered._array.shape[-1]
     rank = levels.reshape(-1).double() * (size - 1)
     low, high = rank.floor().long(), rank.ceil().long()
@@ -280,7 +286,7 @@ def quantile(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = Fals
     result = a + (b - a) * weight.to(input.dtype)
     result = result.movedim(-1, 0)  # (levels, other dims)
     if keepdim:
-        result = result.unsqueeze(-1).transpose(-1, d + 1) if dim is not None else result.reshape(
+        result = result.unsqueeze(d + 1) if dim is not None else result.reshape(
             -1, *[1] * input._array.ndim)  # fmt: skip
     return result.squeeze(0) if levels._array.ndim == 0 else result
 

@@ -188,7 +188,7 @@ def _i1(x: Array) -> Array:
 @_i1.derivative("x")
 def _i1_dx(grad: Tensor, x: Tensor, result: Tensor) -> Tensor:
     """`I0(x) - I1(x)/x`, which is 1/2 at 0."""
-    safe = x.masked_fill(x == 0, 1)
+    safe = x._filled_where(x == 0, 1)
     return grad * (i0(x) - result / safe - 0.5 * (x == 0).to(grad.dtype))
 
 
@@ -199,7 +199,7 @@ def _i1e(x: Array) -> Array:
 
 @_i1e.derivative("x")
 def _i1e_dx(grad: Tensor, x: Tensor, result: Tensor) -> Tensor:
-    safe = x.masked_fill(x == 0, 1)
+    safe = x._filled_where(x == 0, 1)
     return grad * (i0e(x) - result * (x.sgn() + 1 / safe) - 0.5 * (x == 0).to(grad.dtype))
 
 
@@ -309,8 +309,8 @@ def entr(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([  -inf, 0.0000, 0.3466])
     """
     x = input if input._array.dtype.kind in "fV" else input.to(_default())
-    safe = x.masked_fill(x <= 0, 1)
-    result = where(x < 0, -math.inf, 0 - x.masked_fill(x <= 0, 0) * safe.log())
+    safe = x._filled_where(x <= 0, 1)
+    result = where(x < 0, -math.inf, 0 - x._filled_where(x <= 0, 0) * safe.log())
     result = where(x == x, result, x)
     return _out(result, out, "special_entr")
 

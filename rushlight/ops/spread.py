@@ -43,7 +43,7 @@ def _std(x: Array, *, dims: tuple[int, ...] | None, correction: float, keepdim: 
 @_std.derivative("x")
 def _std_dx(grad: Tensor, x: Tensor, result: Tensor, dims: Any, correction: float,
             keepdim: bool) -> Tensor:  # fmt: skip
-    half = (grad / (result * 2)).masked_fill(result == 0, 0)
+    half = (grad / (result * 2))._filled_where(result == 0, 0)
     return _var_dx(half, x, dims, correction, keepdim)
 
 
@@ -120,14 +120,14 @@ def _vector_norm_dx(grad: Tensor, x: Tensor, result: Tensor, p: float, dims: Any
     if p == 1:
         return grad * x.sgn()
     if p == 2:
-        return grad * (x / norm).masked_fill(norm == 0, 0)
+        return grad * (x / norm)._filled_where(norm == 0, 0)
     if math.isinf(p):
         size = x.abs()
         where = size == norm
         count = where.sum() if dims is None else sum(where, dims, keepdim=True)
         return x.sgn() * where * (grad / count)
     slope = x.abs().pow(p - 1) / norm.pow(p - 1)
-    return grad * x.sgn() * slope.masked_fill((norm == 0) | (x == 0), 0)
+    return grad * x.sgn() * slope._filled_where((norm == 0) | (x == 0), 0)
 
 
 def vector_norm(x: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = False, *,

@@ -42,7 +42,7 @@ def sin(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.0000, 0.8415])
     """
     result = _sin(input)
-    return result if out is None else write_out(out, result, "sin")
+    return result if out is None else write_out(out, result, "sin", input)
 
 
 @primitive(name="Cos")
@@ -63,7 +63,7 @@ def cos(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([1.0000, 0.5403])
     """
     result = _cos(input)
-    return result if out is None else write_out(out, result, "cos")
+    return result if out is None else write_out(out, result, "cos", input)
 
 
 @primitive(name="Tan")
@@ -84,7 +84,7 @@ def tan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.0000, 1.5574])
     """
     result = _tan(input)
-    return result if out is None else write_out(out, result, "tan")
+    return result if out is None else write_out(out, result, "tan", input)
 
 
 @primitive(name="Asin")
@@ -105,7 +105,7 @@ def asin(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.0000, 1.5708])
     """
     result = _asin(input)
-    return result if out is None else write_out(out, result, "asin")
+    return result if out is None else write_out(out, result, "asin", input)
 
 
 @primitive(name="Acos")
@@ -126,7 +126,7 @@ def acos(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.0000, 1.5708])
     """
     result = _acos(input)
-    return result if out is None else write_out(out, result, "acos")
+    return result if out is None else write_out(out, result, "acos", input)
 
 
 @primitive(name="Atan")
@@ -147,7 +147,7 @@ def atan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.0000, 0.7854])
     """
     result = _atan(input)
-    return result if out is None else write_out(out, result, "atan")
+    return result if out is None else write_out(out, result, "atan", input)
 
 
 @primitive(name="Sinh")
@@ -168,7 +168,7 @@ def sinh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.0000, 1.1752])
     """
     result = _sinh(input)
-    return result if out is None else write_out(out, result, "sinh")
+    return result if out is None else write_out(out, result, "sinh", input)
 
 
 @primitive(name="Cosh")
@@ -189,7 +189,7 @@ def cosh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([1.0000, 1.5431])
     """
     result = _cosh(input)
-    return result if out is None else write_out(out, result, "cosh")
+    return result if out is None else write_out(out, result, "cosh", input)
 
 
 @primitive(name="Asinh")
@@ -210,7 +210,7 @@ def asinh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.0000, 0.8814])
     """
     result = _asinh(input)
-    return result if out is None else write_out(out, result, "asinh")
+    return result if out is None else write_out(out, result, "asinh", input)
 
 
 @primitive(name="Acosh")
@@ -231,7 +231,7 @@ def acosh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.0000, 1.3170])
     """
     result = _acosh(input)
-    return result if out is None else write_out(out, result, "acosh")
+    return result if out is None else write_out(out, result, "acosh", input)
 
 
 @primitive(name="Atanh")
@@ -252,7 +252,7 @@ def atanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.0000, 0.5493])
     """
     result = _atanh(input)
-    return result if out is None else write_out(out, result, "atanh")
+    return result if out is None else write_out(out, result, "atanh", input)
 
 
 # ---- error and gamma functions --------------------------------------------------------------
@@ -277,7 +277,7 @@ def erf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.0000, 0.8427])
     """
     result = _erf(input)
-    return result if out is None else write_out(out, result, "erf")
+    return result if out is None else write_out(out, result, "erf", input)
 
 
 @primitive(name="Erfc")
@@ -299,7 +299,7 @@ def erfc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([1.0000, 0.1573])
     """
     result = _erfc(input)
-    return result if out is None else write_out(out, result, "erfc")
+    return result if out is None else write_out(out, result, "erfc", input)
 
 
 @primitive(name="Erfinv")
@@ -321,7 +321,7 @@ def erfinv(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.0000, 0.4769])
     """
     result = _erfinv(input)
-    return result if out is None else write_out(out, result, "erfinv")
+    return result if out is None else write_out(out, result, "erfinv", input)
 
 
 @primitive(name="Lgamma")
@@ -343,7 +343,7 @@ def lgamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.0000, 3.1781])
     """
     result = _lgamma(input)
-    return result if out is None else write_out(out, result, "lgamma")
+    return result if out is None else write_out(out, result, "lgamma", input)
 
 
 @primitive(name="Digamma")
@@ -367,7 +367,7 @@ def digamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([-0.5772,  0.4228])
     """
     result = _digamma(input)
-    return result if out is None else write_out(out, result, "digamma")
+    return result if out is None else write_out(out, result, "digamma", input)
 
 
 arccos, arcsin, arctan = acos, asin, atan

@@ -41,7 +41,7 @@ def exp(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([1.0000, 2.7183])
     """
     result = _exp(input)
-    return result if out is None else write_out(out, result, "exp")
+    return result if out is None else write_out(out, result, "exp", input)
 
 
 @primitive(name="Exp2")
@@ -62,7 +62,7 @@ def exp2(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([1., 8.])
     """
     result = _exp2(input)
-    return result if out is None else write_out(out, result, "exp2")
+    return result if out is None else write_out(out, result, "exp2", input)
 
 
 @primitive(name="Expm1")
@@ -83,7 +83,7 @@ def expm1(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.0000, 1.7183])
     """
     result = _expm1(input)
-    return result if out is None else write_out(out, result, "expm1")
+    return result if out is None else write_out(out, result, "expm1", input)
 
 
 @primitive(name="Log")
@@ -104,7 +104,7 @@ def log(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.0000, 0.6931])
     """
     result = _log(input)
-    return result if out is None else write_out(out, result, "log")
+    return result if out is None else write_out(out, result, "log", input)
 
 
 @primitive(name="Log2")
@@ -125,7 +125,7 @@ def log2(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0., 3.])
     """
     result = _log2(input)
-    return result if out is None else write_out(out, result, "log2")
+    return result if out is None else write_out(out, result, "log2", input)
 
 
 @primitive(name="Log10")
@@ -146,7 +146,7 @@ def log10(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0., 2.])
     """
     result = _log10(input)
-    return result if out is None else write_out(out, result, "log10")
+    return result if out is None else write_out(out, result, "log10", input)
 
 
 @primitive(name="Log1P")
@@ -167,7 +167,7 @@ def log1p(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.0000, 0.6931])
     """
     result = _log1p(input)
-    return result if out is None else write_out(out, result, "log1p")
+    return result if out is None else write_out(out, result, "log1p", input)
 
 
 @primitive(name="Sqrt")
@@ -188,7 +188,7 @@ def sqrt(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([2.0000, 1.4142])
     """
     result = _sqrt(input)
-    return result if out is None else write_out(out, result, "sqrt")
+    return result if out is None else write_out(out, result, "sqrt", input)
 
 
 @primitive(name="Rsqrt")
@@ -209,7 +209,7 @@ def rsqrt(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.5000, 1.0000])
     """
     result = _rsqrt(input)
-    return result if out is None else write_out(out, result, "rsqrt")
+    return result if out is None else write_out(out, result, "rsqrt", input)
 
 
 @primitive(name="Pow")
@@ -232,7 +232,7 @@ def square(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([9., 4.])
     """
     result = _square(input)
-    return result if out is None else write_out(out, result, "square")
+    return result if out is None else write_out(out, result, "square", input)
 
 
 @primitive(name="Reciprocal")
@@ -253,7 +253,7 @@ def reciprocal(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.5000, 0.2500])
     """
     result = _reciprocal(input)
-    return result if out is None else write_out(out, result, "reciprocal")
+    return result if out is None else write_out(out, result, "reciprocal", input)
 
 
 # ---- tanh and sigmoid: their gradients are kernels of their own -----------------------------
@@ -295,7 +295,7 @@ def tanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.0000, 0.7616])
     """
     result = _tanh(input)
-    return result if out is None else write_out(out, result, "tanh")
+    return result if out is None else write_out(out, result, "tanh", input)
 
 
 @primitive(name="Sigmoid")
@@ -334,7 +334,7 @@ def sigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([0.5000, 0.7311])
     """
     result = _sigmoid(input)
-    return result if out is None else write_out(out, result, "sigmoid")
+    return result if out is None else write_out(out, result, "sigmoid", input)
 
 
 # ---- compositions --------------------------------------------------------------------------
@@ -350,7 +350,7 @@ def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None)
     refuse("logit", input._array, "c")
     p = input if eps is None else input.clamp(eps, 1 - eps)
     result = (p / (1 - p)).log()
-    return result if out is None else write_out(out, result, "logit")
+    return result if out is None else write_out(out, result, "logit", input)
 
 
 def sinc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -361,9 +361,9 @@ def sinc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([1.0000, 0.6366])
     """
     angle = input * math.pi
-    safe = angle.masked_fill(angle == 0, 1)
-    result = (safe.sin() / safe).masked_fill(angle == 0, 1)
-    return result if out is None else write_out(out, result, "sinc")
+    safe = angle._filled_where(angle == 0, 1)
+    result = (safe.sin() / safe)._filled_where(angle == 0, 1)
+    return result if out is None else write_out(out, result, "sinc", input)
 
 
 def deg2rad(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -375,7 +375,7 @@ def deg2rad(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """
     refuse("deg2rad", input._array, "c")
     result = input * (math.pi / 180)
-    return result if out is None else write_out(out, result, "deg2rad")
+    return result if out is None else write_out(out, result, "deg2rad", input)
 
 
 def rad2deg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -387,7 +387,7 @@ def rad2deg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """
     refuse("rad2deg", input._array, "c")
     result = input * (180 / math.pi)
-    return result if out is None else write_out(out, result, "rad2deg")
+    return result if out is None else write_out(out, result, "rad2deg", input)
 
 
 def _conj(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import rushlight as torch
@@ -23,6 +24,26 @@ def test_new_tensors_and_views_of_them_say_so() -> None:
         assert not normal[1:].is_inference()
     assert inside[1:].is_inference() and inside.view(3, 1).is_inference()
     assert not inside.clone().is_inference() and not (inside + 1).is_inference()
+    assert inside.detach().is_inference() and inside.data.is_inference()
+    assert torch.nn.Parameter(inside, requires_grad=False).is_inference()
+
+
+def test_an_alias_made_outside_may_be_changed_but_not_kept() -> None:
+    x = made_inside()
+    assert x.detach().add_(1).tolist() == x.tolist() == [2, 2, 2]
+    with pytest.raises(RuntimeError, match="Inplace update to inference tensor"):
+        x.detach()[1:].add_(1)
+    with pytest.raises(RuntimeError, match="cannot be saved for backward"):
+        x.detach() * torch.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="Setting requires_grad=True on inference tensor"):
+        x.detach().requires_grad_()
+
+
+def test_nothing_is_recorded_inside() -> None:
+    with torch.inference_mode(), torch.enable_grad():
+        assert not (torch.ones(3, requires_grad=True) * 2).requires_grad
+        assert torch.from_numpy(np.ones(3)).is_inference()
+        assert torch.nn.Linear(2, 2).weight.is_inference()
 
 
 CHANGES: dict[str, Callable[[Any], Any]] = {

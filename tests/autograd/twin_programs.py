@@ -230,7 +230,13 @@ def inference_tensors() -> Any:
     changes = [lambda: x.add_(1), lambda: x.zero_(), lambda: x[1:].add_(1),
                lambda: torch.add(leaf(1.0).detach(), 1, out=x)]  # fmt: skip
     kept = [lambda: leaf(1.0) * x, lambda: torch.cat([x, leaf(1.0)]).sum()]
-    return inside, [error_of(f) for f in changes + kept], x
+    aliases = [x.detach(), x.data, x[1:], x.detach()[1:], torch.nn.Parameter(x, False)]
+    changes += [lambda a=a: a.add_(1) for a in aliases]
+    kept += [lambda a=a: leaf(1.0) * a for a in aliases]
+    with torch.inference_mode(), torch.enable_grad():
+        unrecorded = (leaf(1.0) * 2).requires_grad
+    made = [a.is_inference() for a in aliases], unrecorded
+    return inside, made, [error_of(f) for f in changes + kept], x
 
 
 def anomaly_mode() -> Any:
@@ -344,11 +350,29 @@ def nothing_leaks() -> Any:
     return all(abs(a - b) < 20 for a, b in zip(after, before)) or (before, after)
 
 
+def shared_memory() -> Any:
+    native, tensor = torch.autograd.inplace, torch.arange(12.0)
+    square = tensor[:9].reshape(3, 3)
+    others = [
+        tensor, tensor[1:], tensor[:-1], tensor[:6], tensor[6:], tensor[::2], tensor[1::2],
+        tensor.view(12), tensor.detach(), tensor.data, tensor[3], tensor[:0], square, square.t(),
+        square[:, 1:], tensor.view(1, 12), tensor[:1].expand(12), torch.zeros(12), torch.zeros(()),
+        torch.from_numpy(tensor.numpy()[1:]), tensor.double(), torch.zeros(0), 2.0,
+    ]  # fmt: skip
+    tables = [
+        [[f(x, (y,)) for y in others] for x in others if isinstance(x, torch.Tensor)]
+        for f in (native.is_free_target, native.can_write_over)
+    ]
+    tensor.add_(1)  # views are behind, but want no gradient
+    return tables, native.can_write_over(square, (square,)), native.is_recorded((square,))
+
+
 PROGRAMS = [
     graph_prints, broadcasting_and_promotion, views_and_in_place, in_place_errors, hooks_in_order,
     freeing_and_retaining, gradients_are_nobody_elses, higher_orders, own_functions,
-    several_outputs, partial_passes, switches, inference_tensors, anomaly_mode, errors_of_shapes,
-    deep_graph, nested_pass, lifetimes, copies, threads_share_a_leaf, nothing_leaks,
+    several_outputs, partial_passes, shared_memory, switches, inference_tensors, anomaly_mode,
+    errors_of_shapes, deep_graph, nested_pass, lifetimes, copies,
+    threads_share_a_leaf, nothing_leaks,
 ]  # fmt: skip
 
 

@@ -115,6 +115,34 @@ def compare_max(x: Tensor, *window: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5, 15])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_lines(kernel: int, dilation: int) -> None:
+    for width in (1, 15, 16, 17, 33, 64, 66, 81, 250, 400):
+        for padding in {0, kernel // 2}:
+            if dilation * (kernel - 1) < width + 2 * padding:
+                x = with_ties(width, 2, 3, width)
+                compare_max(x, (kernel,), (1,), (padding,), (dilation,), False)
+
+
+@pytest.mark.parametrize("step", [3, 4, 5, 7])
+@pytest.mark.parametrize("kernel", [1, 2, 3, 4, 6])
+def test_steps_of_three_and_more(step: int, kernel: int) -> None:
+    for width in (7, 16 * step - 1, 16 * step, 16 * step + kernel, 150):
+        x = with_ties(width, 2, 2, 9, width)
+        for padding, ceil_mode in product({0, kernel // 2}, (False, True)):
+            window = (2, kernel), (2, step), (1, padding)
+            compare_max(x, *window, (1, 1), ceil_mode)
+            compare_average(random_tensor(1, *x.shape), *window, ceil_mode, False, None)
+        compare_max(x[:, 0], (kernel,), (step,), (0,), (1,), False)
+        if 2 * (kernel - 1) < width:
+            compare_max(x, (3, kernel), (1, step), (0, 0), (2, 2), False)
+    x = with_ties(3, 1, 2, 5, 6, 40)
+    compare_max(x, (2, 3, kernel), (2, 1, step), (1, 0, 0), (1, 1, 1), False)
+    x = random_tensor(3, 1, 2, 5, 6, 40)
+    compare_average(x, (2, 3, kernel), (2, 1, step), (1, 0, 0), True, True, None)
+
+
 def test_three_axes() -> None:
     for x in (with_ties(1, 2, 3, 5, 6, 7), channels_last(with_ties(1, 2, 3, 5, 6, 7))):
         compare_max(x, (2, 2, 2), (2, 1, 2), (0, 1, 0), (1, 1, 1), False)
@@ -139,7 +167,7 @@ def channels_last(x: Tensor) -> Tensor:
     return numpy.moveaxis(numpy.ascontiguousarray(numpy.moveaxis(x, 1, -1)), -1, 1)
 
 
-@pytest.mark.parametrize("channels", [1, 3, 15, 16, 17, 64, 70])
+@pytest.mark.parametrize("channels", [1, 3, 15, 16, 17, 64, 70, 128, 256, 395])
 def test_channels_last(channels: int) -> None:
     x = channels_last(with_ties(1, 2, channels, 9, 10))
     compare_max(x, (2, 2), (2, 2), (0, 0), (1, 1), False)
@@ -148,6 +176,15 @@ def test_channels_last(channels: int) -> None:
     compare_average(x, (3, 3), (2, 1), (1, 1), True, False, None)
     for output in ((1, 1), (3, 4)):
         compare_adaptive(x, output)
+
+
+def test_channels_last_results_larger_than_the_cache() -> None:
+    x = channels_last(random_tensor(1, 1, 64, 330, 330))  # 28 MB, as many of the results
+    window = (2, 2), (1, 1), (0, 0)
+    close(cpu.avg_pool(x, *window, False, True, None),
+          reference.avg_pool(x, *window, False, True, None))  # fmt: skip
+    expected = reference.max_pool_values(x, *window, (1, 1), False)
+    numpy.testing.assert_array_equal(cpu.max_pool_values(x, *window, (1, 1), False), expected)
 
 
 def test_other_layouts() -> None:
@@ -303,3 +340,14 @@ def test_adaptive_maximum_of_even_and_uneven_cells(
         native.adaptive_max_pool(x, output_size), reference.adaptive_max_pool(x, output_size)
     ):
         numpy.testing.assert_array_equal(result, expected)
+
+
+@both
+def test_windows_that_see_no_pixel(backend: Kernels) -> None:
+    x = numpy.ones((1, 2, 1, 3), numpy.float32)
+    for image in (x, channels_last(x)):
+        out, indices = backend.max_pool(image, (2, 2), (1, 1), (1, 1), (2, 2), False)
+        assert numpy.isneginf(out).all() and not indices.any()
+        assert backend.max_pool_grad(out, indices, x.shape).shape == x.shape
+    out, indices = backend.max_pool(x[:, :, 0, :1], (2,), (1,), (1,), (2,), False)
+    assert numpy.isneginf(out).all() and not indices.any()

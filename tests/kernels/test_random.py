@@ -82,6 +82,7 @@ def test_native_equals_reference(native: Kernels, reference: Kernels, n: int) ->
     for dtype in (np.float32, np.float64, np.float16):
         both("random_uniform", (n,), dtype)
         both("random_normal", (n,), dtype, 1.0, 2.0, exact=False)
+    both("random_normal_pairs", n, 1.0, 2.0, exact=False)
     for dtype in (np.float32, np.bool_, np.int64):
         both("random_bernoulli", (n,), 0.3, dtype)
     for low, high in ((0, 10), (-5, 2**31), (0, 2**32), (-(2**62), 2**62)):

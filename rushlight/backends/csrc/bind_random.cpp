@@ -94,6 +94,21 @@ PyObject* py_normal(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     return Py_BuildValue("(NLN)", out, static_cast<long long>(twister.position), next);
 }
 
+// normal_pairs(key, position, shape, mean, std, next_normal): as normal, never in blocks.
+PyObject* py_normal_pairs(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+    double mean, std, kept = 0;
+    if (nargs != 6 || !as_double(args[3], &mean) || !as_double(args[4], &std)) return not_handled();
+    bool has_kept = !is_none(args[5]);
+    if (has_kept && !as_double(args[5], &kept)) return not_handled();
+    Twister twister;
+    PyArrayObject* out = start(args, NPY_DOUBLE, &twister);
+    if (out == nullptr) return failed();
+    const int64_t n = PyArray_SIZE(out);
+    random_kernels().normal_pairs(&twister, data<double>(out), mean, std, n, &kept, &has_kept);
+    PyObject* next = has_kept ? PyFloat_FromDouble(kept) : Py_NewRef(Py_None);
+    return Py_BuildValue("(NLN)", out, static_cast<long long>(twister.position), next);
+}
+
 // bernoulli(key, position, shape, p, as_bool)
 PyObject* py_bernoulli(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     double p;
@@ -145,6 +160,7 @@ PyObject* py_permutation(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
 PyMethodDef random_methods[] = {
     method("random_uniform", py_uniform, "(key, position, shape, double)."),
     method("random_normal", py_normal, "(key, position, shape, double, mean, std, next)."),
+    method("random_normal_pairs", py_normal_pairs, "(key, position, shape, mean, std, next)."),
     method("random_bernoulli", py_bernoulli, "(key, position, shape, p, as_bool)."),
     method("random_integers", py_integers, "(key, position, shape, low, span)."),
     method("random_draws", py_draws, "(key, position, shape)."),

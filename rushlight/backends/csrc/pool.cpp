@@ -17,8 +17,8 @@ extern const PoolKernels pool_kernels;
 const PoolKernels pool_kernels = {
     {max_pool, max_pool_grad, avg_pool, avg_pool_grad, adaptive_max_pool, adaptive_avg_pool,
      adaptive_avg_pool_grad},
-    {max_pool_last, max_pool_grad_last, mean_last<WindowPixels>, mean_grad_last<WindowPixels>,
-     maxima_last<CellPixels, true>, mean_last<CellPixels>, mean_grad_last<CellPixels>},
+    {max_pool_last, max_pool_grad_last, avg_pool_last, mean_grad_last<WindowPixels>,
+     maxima_last<CellPixels, true>, means_last<CellPixels>, mean_grad_last<CellPixels>},
 };
 
 }  // namespace RL_ISA

@@ -4,14 +4,16 @@
 // stride-sorted plane of conv_plane.h, so that any kernel size, stride, padding and dilation is
 // the same short loop. Padding is -inf, which never wins because a tap replaces the best so far
 // only if it is greater (or NaN); a window of nothing but -inf keeps the index of its first real
-// pixel. Positions travel in 32-bit lanes and are widened to int64 when stored.
-// Windows of 2 x 2 or of 2 with stride 2 need no plane: pairs of vectors are split into even and
+// pixel, and one that lies between the pixels of a small plane 0. Positions travel in 32-bit lanes and are widened to int64 when stored.
+// Lines (one axis) with stride one need no plane if few windows reach over an end: vectors of windows that lie inside are read from
+// the line itself, the last one overlapping the one before, and the few at the ends one by one.
+// Windows of 2 x 2 or of 2 with stride 2 need none either: pairs of vectors are split into even and
 // odd columns. Their gradient is written, not added: every index is checked to lie in the window
 // that it would have had, and the plane is done again in general if one does not.
 // Adaptive cells are walked row by row with vectors of neighbouring pixels of one cell.
 #pragma once
 
-#include "pool_window.h"
+#include "pool_rows.h"
 
 namespace rl {
 namespace RL_ISA {
@@ -116,6 +118,21 @@ inline Plane pool_plane(const PoolShape& s) {
     return p;
 }
 
+// fill_inside of conv_plane.h for any number of phases, one by one.
+inline void sort_columns(const Plane& p, const float* src, float* dst) {
+    const int64_t from = p.left < 0 ? -p.left : 0, n = min64(p.W - p.left, p.row()) - from;
+    const int64_t first = p.top < 0 ? -p.top : 0, last = min64(p.rows, p.H - p.top);
+    for (int64_t c = 0; c < p.C; c++)
+        for (int64_t r = first; r < last; r++) {
+            const float* row = src + (c * p.H + p.top + r) * p.W + p.left + from;
+            for (int64_t k = 0; k < min64(p.phases, n); k++) {
+                const int64_t phase = (from + k) % p.phases, column = (from + k) / p.phases;
+                float* to = dst + (c * p.rows + r) * p.row() + phase * p.cols + column;
+                for (int64_t i = k; i < n; i += p.phases) *to++ = row[i];
+            }
+        }
+}
+
 // From a window's first column to tap kx, in a row of the plane.
 inline int64_t column_offset(const PoolShape& s, const Plane& p, int64_t kx) {
     const int64_t step = kx * s.dil_w;
@@ -138,13 +155,18 @@ RL_INLINE void max_windows(const PoolShape& s, const Plane& p, const WindowRow& 
     constexpr int W = kW<float>;
     const i32v columns = lane_numbers() * int32_t(s.stride_w);
     const int32_t vector_step = int32_t(W * s.stride_w);
-    const int64_t first = (first_inside(r.d0, s.dil_d) * s.H + first_inside(r.y0, s.dil_h)) * s.W;
+    const int64_t depth = first_inside(r.d0, s.dil_d), top = first_inside(r.y0, s.dil_h);
+    const i32v first = splat(int32_t((depth * s.H + top) * s.W));
+    const i32v width = splat(int32_t(depth < s.D && top < s.H ? s.W : 0));
     f32v best[V];
     i32v index[V];
     RL_UNROLL
     for (int v = 0; v < V; v++) {
         best[v] = splat(-INFINITY);
-        if constexpr (Indices) index[v] = ld(r.first_columns + ox + v * W) + int32_t(first);
+        if constexpr (Indices) {
+            const i32v column = ld(r.first_columns + ox + v * W);
+            index[v] = select(column < width, column + first, i32v{});
+        }
     }
     for (int64_t kd = 0; kd < s.KD; kd++) {
         const int64_t d = r.d0 + kd * s.dil_d;
@@ -185,6 +207,79 @@ void max_pool_row(const PoolShape& s, const Plane& p, const WindowRow& r, float*
         max_windows<1, Indices>(s, p, r, ox, min64(W, s.OW - ox), y, indices);
 }
 
+// ---------------------------------------------------------------------------- lines
+// Windows 0 .. OW - 1 of a line of which those from `low` to `high` - 1 lie inside.
+struct Line {
+    int64_t low, high;
+};
+inline Line line_of(const PoolShape& s) {
+    const int64_t reach = (s.KW - 1) * s.dil_w;
+    return {min64(s.pad_w, s.OW), min64(s.OW, s.W + s.pad_w - reach)};
+}
+inline bool is_long_line(const PoolShape& s) {
+    const Line line = line_of(s);
+    const int64_t inside = line.high - line.low, taps_at_ends = (s.OW - inside) * s.KW;
+    return s.D == 1 && s.H == 1 && s.KD == 1 && s.KH == 1 && s.stride_w == 1 && s.pad_d == 0 &&
+           s.pad_h == 0 && inside >= kW<float> && taps_at_ends <= s.OW / 4;
+}
+
+// V vectors of windows that lie inside, from window ox on.
+template <int V, bool Indices>
+RL_INLINE void max_inside(const PoolShape& s, const float* x, int64_t ox, float* y,
+                          int64_t* indices) {
+    constexpr int W = kW<float>;
+    const i32v lanes = lane_numbers();
+    const int64_t start = ox - s.pad_w;
+    f32v best[V];
+    i32v index[V];
+    RL_UNROLL
+    for (int v = 0; v < V; v++) {
+        best[v] = ld(x + start + v * W);
+        if constexpr (Indices) index[v] = lanes + int32_t(start + v * W);
+    }
+    for (int64_t at = start + s.dil_w; at <= start + (s.KW - 1) * s.dil_w; at += s.dil_w) {
+        RL_UNROLL
+        for (int v = 0; v < V; v++) {
+            const f32v value = ld(x + at + v * W);
+            if constexpr (Indices)
+                take_better(value, lanes + int32_t(at + v * W), &best[v], &index[v]);
+            else
+                take_better(value, &best[v]);
+        }
+    }
+    RL_UNROLL
+    for (int v = 0; v < V; v++) {
+        st(y + ox + v * W, best[v]);
+        if constexpr (Indices) store_indices(indices + ox + v * W, index[v], W);
+    }
+}
+
+template <bool Indices>
+void max_at_end(const PoolShape& s, const float* x, int64_t ox, float* y, int64_t* indices) {
+    const int64_t start = ox - s.pad_w, end = min64(s.W, start + (s.KW - 1) * s.dil_w + 1);
+    int64_t best = first_inside(start, s.dil_w);
+    float value = -INFINITY;
+    for (int64_t at = best; at < end; at += s.dil_w) {
+        const bool better = x[at] > value || x[at] != x[at];
+        value = better ? x[at] : value;
+        best = better ? at : best;
+    }
+    y[ox] = value;
+    if constexpr (Indices) indices[ox] = best < s.W ? best : 0;
+}
+
+template <bool Indices>
+void max_pool_line(const PoolShape& s, const float* x, float* y, int64_t* indices) {
+    constexpr int W = kW<float>;
+    const Line line = line_of(s);
+    for (int64_t ox = 0; ox < line.low; ox++) max_at_end<Indices>(s, x, ox, y, indices);
+    int64_t ox = line.low;
+    for (; ox + 4 * W <= line.high; ox += 4 * W) max_inside<4, Indices>(s, x, ox, y, indices);
+    for (; ox < line.high; ox += W)
+        max_inside<1, Indices>(s, x, min64(ox, line.high - W), y, indices);
+    for (ox = line.high; ox < s.OW; ox++) max_at_end<Indices>(s, x, ox, y, indices);
+}
+
 template <bool Indices>
 void max_pool_planes(const PoolShape& s, const float* x, float* y, int64_t* indices,
                      int64_t planes) {
@@ -193,6 +288,15 @@ void max_pool_planes(const PoolShape& s, const float* x, float* y, int64_t* indi
         for (int64_t i = 0; i < planes; i++)
             run(s, x + i * s.in(), y + i * s.out(), Indices ? indices + i * s.out() : nullptr);
         return;
+    }
+    if (is_long_line(s)) {
+        for (int64_t i = 0; i < planes; i++)
+            max_pool_line<Indices>(s, x + i * s.in(), y + i * s.out(),
+                                   Indices ? indices + i * s.out() : nullptr);
+        return;
+    }
+    if constexpr (!Indices) {
+        if (has_wide_steps(s)) return fold_planes<FoldMaxima>(s, x, planes, y);
     }
     const Plane p = pool_plane(s);
     float* plane = scratch<float>(kPlane, p.size() + kW<float>);
@@ -203,7 +307,10 @@ void max_pool_planes(const PoolShape& s, const float* x, float* y, int64_t* indi
     int32_t* offsets = first_columns + s.OW + kW<float>;
     for (int64_t kx = 0; kx < s.KW; kx++) offsets[kx] = int32_t(column_offset(s, p, kx));
     for (int64_t i = 0; i < planes; i++) {
-        fill_inside(p, x + i * s.in(), plane);
+        if (s.stride_w <= 2)
+            fill_inside(p, x + i * s.in(), plane);
+        else
+            sort_columns(p, x + i * s.in(), plane);
         for (int64_t od = 0; od < s.OD; od++)
             for (int64_t oy = 0; oy < s.OH; oy++, y += s.OW) {
                 const WindowRow row{plane, offsets, first_columns, od * s.stride_d - s.pad_d,

@@ -7,7 +7,8 @@
 //   tape_node.cpp       NodeFields: what a node keeps                  node.py, recorded.py
 //   tape_rules.cpp      derivative rules at work                       recorded.py
 //   tape_plan.cpp       what derivative rules ask for, resolved        primitive.py
-//   tape_primitive.cpp  PrimitiveCall: calling and recording           primitive.py
+//   tape_primitive.cpp  PrimitiveCall: calling                         primitive.py
+//   tape_record.cpp     PrimitiveCall: recording                       primitive.py
 //   tape_inplace.cpp    in-place changes: who may, and counting them   inplace.py
 //   tape_engine.cpp     one backward pass                              engine.py
 //   tape_module.cpp     the module, and what it needs from Python
@@ -46,7 +47,8 @@ struct Tensor {
     Py_ssize_t view_version;
     char requires_grad;
     char retains_grad;
-    char is_inference;
+    char is_inference;    // made in inference mode, or around the memory of such a tensor
+    char is_unversioned;  // made in inference mode, which does not count changes
     PyObject* dict;
     PyObject* weakrefs;
 };
@@ -217,6 +219,22 @@ struct Primitive {
 };
 
 extern PyTypeObject* primitive_type;
+
+// What passes between the steps of a call. `arrays` are owned: another thread may replace a tensor's
+// array while a kernel runs without the GIL.
+struct Call {
+    Primitive* op;
+    PyObject* const* inputs;
+    PyObject** arrays;
+    Py_ssize_t n_inputs;
+    PyObject* kwnames;
+    PyObject* const* kwvalues;
+    bool wants_gradient;
+};
+
+// Makes the node that leads from the outputs, tensors or None, back to the inputs; false with an
+// error.
+bool record(Call* call, PyObject* const* outs, int n_outs);
 
 inline Plan* plan_of(Node* node) { return reinterpret_cast<Primitive*>(node->op)->plan; }
 

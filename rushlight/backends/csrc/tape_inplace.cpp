@@ -70,7 +70,10 @@ PyObject* py_bump_version(PyObject*, PyObject* const* args, Py_ssize_t n) {
 // ------------------------------------------------------------------ who may be written over
 // A stale view may want one: its base was changed in place.
 bool wants_gradient(PyObject* object) {
-    return is_tensor(object) && (as_tensor(object)->requires_grad || is_stale(as_tensor(object)));
+    if (!is_tensor(object)) return false;
+    Tensor* tensor = as_tensor(object);
+    return tensor->requires_grad ||
+           (is_stale(tensor) && as_tensor(tensor->base)->requires_grad);
 }
 
 bool are_recorded(PyObject* const* inputs, Py_ssize_t n) {
@@ -82,7 +85,7 @@ bool are_recorded(PyObject* const* inputs, Py_ssize_t n) {
 // The NumPy array of `tensor` if its elements may be replaced one by one.
 PyArrayObject* free_array(Tensor* tensor) {
     if (tensor->array == nullptr || !PyArray_CheckExact(tensor->array)) return nullptr;
-    if (tensor->is_inference && !switches.inference) return nullptr;
+    if (tensor->is_unversioned && !switches.inference) return nullptr;
     PyArrayObject* array = reinterpret_cast<PyArrayObject*>(tensor->array);
     if (!PyArray_ISWRITEABLE(array)) return nullptr;
     for (int i = 0; i < PyArray_NDIM(array); i++)
@@ -90,13 +93,48 @@ PyArrayObject* free_array(Tensor* tensor) {
     return array;
 }
 
-bool shares_memory(Tensor* tensor, PyObject* input) {
-    PyObject* storage = present(tensor->storage);
-    return storage != nullptr && is_tensor(input) && as_tensor(input)->storage == storage;
+// ------------------------------------------------------------------ shared memory
+// From the first to one past the last byte of an array's elements.
+struct Extent {
+    const char *begin, *end;
+};
+
+Extent extent_of(PyArrayObject* array) {
+    Extent extent = {PyArray_BYTES(array), PyArray_BYTES(array) + PyArray_ITEMSIZE(array)};
+    for (int i = 0; i < PyArray_NDIM(array); i++) {
+        if (PyArray_DIM(array, i) == 0) return {extent.begin, extent.begin};
+        const npy_intp reach = (PyArray_DIM(array, i) - 1) * PyArray_STRIDE(array, i);
+        (reach < 0 ? extent.begin : extent.end) += reach;
+    }
+    return extent;
+}
+
+// overlap.py's may_overlap. Two arrays that each own their memory, as most do, lie apart.
+bool may_overlap(PyArrayObject* a, PyArrayObject* b) {
+    if (a != b && PyArray_BASE(a) == nullptr && PyArray_BASE(b) == nullptr) return false;
+    const Extent x = extent_of(a), y = extent_of(b);
+    return x.begin < y.end && y.begin < x.end && x.begin != x.end && y.begin != y.end;
+}
+
+// overlap.py's lies_as: the same elements at the same indices.
+bool lies_as(PyArrayObject* a, PyArrayObject* b) {
+    if (PyArray_DATA(a) != PyArray_DATA(b) || !same_shape(a, b)) return false;
+    for (int i = 0; i < PyArray_NDIM(a); i++)
+        if (PyArray_DIM(a, i) != 1 && PyArray_STRIDE(a, i) != PyArray_STRIDE(b, i)) return false;
+    return true;
+}
+
+// Whether reading `input` while `array` is written is safe: it is no tensor, or lies apart.
+bool is_apart(PyArrayObject* array, PyObject* input) {
+    if (!is_tensor(input)) return true;
+    PyObject* other = as_tensor(input)->array;
+    return other != nullptr && PyArray_CheckExact(other) &&
+           !may_overlap(array, reinterpret_cast<PyArrayObject*>(other));
 }
 
 // Whether an elementwise kernel takes this operand beside `array` without changing the result's
-// dtype or shape; notes whether it has that shape.
+// dtype or shape, and reads each of its elements before that is overwritten; notes whether it has
+// that shape.
 bool stands_beside(PyArrayObject* array, PyObject* input, bool* has_shape) {
     const char kind = PyArray_DESCR(array)->kind;
     if (!is_tensor(input)) {
@@ -108,6 +146,7 @@ bool stands_beside(PyArrayObject* array, PyObject* input, bool* has_shape) {
     if (object == nullptr || !PyArray_CheckExact(object)) return false;
     PyArrayObject* other = reinterpret_cast<PyArrayObject*>(object);
     if (PyArray_DESCR(other) != PyArray_DESCR(array)) return false;
+    if (other != array && may_overlap(array, other) && !lies_as(array, other)) return false;
     if (same_shape(other, array)) {
         *has_shape = true;
         return true;
@@ -122,18 +161,13 @@ bool stands_beside(PyArrayObject* array, PyObject* input, bool* has_shape) {
 // can_write_over(tensor, inputs)
 PyObject* py_can_write_over(PyObject*, PyObject* const* args, Py_ssize_t n) {
     if (n != 2 || !is_tensor(args[0]) || !PyTuple_Check(args[1])) Py_RETURN_FALSE;
-    Tensor* tensor = as_tensor(args[0]);
     PyObject* const* inputs = &PyTuple_GET_ITEM(args[1], 0);
     const Py_ssize_t count = PyTuple_GET_SIZE(args[1]);
-    PyArrayObject* array = free_array(tensor);
+    PyArrayObject* array = free_array(as_tensor(args[0]));
     bool has_shape = false;
     if (array == nullptr) Py_RETURN_FALSE;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        const bool is_itself = inputs[i] == args[0];
-        if (!stands_beside(array, inputs[i], &has_shape) ||
-            (!is_itself && shares_memory(tensor, inputs[i])))
-            Py_RETURN_FALSE;
-    }
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (!stands_beside(array, inputs[i], &has_shape)) Py_RETURN_FALSE;
     return PyBool_FromLong(has_shape);
 }
 
@@ -149,10 +183,10 @@ PyObject* py_is_free_target(PyObject*, PyObject* const* args, Py_ssize_t n) {
     Tensor* tensor = as_tensor(args[0]);
     PyObject* const* inputs = &PyTuple_GET_ITEM(args[1], 0);
     const Py_ssize_t count = PyTuple_GET_SIZE(args[1]);
-    if (free_array(tensor) == nullptr || are_recorded(args, 1) || are_recorded(inputs, count))
-        Py_RETURN_FALSE;
+    PyArrayObject* array = free_array(tensor);
+    if (array == nullptr || are_recorded(args, 1) || are_recorded(inputs, count)) Py_RETURN_FALSE;
     for (Py_ssize_t i = 0; i < count; i++)
-        if (shares_memory(tensor, inputs[i])) Py_RETURN_FALSE;
+        if (!is_apart(array, inputs[i])) Py_RETURN_FALSE;
     Py_RETURN_TRUE;
 }
 

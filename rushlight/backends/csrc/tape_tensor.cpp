@@ -17,6 +17,7 @@ PyObject* wrap(PyObject* array) {
         return nullptr;
     }
     as_tensor(tensor)->array = array;
+    as_tensor(tensor)->is_inference = as_tensor(tensor)->is_unversioned = switches.inference;
     return tensor;
 }
 
@@ -262,6 +263,7 @@ PyMemberDef tensor_members[] = {
     {"_accumulate_grad", T_OBJECT, offsetof(Tensor, accumulate_grad), 0, nullptr},
     {"_retains_grad", T_BOOL, offsetof(Tensor, retains_grad), 0, nullptr},
     {"_is_inference", T_BOOL, offsetof(Tensor, is_inference), 0, nullptr},
+    {"_is_unversioned", T_BOOL, offsetof(Tensor, is_unversioned), 0, nullptr},
     {"__dictoffset__", T_PYSSIZET, offsetof(Tensor, dict), READONLY, nullptr},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(Tensor, weakrefs), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr},

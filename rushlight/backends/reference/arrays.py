@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .base import Array, KernelBase
-from .windows import laid_out_like
+from .windows import inverse, is_channels_last, laid_out_like
 
 __all__ = ["ArrayKernels"]
 
@@ -87,16 +87,27 @@ class ArrayKernels(KernelBase):
         return x[(slice(None),) * axis + (slice(start, stop, step),)]
 
     def concatenate(self, arrays: Sequence[Array], axis: int) -> Array:
-        return self.xp.concatenate(arrays, axis)
+        """C-contiguous, or channels last if all arrays are."""
+        if all(is_channels_last(x) for x in arrays):
+            order = (0, *range(2, arrays[0].ndim), 1)
+            moved = [x.transpose(order) for x in arrays]
+            return self.concatenate(moved, order.index(axis)).transpose(inverse(order))
+        shape = list(arrays[0].shape)
+        shape[axis] = sum(x.shape[axis] for x in arrays)
+        return self.xp.concatenate(arrays, axis, out=self.xp.empty(shape, arrays[0].dtype))
 
     def stack(self, arrays: Sequence[Array], axis: int = 0) -> Array:
-        return self.xp.stack(arrays, axis)
+        """C-contiguous."""
+        shape = list(arrays[0].shape)
+        shape.insert(axis, len(arrays))
+        return self.xp.stack(arrays, axis, out=self.xp.empty(shape, arrays[0].dtype))
 
     def flip(self, x: Array, axes: Sequence[int]) -> Array:
         return self.xp.flip(x, axes).copy("K")
 
     def roll(self, x: Array, shifts: Any, axes: Any) -> Array:
-        return self.xp.roll(x, shifts, axes)
+        """C-contiguous, or channels last if `x` is."""
+        return self.xp.roll(x if is_channels_last(x) else self.contiguous(x), shifts, axes)
 
     def tile(self, x: Array, repeats: Sequence[int]) -> Array:
         return self.xp.tile(x, repeats)
@@ -188,6 +199,9 @@ class ArrayKernels(KernelBase):
     def masked_fill(self, x: Array, mask: Array, value: Any, out: Array | None = None) -> Array:
         """`value` where `mask` holds, else `x`."""
         value = self._as_type(self.xp.asarray(value), x.dtype)
+        if out is not None and out is x:  # its elements may share memory: the others stay
+            out[self.xp.broadcast_to(mask, x.shape)] = value
+            return out
         return self.finish(self.xp.where(mask, value, x), x.dtype, out, (x, mask))
 
     # ---- order -----------------------------------------------------------------------------
@@ -246,7 +260,8 @@ class ArrayKernels(KernelBase):
     def float_function(self, name: str, x: Array, y: Array) -> Array:
         """A function of the namespace on two fractional operands; half types go by float32."""
         with self.quiet():
-            return self.finish(getattr(self.xp, name)(self.widen(x), self.widen(y)), x.dtype)
+            result = getattr(self.xp, name)(self.widen(x), self.widen(y))
+            return self.finish(result, x.dtype, operands=(x, y))
 
     def nan_to_num(self, x: Array, nan: float, posinf: Any, neginf: Any) -> Array:
         return self.xp.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)

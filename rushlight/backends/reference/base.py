@@ -71,11 +71,14 @@ class KernelBase:
         Two axes are ordered by the strides of the first operand that moves along both; where none
         does they stay as they are. (PyTorch's rule, to the order of comparisons.)
         """
-        order = list(range(len(shape)))
         arrays = [x for x in operands if getattr(x, "shape", ())]
         if all(x.flags.c_contiguous for x in arrays):
-            return order
-        strides = [self.xp.broadcast_to(x, shape).strides for x in arrays]
+            return list(range(len(shape)))
+        return self.order_of_steps(shape, [self.xp.broadcast_to(x, shape).strides for x in arrays])
+
+    def order_of_steps(self, shape: Sequence[int], strides: Sequence[Sequence[int]]) -> list[int]:
+        """`memory_order` of operands that move by these strides; 0 where one does not move."""
+        order = list(range(len(shape)))
         for start in range(len(order) - 2, -1, -1):
             at = start
             for following in range(start + 1, len(order)):
@@ -87,7 +90,9 @@ class KernelBase:
                     at = following
         return order
 
-    def _compare_axes(self, shape: Sequence[int], strides: list[Any], a: int, b: int) -> int:
+    def _compare_axes(
+        self, shape: Sequence[int], strides: Sequence[Sequence[int]], a: int, b: int
+    ) -> int:
         """1 if axis ``b`` belongs outside of axis ``a``, -1 if not, 0 if nothing decides."""
         for steps in strides:
             x, y = abs(steps[a]), abs(steps[b])

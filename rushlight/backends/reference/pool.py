@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
+from typing import Any
 
 from .base import Array, KernelBase
 from .windows import (
@@ -35,7 +36,11 @@ class PoolKernels(KernelBase):
         dilation: Ints,
         ceil_mode: bool,
     ) -> tuple[Array, Array]:
-        """Return each window's maximum and its flat position in the input plane (int64)."""
+        """Return each window's maximum and its flat position in the input plane (int64).
+
+        A window between the pixels of a small plane, with all its taps outside, gives the lowest
+        number and position 0.
+        """
         axes = len(kernel_size)
         size = x.shape[x.ndim - axes :]
         output = pool_output_size(size, kernel_size, stride, padding, dilation, ceil_mode)
@@ -55,8 +60,16 @@ class PoolKernels(KernelBase):
                 taken = better & (position >= 0)
                 result = self.xp.where(taken, value, result)
                 indices = self.xp.where(taken, position, indices)
+        lowest = self._lowest(result.dtype)
+        result = self.xp.where(indices < 0, lowest, result)
+        indices = self.xp.maximum(indices, 0)
         finished = self.finish(result, x.dtype), self.finish(indices, self.xp.dtype("int64"))
         return self._laid_out(finished[0], x, axes), self._laid_out(finished[1], x, axes)
+
+    def _lowest(self, dtype: Any) -> Any:
+        if self.is_floating(dtype):
+            return dtype.type(-float("inf"))
+        return self.xp.iinfo(dtype).min if dtype.kind in "iu" else dtype.type(False)
 
     def max_pool_values(
         self,

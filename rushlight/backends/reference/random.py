@@ -159,6 +159,13 @@ class RandomKernels(KernelBase):
                 numbers = self._normals_in_blocks(state, n, dtype.itemsize == 8, mean, std)
         return self.xp.asarray(numbers.astype(dtype).reshape(shape))
 
+    def random_normal_pairs(
+        self, state: RandomState, n: int, mean: float = 0.0, std: float = 1.0
+    ) -> Array:
+        """``n`` float64 normal numbers made in pairs, as `random_normal` makes fewer than 16."""
+        with numpy.errstate(all="ignore"):
+            return self.xp.asarray(self._few_normals(state, n) * std + mean)
+
     def _few_normals(self, state: RandomState, n: int) -> Any:
         numbers: list[float] = []
         while len(numbers) < n:

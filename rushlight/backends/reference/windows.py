@@ -7,7 +7,7 @@ turns a window operation into a strided slice of the padded input.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -74,6 +74,11 @@ def tap_slices(tap: Ints, stride: Ints, dilation: Ints, output: Ints) -> tuple[A
 def last_axes(index: Iterable[Any]) -> tuple[Any, ...]:
     """``index`` applied to the last axes, all of the axes before them being kept."""
     return (Ellipsis, *index)
+
+
+def inverse(order: Sequence[int]) -> list[int]:
+    """The permutation of axes that undoes this one."""
+    return sorted(range(len(order)), key=order.__getitem__)
 
 
 def is_channels_last(x: Array) -> bool:

@@ -29,8 +29,7 @@ class ModuleConversion(ModuleTraversal):
             with rushlight.no_grad():
                 param.data = fn(param.data)
                 if param.grad is not None:
-                    requires_grad = param.grad.requires_grad
-                    param.grad = fn(param.grad.data).requires_grad_(requires_grad)
+                    param.grad.data = fn(param.grad.data)
         for name, buffer in self._buffers.items():
             if buffer is None:
                 continue
