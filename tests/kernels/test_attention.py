@@ -14,8 +14,8 @@ import pytest
 import rushlight
 from rushlight.backends import Kernels, native_available
 
-# (batch, heads, L, S, E, Ev): both sides of a vector, of a block of 32 and 64 queries and of 256
-# and 512 keys
+# (batch, heads, L, S, E, Ev): both sides of a vector, of a block of 64 queries and of 256 keys, and
+# under a causal mask of blocks of rows that end at 16, 32 and 48 keys
 SHAPES = [
     (1, 1, 1, 1, 1, 1),
     (2, 3, 5, 7, 3, 4),
@@ -25,6 +25,9 @@ SHAPES = [
     (1, 2, 63, 257, 8, 20),
     (1, 1, 64, 255, 16, 8),
     (1, 1, 65, 511, 8, 5),
+    (1, 2, 64, 64, 32, 32),
+    (1, 1, 47, 49, 16, 33),
+    (1, 1, 321, 321, 8, 70),
     (1, 1, 130, 256, 33, 47),
     (1, 1, 40, 512, 8, 5),
     (1, 2, 3, 1030, 4, 8),

@@ -2,9 +2,10 @@
 //
 // Two ways, chosen by shape:
 //   dot      both operands run along k (x * W^T of a linear layer) and A has few rows.
-//   blocked  everything else, after Goto: k is cut into blocks of 512, C's columns into blocks of
-//            384. For each pair a few rows of A pass over all panels of B's block, which streams
-//            from L2 while the rows of A (6 x 512 floats = 12 KB) stay in L1.
+//   blocked  everything else, after Goto: k is cut into blocks of up to 512, C's columns into
+//            blocks of 384 or, if B's block is less high, more. For each pair a few rows of A pass
+//            over all panels of B's block, which streams from L2 while the rows of A (6 x 512
+//            floats = 12 KB) stay in L1.
 // In a network operands are rarely in the caches, and 6 rows of A or a panel of B are too short for
 // the processor to foresee the next; so tiles fetch what the tiles after them read (TilesOfBlock).
 // A tile is 6 rows high, and four vectors wide with 32 registers, two with 16. (14 x 2 has more
@@ -26,15 +27,15 @@ namespace rl {
 namespace RL_ISA {
 namespace {
 
-constexpr int64_t kBlockK = 512, kBlockN = 384, kDotBlockK = 2048;
+constexpr int64_t kBlockK = 512, kBlockNumbers = 192 << 10, kMostColumns = 1024, kDotBlockK = 2048;
 // From this distance on (2 KB) rows share few sets of the caches and few of them a page. B is copied
 // then if there are as many rows of A to share the copy.
 constexpr int64_t kFarRow = 512, kFarRows = kWideTiles ? 768 : 128;
 // Fetching from memory: how many steps of k ahead in a turned A; from which size on (bytes) C is
 // not near; up to which size rows of A stay near while panels of B pass by, and how many blocks of
-// rows make that worthwhile.
+// rows and how much of k make that worthwhile, as C is then written in strips.
 constexpr int64_t kFetchedSteps = 16, kFarC = 256 << 10;
-constexpr int64_t kNearRows = 256 << 10, kSharedPanelRows = 4;
+constexpr int64_t kNearRows = 256 << 10, kSharedPanelRows = 4, kSharedPanelDepth = 64;
 // Rows of a turned A that are copied at a time, and how many columns of C must share the copy.
 constexpr int64_t kCopiedRows = 6, kCopyColumns = 96;
 // The dot kernel (tiles: 4 x 4, or 2 x 4 with 16 registers) beats packing up to this many rows if k
@@ -132,6 +133,7 @@ void gemm_dot(const Gemm<T>& g) {
 struct BlockOfB {
     int64_t k0, K, j0, columns;
     bool first, final;  // of the blocks of k
+    int64_t next_k0, next_j0;  // where the next block starts; no column of B if there is none
 };
 
 // Copies the block into panels, one behind the other.
@@ -182,7 +184,7 @@ struct TilesOfBlock {
           row_blocks(ceil_div(a.count, height)) {
         constexpr int64_t bytes = int64_t(sizeof(T));
         by_panels = panels == nullptr && row_blocks >= kSharedPanelRows &&
-                    a.count * block.K * bytes <= kNearRows;
+                    block.K >= kSharedPanelDepth && a.count * block.K * bytes <= kNearRows;
         t.K = block.K;
         t.a_row = a.row;
         t.a_k = a.k;
@@ -225,10 +227,14 @@ struct TilesOfBlock {
         } else if (!by_panels && a.k == 1 && a.row == t.K && j + width >= end) {
             t.ahead = t.a + rows * a.row, t.ahead_step = rows;
         }
-        if (!by_panels || j + width >= end) return;
+        if (!by_panels) return;
+        const bool is_last = j + width >= end;
+        if (is_last && block.next_j0 >= g.N) return;
+        const T* const next =
+            is_last ? g.b + block.next_k0 * g.b_row + block.next_j0 : t.b + width;
         for (int v = 0; v < kWide; v++)
             if (rb == share(row_blocks, kWide, v))
-                t.ahead = t.b + width + v * kW<T>, t.ahead_step = t.b_k;
+                t.ahead = next + v * kW<T>, t.ahead_step = t.b_k;
     }
 };
 
@@ -261,21 +267,37 @@ void multiply_block(const Gemm<T>& g, const BlockOfB& block, const T* panels) {
     }
 }
 
+// How high blocks are: only half as high if a turned A's columns are 4 KB apart, which all fall into
+// 32 sets of L2.
+template <class T>
+int64_t most_block_k(const Gemm<T>& g) {
+    return g.a_row == 1 && g.a_col >= 2 * kFarRow ? kBlockK / 2 : kBlockK;
+}
+
+// Columns of a block of B that is K high: whole panels, of no more numbers than stay in L2.
+template <class T>
+int64_t block_columns(int64_t K) {
+    const int64_t panel = panel_width<T>(kWide);
+    return max64(min64(kBlockNumbers / K, kMostColumns) / panel * panel, panel);
+}
+
 template <class T>
 void gemm_blocked(const Gemm<T>& g) {
     const bool copies = copies_b(g);
     // With a single block of rows there is nothing that blocks of B would keep near.
     const bool once = !copies && g.M <= kTileRows;
-    const int64_t k_blocks = once ? 1 : ceil_div(g.K, kBlockK);
-    const int64_t width = once ? g.N : kBlockN;
+    const int64_t k_blocks = once ? 1 : ceil_div(g.K, most_block_k(g));
+    const int64_t width = once ? g.N : block_columns<T>(ceil_div(g.K, k_blocks));
     T* const panels =
-        copies ? scratch<T>(kPanelB, kBlockK * (min64(width, g.N) + panel_width<T>(kWide)))
+        copies ? scratch<T>(kPanelB, ceil_div(g.K, k_blocks) *
+                                         (min64(width, g.N) + panel_width<T>(kWide)))
                : nullptr;
     for (int64_t j = 0; j < g.N; j += width)
         for (int64_t kb = 0; kb < k_blocks; kb++) {
-            const int64_t k0 = share(g.K, k_blocks, kb);
-            const BlockOfB block = {k0, share(g.K, k_blocks, kb + 1) - k0, j,
-                                    min64(width, g.N - j), kb == 0, kb == k_blocks - 1};
+            const int64_t k0 = share(g.K, k_blocks, kb), end = share(g.K, k_blocks, kb + 1);
+            const bool first = kb == 0, final = kb == k_blocks - 1;
+            const BlockOfB block = {k0, end - k0, j, min64(width, g.N - j), first, final,
+                                    final ? 0 : end, final ? j + width : j};
             if (copies) pack_panels_b(g, block, panels);
             multiply_block(g, block, panels);
         }
