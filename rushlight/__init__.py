@@ -85,6 +85,8 @@ from .ops.copy import *
 from .ops.create import *
 from .ops.cumulative import *
 from .ops.determinant import det, slogdet
+from .ops.division import *
+from .ops.dropout import *
 from .ops.einsum import chain_matmul, einsum, inner, kron, tensordot
 from .ops.expand import *
 from .ops.extrema import *
@@ -102,6 +104,7 @@ from .ops.numeric import *
 from .ops.optimizer import _foreach_add_, _fused_adam_, _fused_adamw_, _fused_sgd_
 from .ops.parts import *
 from .ops.pointwise import *
+from .ops.power import *
 from .ops.random import *
 from .ops.rearrange import *
 from .ops.reduce import *
@@ -112,6 +115,7 @@ from .ops.softmax import log_softmax, softmax
 from .ops.sort import *
 from .ops.special import i0, igamma, igammac, mvlgamma, polygamma
 from .ops.spread import *
+from .ops.ternary import *
 from .ops.transpose import *
 from .ops.triangular import lu_solve
 from .ops.trigonometry import *

@@ -17,7 +17,7 @@ LAYERS = [
     ["backends"],
     ["autograd"],
     ["storage", "printing", "random", "return_types", "formats", "ops"],
-    ["tensor", "threads", "queries", "legacy", "settings"],
+    ["interchange", "tensor", "threads", "queries", "legacy", "settings"],
     ["nn", "optim", "utils", "vision", "hub", "interop", "cuda", "serialization", "amp"],
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

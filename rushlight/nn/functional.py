@@ -45,6 +45,12 @@ from rushlight.ops.conv import (
 )  # fmt: skip
 from rushlight.ops.ctc import ctc_loss
 from rushlight.ops.distance import cosine_similarity, pairwise_distance, pdist
+from rushlight.ops.dropout import (
+    alpha_dropout,
+    dropout,
+    feature_alpha_dropout,
+    feature_dropout,
+)  # fmt: skip
 from rushlight.ops.embedding import embedding, one_hot
 from rushlight.ops.embedding_bag import embedding_bag
 from rushlight.ops.fold import (
@@ -121,12 +127,6 @@ from rushlight.ops.pool import (
     max_unpool1d,
     max_unpool2d,
     max_unpool3d,
-)  # fmt: skip
-from rushlight.ops.random import (
-    alpha_dropout,
-    dropout,
-    feature_alpha_dropout,
-    feature_dropout,
 )  # fmt: skip
 from rushlight.ops.softmax import gumbel_softmax, log_softmax, softmax, softmin
 from rushlight.ops.unary import sigmoid, tanh

@@ -34,6 +34,7 @@ from .softmax import SoftmaxMethods
 from .sort import SortMethods
 from .special import SpecialMethods
 from .spread import SpreadMethods
+from .ternary import TernaryMethods
 from .transpose import TransposeMethods
 from .trigonometry import TrigonometryMethods
 from .unary import UnaryMethods
@@ -48,6 +49,6 @@ class TensorMethods(
     LinearMethods, LogicMethods, MaskedMethods, MatmulMethods, NumericMethods, PartsMethods,
     PointwiseMethods, RandomMethods, RearrangeMethods, ReduceMethods, RoundingMethods,
     ScatterMethods, ShapeMethods, SoftmaxMethods, SortMethods, SpecialMethods, SpreadMethods,
-    TransposeMethods, TrigonometryMethods, UnaryMethods,
+    TernaryMethods, TransposeMethods, TrigonometryMethods, UnaryMethods,
 ):  # fmt: skip
     """All operations that are methods of `Tensor`."""

@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from .common import dtype_of, type_name
+from .dropout import dropout
 from .fused_attention import can_fuse, fused_attention
-from .random import dropout
 from .softmax import softmax
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from ..backends import kernels
 from ..types_ import Array
 from .common import check_tensor
 from .create import zeros
+from .dropout import dropout as drop
 from .parts import cat, stack
-from .random import dropout as drop
 from .recurrent_steps import CellWeights, run_steps
 from .shape import unsqueeze
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array, Number
-from .arithmetic import _as_tensor
 from .choose import where
 from .common import TensorBase, as_float, cast, common_dtype, in_place, write_out
+from .operands import number_as_tensor
 from .pointwise import times_log
 from .trigonometry import digamma, lgamma
 
@@ -106,7 +106,7 @@ def zeta(input: Tensor | Number, other: Tensor | Number, *, out: Tensor | None =
     >>> torch.special.zeta(torch.tensor([2.]), 1)
     tensor([1.6449])
     """
-    x, y = (v if isinstance(v, TensorBase) else _as_tensor(v) for v in (input, other))
+    x, y = (v if isinstance(v, TensorBase) else number_as_tensor(v) for v in (input, other))
     return _out(_zeta(x, y), out, "special_zeta")
 
 

@@ -1,0 +1,203 @@
+"""Quotients and remainders: `/ // %`, true, floored and truncated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..autograd.primitive import primitive
+from ..backends import agree, kernels
+from ..types_ import Array, Number
+from .common import (
+    NUMBERS,
+    OPERANDS,
+    as_float,
+    check_tensor,
+    compute_out,
+    in_place,
+    match,
+    refuse,
+    write_out,
+)
+from .operands import conj_of, operands_of
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = [
+    "div", "divide", "true_divide", "floor_divide", "remainder", "fmod", "DivisionMethods",
+]  # fmt: skip
+
+
+# ---- quotients -----------------------------------------------------------------------------
+
+
+@primitive(name="Div", broadcast=True)
+def _div(x: Array, y: Array, *, out: Array = None) -> Array:
+    if not agree(x, y):
+        x, y = match(x, y)
+    if x.dtype.kind not in "fcV":
+        x = as_float(x)
+        y = y if type(y) in NUMBERS else as_float(y)
+    return kernels(x).div(x, y, out)
+
+
+@_div.derivative("x")
+def _div_dx(grad: Tensor, y: Tensor) -> Tensor:
+    return grad / conj_of(y)
+
+
+@_div.derivative("y")
+def _div_dy(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    return -grad * conj_of((x / y) / y)
+
+
+@primitive(name="Div", suffix="Backward1", broadcast=True)
+def _div_rounded(x: Array, y: Array, *, rounding_mode: str) -> Array:
+    """Division rounded towards minus infinity (`floor`) or zero (`trunc`); its slope is 0."""
+    if not agree(x, y):
+        x, y = match(x, y)
+    refuse("div_" + rounding_mode, x, "bc")
+    if rounding_mode == "floor":
+        return kernels(x).floor_div(x, y)
+    if x.dtype.kind in "fcV":
+        return kernels(x).trunc(kernels(x).div(x, y))
+    return kernels(x).trunc_div(x, y)
+
+
+@_div_rounded.derivative("x")
+def _div_rounded_dx(grad: Tensor) -> Tensor:
+    return grad * 0
+
+
+@_div_rounded.derivative("y")
+def _div_rounded_dy(grad: Tensor) -> Tensor:
+    return grad * 0
+
+
+def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None,
+        out: Tensor | None = None) -> Tensor:  # fmt: skip
+    """`input / other`; with `rounding_mode` `"floor"` or `"trunc"` the rounded quotient.
+
+    Integers divide to the default floating-point dtype unless rounded.
+
+    >>> import rushlight as torch
+    >>> torch.div(torch.tensor([7, -7]), 2)
+    tensor([ 3.5000, -3.5000])
+    >>> torch.div(torch.tensor([7, -7]), 2, rounding_mode="floor")
+    tensor([ 3, -4])
+    """
+    input, other = operands_of("div", input, other)
+    if rounding_mode is None:
+        return compute_out(_div, "div", out, input, other)
+    if rounding_mode in ("floor", "trunc"):
+        result = _div_rounded(input, other, rounding_mode=rounding_mode)
+    else:
+        raise RuntimeError(
+            "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
+            f"'{rounding_mode}'"
+        )
+    return result if out is None else write_out(out, result, "div", input, other)
+
+
+divide = div
+
+
+def true_divide(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
+    """Alias of `div` without rounding.
+
+    >>> import rushlight as torch
+    >>> torch.true_divide(torch.tensor([1]), 2)
+    tensor([0.5000])
+    """
+    return div(input, other, out=out)
+
+
+def floor_divide(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
+    """`floor(input / other)`, of integers exactly.
+
+    >>> import rushlight as torch
+    >>> torch.floor_divide(torch.tensor([7, -7]), 2)
+    tensor([ 3, -4])
+    """
+    return div(input, other, rounding_mode="floor", out=out)
+
+
+# ---- remainders ----------------------------------------------------------------------------
+
+
+@primitive(name="Remainder", broadcast=True)
+def _remainder(x: Array, y: Array) -> Array:
+    if not agree(x, y):
+        x, y = match(x, y)
+    refuse("remainder", x, "bc")
+    return kernels(x if type(y) in NUMBERS else y).remainder(x, y)
+
+
+@_remainder.derivative("x")
+def _remainder_dx(grad: Tensor) -> Tensor:
+    return grad
+
+
+@_remainder.derivative("y")
+def _remainder_dy(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    return -grad * div(x, y, rounding_mode="floor")
+
+
+def remainder(input: Tensor | Number, other: Tensor | Number, *,
+              out: Tensor | None = None) -> Tensor:  # fmt: skip
+    """`input - other · floor(input / other)`: the result has the divisor's sign.
+
+    >>> import rushlight as torch
+    >>> torch.remainder(torch.tensor([-3., 3.]), 2)
+    tensor([1., 1.])
+    """
+    if not isinstance(other, OPERANDS[0]):
+        check_tensor(input, "remainder")
+    input, other = operands_of("remainder", input, other)
+    result = _remainder(input, other)
+    return result if out is None else write_out(out, result, "remainder", input, other)
+
+
+@primitive(name="Fmod", broadcast=True)
+def _fmod(x: Array, y: Array) -> Array:
+    if not agree(x, y):
+        x, y = match(x, y)
+    refuse("fmod", x, "bc")
+    return kernels(x).fmod(x, y)
+
+
+@_fmod.derivative("x")
+def _fmod_dx(grad: Tensor) -> Tensor:
+    return grad
+
+
+@_fmod.derivative("y")
+def _fmod_dy(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    return -grad * div(x, y, rounding_mode="trunc")
+
+
+def fmod(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
+    """`input - other · trunc(input / other)`: the result has the dividend's sign, as C's `fmod`.
+
+    >>> import rushlight as torch
+    >>> torch.fmod(torch.tensor([-3., 3.]), 2)
+    tensor([-1.,  1.])
+    """
+    input, other = operands_of("fmod", input, other)
+    result = _fmod(input, other)
+    return result if out is None else write_out(out, result, "fmod", input, other)
+
+
+class DivisionMethods:
+    """Quotients and remainders as methods of `Tensor`."""
+
+    div = divide = div
+    true_divide = true_divide
+    floor_divide = floor_divide
+    remainder = remainder
+    fmod = fmod
+    div_ = divide_ = in_place(div, None)
+    true_divide_ = in_place(true_divide)
+    floor_divide_ = in_place(floor_divide)
+    remainder_ = in_place(remainder)
+    fmod_ = in_place(fmod)

@@ -1,0 +1,93 @@
+"""Powers of tensors and numbers: `**`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..autograd.primitive import primitive
+from ..backends import agree, kernels
+from ..types_ import Array, Number
+from .common import NUMBERS, OPERANDS, check_tensor, in_place, match, refuse, write_out
+from .operands import conj_of
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = ["pow", "PowerMethods"]
+
+
+@primitive(name="Pow")
+def _pow_number(x: Array, *, exponent: Any) -> Array:
+    if not agree(x, exponent):
+        x, exponent = match(x, exponent)
+    if x.dtype.kind in "iu" and exponent < 0:
+        raise RuntimeError("Integers to negative integer powers are not allowed.")
+    if exponent == 2 and x.dtype.kind == "f":
+        return kernels(x).square(x)
+    return kernels(x).pow(x, exponent)
+
+
+@_pow_number.derivative("x")
+def _pow_number_dx(grad: Tensor, x: Tensor, exponent: Number) -> Tensor:
+    if exponent == 0:
+        return grad * 0
+    if exponent == 1:
+        return grad
+    if exponent == 2:
+        return grad * (x * 2) if x._array.dtype.kind != "c" else grad * conj_of(x * 2)
+    return grad * conj_of(exponent * pow(x, exponent - 1))
+
+
+@primitive(name="Pow", suffix="Backward1", broadcast=True)
+def _pow(x: Array, y: Array) -> Array:
+    if not agree(x, y):
+        x, y = match(x, y)
+    refuse("pow", y, "b")
+    if type(x) in NUMBERS:  # a number, too, is raised in the array's dtype
+        x, y = kernels(y).full((), x, y.dtype), kernels(y).contiguous(y)
+    return kernels(y).pow(x, y)
+
+
+@_pow.derivative("x")
+def _pow_dx(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    slope = conj_of(y * pow(x, y - 1))
+    return grad * slope._filled_where(y == 0, 0)
+
+
+@_pow.derivative("y")
+def _pow_dy(grad: Tensor, x: Tensor, y: Tensor, result: Tensor) -> Tensor:
+    # 0**y is flat in y where it is defined, though log(0) is not
+    if type(x) in NUMBERS:
+        log_x = result.new_tensor(x).log()
+        return grad * conj_of(result * log_x) if x != 0 else (grad * result * 0)
+    slope = conj_of(result * x.log())
+    power = y.real if y._array.dtype.kind == "c" else y
+    return grad * slope._filled_where((x == 0) & (power >= 0), 0)
+
+
+def pow(input: Tensor | Number, exponent: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
+    """`input ** exponent` elementwise; at least one of the two is a tensor.
+
+    Raises RuntimeError for an integer tensor with a negative integer exponent.
+
+    >>> import rushlight as torch
+    >>> torch.pow(torch.tensor([2., 3.]), 2), torch.pow(2, torch.tensor([3, 4]))
+    (tensor([4., 9.]), tensor([ 8, 16]))
+    """
+    if type(exponent) in NUMBERS:
+        check_tensor(input, "pow")
+        result = _pow_number(input, exponent=exponent)
+    elif isinstance(exponent, OPERANDS):
+        result = _pow(input, exponent)
+    else:
+        raise TypeError(
+            f"pow(): argument 'exponent' must be Tensor or Number, not {type(exponent).__name__}"
+        )
+    return result if out is None else write_out(out, result, "pow", input, exponent)
+
+
+class PowerMethods:
+    """Powers as methods of `Tensor`."""
+
+    pow = pow
+    pow_ = in_place(pow)
