@@ -71,9 +71,9 @@ def test_reference_rounds_half_precision_once() -> None:
 # Tiles are 6 rows x 4 vectors, and 14 rows for the last columns, up to 3 vectors (6 x 2 and 2 x 4
 # with 16 registers); the dot kernel's are 4 x 4 (or 2 x 4) for up to 64 rows and depths of 6 times
 # the rows; blocks hold 512 of k (2048 in the dot kernel) and 384 columns, or more if k is shorter.
-# Operands are copied if their rows are 512 numbers apart: B for 768 rows of A (128), a turned A with
-# 16 registers. Where B stays in place and 256 KB hold A's part, panels pass over rows from 4 blocks
-# of them on.
+# Operands are copied if their rows are 512 numbers apart: B for 768 rows of A (128), a turned A
+# with 16 registers. Where B stays in place and 256 KB hold A's part, panels pass over rows from 4
+# blocks of them on; a turned A whose columns are 1024 numbers apart has blocks of 256 of k.
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 14, 15, 28, 29, 64, 65, 129])
 @pytest.mark.parametrize("layout", ["NN", "NT", "TN", "TT"])
 def test_rows(rows: int, layout: str) -> None:
@@ -104,6 +104,11 @@ def test_rows_far_apart(rows: int, layout: str) -> None:
     compare(rows, 511, 20, layout)
     compare(rows, 600, 20, layout)
     compare(rows, 96, 390, layout)
+
+
+@pytest.mark.parametrize("depth", [256, 257, 600])
+def test_turned_columns_in_few_sets(depth: int) -> None:
+    compare(1024, 70, depth, "TN")
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3, 4, 15, 16, 17, 255, 256, 257, 511, 512, 513, 1030])

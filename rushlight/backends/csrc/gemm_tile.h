@@ -168,7 +168,8 @@ RL_INLINE void multiply_tile(const Tile<T>& t, int last) {
 
 template <class T, int MR, int NV, class Register = WholeRegister<T>>
 void gemm_tile(const Tile<T>& t) {
-    if (t.last == Register::W)
+    constexpr bool is_whole = Register::W == kW<T>;  // half registers always go by `last`
+    if (is_whole && t.last == Register::W)
         multiply_tile<T, Register, MR, NV>(t, Register::W);
     else
         multiply_tile<T, Register, MR, NV>(t, t.last);
