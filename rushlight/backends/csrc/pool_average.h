@@ -3,8 +3,8 @@
 // The sums are a depthwise convolution with weights of one (conv_depthwise.h), whose input gradient
 // is that of the sums; what is left here is the division, before it or after. Three axes are done
 // as two: slices are first summed over the depth of the windows, or in the gradient added to every
-// depth that a window had. 2 x 2 windows with stride 2 are summed and divided at once; strides of
-// three and more are pool_rows.h's.
+// depth that a window had. 2 x 2 windows with stride 2 are summed and divided at once; long rows and
+// strides of three and more are pool_rows.h's.
 #pragma once
 
 #include "allocator.h"
@@ -112,7 +112,7 @@ inline void avg_pool(const PoolShape& s, const float* x, float* y) {
         });
         return;
     }
-    if (has_wide_steps(s)) {
+    if (folds_rows(s)) {
         parallel_for(s.planes, pool_grain(s.in()), [&](int64_t begin, int64_t end) {
             fold_planes<FoldSums>(s, x + begin * s.in(), end - begin, y + begin * s.out());
         });

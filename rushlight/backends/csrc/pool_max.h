@@ -296,7 +296,7 @@ void max_pool_planes(const PoolShape& s, const float* x, float* y, int64_t* indi
         return;
     }
     if constexpr (!Indices) {
-        if (has_wide_steps(s)) return fold_planes<FoldMaxima>(s, x, planes, y);
+        if (folds_rows(s)) return fold_planes<FoldMaxima>(s, x, planes, y);
     }
     const Plane p = pool_plane(s);
     float* plane = scratch<float>(kPlane, p.size() + kW<float>);

@@ -1,8 +1,8 @@
-// pool_rows.h: maxima and sums of windows three columns and more apart, channels first.
+// pool_rows.h: maxima and sums of windows two columns and more apart, channels first.
 //
 // Sorting a plane's columns by their remainder modulo the stride would take longer than the windows.
 // Instead all rows that a row of the output sees are folded into one line, padded at both ends.
-// With strides 3 and 4, of which most are, and windows that do not overlap, registers full of the
+// With strides of two to four, as most have, and windows that do not overlap, registers full of the
 // line are permuted so that a vector has one tap of all its windows. Other windows are folded for
 // neighbours in the line, as if the stride were one, and every stride-th of the results is kept.
 #pragma once
@@ -70,12 +70,16 @@ void fold_columns(const PoolShape& s, const float* line, float* out) {
         }
         folded = keep_every<Step, 0>(vectors);
         if (!overlap) folded = fold_taps<Fold, Step, 1>(vectors, s.KW, folded);
-        stn(out + ox, folded, int(min64(W, s.OW - ox)));
+        if (ox + W <= s.OW)
+            st(out + ox, folded);
+        else
+            stn(out + ox, folded, int(s.OW - ox));
     }
 }
 
 template <class Fold>
 void fold_columns(const PoolShape& s, const float* line, float* out) {
+    if (s.stride_w == 2) return fold_columns<Fold, 2>(s, line, out);
     if (s.stride_w == 3) return fold_columns<Fold, 3>(s, line, out);
     if (s.stride_w == 4) return fold_columns<Fold, 4>(s, line, out);
     float* windows = scratch<float>(kPlane2, s.OW * s.stride_w + kW<float>);
@@ -86,6 +90,19 @@ void fold_columns(const PoolShape& s, const float* line, float* out) {
         st(windows + x, folded);
     }
     for (int64_t ox = 0; ox < s.OW; ox++) out[ox] = windows[ox * s.stride_w];
+}
+
+// Folds a row into the line, or begins the line with it.
+template <class Fold>
+void fold_row(const float* row, int64_t n, bool begins, float* line) {
+    constexpr int W = kW<float>;
+    const int64_t whole = n / W * W;
+    const int rest = int(n - whole);
+    for (int64_t x = 0; x < whole; x += W)
+        st(line + x, Fold::fold(ld(row + x), begins ? splat(Fold::none) : ld(line + x)));
+    if (rest == 0) return;
+    const f32v before = begins ? splat(Fold::none) : ldn(line + whole, rest);
+    stn(line + whole, Fold::fold(ldn(row + whole, rest), before), rest);
 }
 
 // Folds the rows of `plane` that row (od, oy) of the output sees; s.W numbers.
@@ -99,19 +116,16 @@ void fold_window_rows(const PoolShape& s, const float* plane, int64_t od, int64_
         for (int64_t ky = 0; ky < s.KH; ky++) {
             const int64_t y = oy * s.stride_h + ky * s.dil_h - s.pad_h;
             if (y < 0 || y >= s.H) continue;
-            const float* row = plane + (d * s.H + y) * s.W;
-            for (int64_t x = 0; x < s.W; x += kW<float>) {
-                const int n = int(min64(kW<float>, s.W - x));
-                const f32v before = folded ? ldn(line + x, n) : splat(Fold::none);
-                stn(line + x, Fold::fold(ldn(row + x, n), before), n);
-            }
-            folded++;
+            fold_row<Fold>(plane + (d * s.H + y) * s.W, s.W, folded++ == 0, line);
         }
     }
     if (folded == 0) fill_floats(line, s.W, Fold::none);
 }
 
-inline bool has_wide_steps(const PoolShape& s) { return s.stride_w >= 3; }
+// With stride two sorted columns are the quicker where a row has few windows.
+inline bool folds_rows(const PoolShape& s) {
+    return s.stride_w >= 3 || (s.stride_w == 2 && s.OW >= 2 * kW<float>);
+}
 
 // The folded windows of whole planes.
 template <class Fold>
