@@ -259,7 +259,7 @@ void for_each_product(const RowsProduct& r, int points, const float* packed, con
 constexpr int64_t kTileToPoints = 30, kPointsToTile = 19;
 constexpr int64_t kTurnToLanes = 9, kTurnToRows = 7, kAddToRows = 30;
 // Handing work to other threads, and the work that is worth it, about 15 and 30 microseconds; what
-// a block may take of the second-level cache.
+// a block with its weights may take of the second-level cache.
 constexpr int64_t kHandOver = 50000, kRowsSerial = 100000, kRowsFloats = 200 << 10;
 
 // Cycles of `tasks` equal tasks.

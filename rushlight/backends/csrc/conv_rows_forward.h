@@ -25,7 +25,7 @@ struct RowsForward : RowsPass {
         return {s.C, s.O,    s.KH,       rows, tiles(), band_rows(),
                 top, weight, s.C * taps, taps, false};
     }
-    int64_t room() const { return points() * product().v_point(); }
+    int64_t room() const { return points() * (product().v_point() + product().u_point()); }
     int64_t block_cost() const {
         const RowsProduct r = product();
         const int64_t input = tiles() * kTileToPoints * points() / 8 + s.W * kTurnToLanes;

@@ -24,7 +24,7 @@ struct RowsInputGrad : RowsPass {
         return {s.O,    s.C,  s.KH, band_rows(), tiles(), band_rows() + s.KH - 1, s.KH - 1,
                 weight, taps, s.C * taps, true};
     }
-    int64_t room() const { return points() * product().v_point(); }
+    int64_t room() const { return points() * (product().v_point() + product().u_point()); }
     int64_t block_cost() const {
         const RowsProduct r = product();
         const int64_t input = tiles() * kTileToPoints * points() / 8 + s.OW * kTurnToLanes;
