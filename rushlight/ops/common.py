@@ -321,10 +321,11 @@ def in_place(function: Callable[..., Any], op: Any = None,
     input, it writes straight into the tensor. `check` refuses operands that share its memory.
     """
     name = function.__name__ + "_"
+    operands = -1 if op is None else len(op.input_names) - 1
 
     @functools.wraps(function)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if op is not None:
+        if len(args) == operands:  # else some are given by name
             inputs = (self, *args)
             if can_write_over(self, inputs):
                 if not is_recorded(inputs):

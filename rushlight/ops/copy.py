@@ -284,29 +284,29 @@ def _copied_dsource(grad: Tensor) -> Tensor:
     return grad
 
 
-def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
-    """Copies the elements of `src` into this tensor, broadcasting and converting."""
-    if not isinstance(src, TensorBase):
-        if isinstance(src, (bool, int, float, complex)):
-            return fill_(self, src)
+def copy_(self: Any, other: Any, non_blocking: bool = False) -> Any:
+    """Copies the elements of `other` into this tensor, broadcasting and converting."""
+    if not isinstance(other, TensorBase):
+        if isinstance(other, (bool, int, float, complex)):
+            return fill_(self, other)
         raise TypeError(
-            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
         )
-    target, source = self._array, src._array
-    if is_free_target(self, (src,)):
+    target, source = self._array, other._array
+    if is_free_target(self, (other,)):
         if source.shape == target.shape and source.dtype is target.dtype:
             target[...] = source
             bump_version(self, "copy_")
             return self
     else:
         check_in_place(self)
-        if src is not self:
-            check_overlap(self, (src,), "copy_")
-    if src._requires_grad and state.enabled:
-        expanded = expand(src, target.shape) if source.shape != target.shape else src
+        if other is not self:
+            check_overlap(self, (other,), "copy_")
+    if other._requires_grad and state.enabled:
+        expanded = expand(other, target.shape) if source.shape != target.shape else other
         return overwrite(self, _copied(self.detach(), expanded), "copy_")
     if source.shape != target.shape:
-        source = expand(src, target.shape)._array
+        source = expand(other, target.shape)._array
     _check_writable(self, "copy_")
     target[...] = source if source.dtype == target.dtype else _convert(source, target.dtype)
     bump_version(self, "copy_")

@@ -63,7 +63,12 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return _transpose(input, dim0=d0, dim1=d1) if ndim else _view(input, shape=())
 
 
-swapaxes = swapdims = transpose
+def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
+    """`transpose` by NumPy's name."""
+    return transpose(input, axis0, axis1)
+
+
+swapdims = transpose
 
 
 def t(input: Tensor) -> Tensor:
@@ -138,7 +143,8 @@ moveaxis = movedim
 class TransposeMethods:
     """Orders of dims as methods of `Tensor`."""
 
-    transpose = swapaxes = swapdims = transpose
+    transpose = swapdims = transpose
+    swapaxes = swapaxes
     t = t
     permute = permute
     movedim = moveaxis = movedim

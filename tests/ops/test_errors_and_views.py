@@ -126,3 +126,31 @@ def test_arithmetic_of_two_numbers(arguments: Any) -> None:
     assert torch.add(*arguments).item() == 5
     assert torch.div(*arguments).item() == pytest.approx(2 / 3)
     assert torch.add(*arguments).dtype is t(arguments[0]).dtype
+
+
+@pytest.mark.parametrize(
+    ("method", "operands", "expected"),
+    [
+        ("add_", {"other": 2.0}, [3.0, 4.0]),
+        ("sub_", {"other": 2.0, "alpha": 2}, [-3.0, -2.0]),
+        ("mul_", {"other": 2.0}, [2.0, 4.0]),
+        ("div_", {"other": 2.0}, [0.5, 1.0]),
+        ("lerp_", {"end": 3.0, "weight": 0.5}, [2.0, 2.5]),
+        ("copy_", {"other": 2.0}, [2.0, 2.0]),
+    ],
+)
+def test_operands_of_in_place_methods_by_name(
+    method: str, operands: dict[str, Any], expected: list[float]
+) -> None:
+    x = torch.tensor([1.0, 2.0])
+    given = {
+        name: torch.full((2,), value) if name in ("other", "end") else value
+        for name, value in operands.items()
+    }
+    assert getattr(x, method)(**given) is x
+    assert x.tolist() == expected
+
+
+def test_swapaxes_names_axes() -> None:
+    x = torch.zeros(2, 3)
+    assert x.swapaxes(axis0=0, axis1=1).shape == torch.swapaxes(x, axis0=1, axis1=0).shape == (3, 2)
