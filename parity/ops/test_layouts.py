@@ -205,7 +205,7 @@ IMAGE_OPERATIONS: dict[str, Operation] = {
     "matmul": lambda t, x: x @ x,
     "to channels last": lambda t, x: x.to(t.float64, memory_format=t.channels_last),
     "zeros_like channels last": lambda t, x: t.zeros_like(x, memory_format=t.channels_last),
-    "empty channels last": lambda t, x: t.empty(2, 3, 4, 5, memory_format=t.channels_last) * 0,
+    "empty channels last": lambda t, x: t.empty(2, 3, 4, 5, memory_format=t.channels_last).zero_(),
 }  # fmt: skip
 LINE_OPERATIONS: dict[str, Operation] = {
     **functional("avg_pool1d max_pool1d adaptive_avg_pool1d", 2),
