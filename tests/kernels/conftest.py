@@ -1,7 +1,8 @@
-"""The two implementations that every kernel test compares."""
+"""The two implementations that every kernel test compares, and the number of threads."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import ModuleType
 
 import numpy
@@ -27,3 +28,12 @@ def extension() -> ModuleType:
 @pytest.fixture(scope="session")
 def native(extension: ModuleType) -> Kernels:
     return kernels(numpy.ones(1))
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest, extension: ModuleType) -> Iterator[int]:
+    """One thread, then two, while the test runs."""
+    before = extension.num_threads()
+    extension.set_num_threads(request.param)
+    yield request.param
+    extension.set_num_threads(before)

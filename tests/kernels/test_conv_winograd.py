@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy
 import pytest
 from numpy.typing import NDArray
 
-from rushlight.backends import Kernels, kernels, native_available
+from rushlight.backends import Kernels, kernels
 
 Tensor = NDArray[Any]
 Ints = tuple[int, ...]
 reference = Kernels(numpy)
 cpu = kernels(numpy.zeros(1))
-
-
-@pytest.fixture(params=[1, 2])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    if not native_available():
-        pytest.skip("threads belong to the compiled kernels, which are not built")
-    from rushlight.backends import _native
-
-    before = _native.num_threads()
-    _native.set_num_threads(request.param)
-    yield request.param
-    _native.set_num_threads(before)
 
 
 def random_tensor(seed: int, *shape: int) -> Tensor:

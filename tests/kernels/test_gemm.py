@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import ml_dtypes
@@ -10,7 +10,7 @@ import numpy
 import pytest
 from numpy.typing import NDArray
 
-from rushlight.backends import Kernels, kernels, native_available
+from rushlight.backends import Kernels, kernels
 
 Matrix = NDArray[Any]
 reference = Kernels(numpy)
@@ -34,18 +34,6 @@ def exact(a: Matrix, b: Matrix) -> Matrix:
     """The product summed in double precision."""
     product: Matrix = numpy.matmul(a.astype(numpy.float64), b.astype(numpy.float64))
     return product.astype(a.dtype)
-
-
-@pytest.fixture(params=[1, 2])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    if not native_available():
-        pytest.skip("threads belong to the compiled kernels, which are not built")
-    from rushlight.backends import _native
-
-    before = _native.num_threads()
-    _native.set_num_threads(request.param)
-    yield request.param
-    _native.set_num_threads(before)
 
 
 # ------------------------------------------------------------------ the reference

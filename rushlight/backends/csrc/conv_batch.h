@@ -15,6 +15,7 @@
 
 #include "conv.h"
 #include "conv_direct.h"
+#include "conv_lanes.h"
 #include "parallel.h"
 
 namespace rl {
@@ -25,43 +26,25 @@ namespace {
 constexpr int64_t kBatchFloats = 160 << 10;
 
 // ---------------------------------------------------------------------------- turning
-// n numbers of each of `images` images, image_step apart, to n vectors; missing lanes are zero.
+// The runs of n numbers of `images` images, image_step apart; the other lanes have none.
+inline void image_runs(const float* data, int64_t image_step, int images, int64_t n,
+                       LaneRun* runs) {
+    for (int k = 0; k < kW<float>; k++)
+        runs[k] = {const_cast<float*>(data) + k * image_step, 0, k < images ? n : 0};
+}
+
 inline void images_to_lanes(const float* from, int64_t image_step, int images, int64_t n,
                             float* to) {
-    constexpr int W = kW<float>;
-    for (int64_t i = 0; i < n; i += W) {
-        const int count = int(min64(W, n - i));
-        f32v block[W];
-        RL_UNROLL
-        for (int k = 0; k < W; k++)
-            block[k] = k >= images  ? f32v{}
-                       : count == W ? ld(from + k * image_step + i)
-                                    : ldn(from + k * image_step + i, count);
-        transpose(block);
-        RL_UNROLL
-        for (int k = 0; k < W; k++)
-            if (k < count) st(to + (i + k) * W, block[k]);
-    }
+    LaneRun runs[kW<float>];
+    image_runs(from, image_step, images, n, runs);
+    runs_to_lanes(runs, n, to);
 }
 
 inline void lanes_to_images(const float* from, int64_t n, float* to, int64_t image_step,
                             int images) {
-    constexpr int W = kW<float>;
-    for (int64_t i = 0; i < n; i += W) {
-        const int count = int(min64(W, n - i));
-        f32v block[W];
-        RL_UNROLL
-        for (int k = 0; k < W; k++) block[k] = k < count ? ld(from + (i + k) * W) : f32v{};
-        transpose(block);
-        RL_UNROLL
-        for (int k = 0; k < W; k++) {
-            if (k >= images) continue;
-            if (count == W)
-                st(to + k * image_step + i, block[k]);
-            else
-                stn(to + k * image_step + i, block[k], count);
-        }
-    }
+    LaneRun runs[kW<float>];
+    image_runs(to, image_step, images, n, runs);
+    lanes_to_runs<false>(from, n, runs);
 }
 
 // ---------------------------------------------------------------------------- forward

@@ -20,6 +20,7 @@
 #pragma once
 
 #include "conv_batch.h"
+#include "conv_lanes.h"
 #include "conv_rows_math.h"
 
 namespace rl {
@@ -38,12 +39,6 @@ struct LanePlanes {
     int64_t bands, band_rows;  // an image has so many bands
 };
 
-// A run of numbers of which those from `first` on and before `last` exist.
-struct LaneRun {
-    float* data;
-    int64_t first, last;
-};
-
 // The lanes' runs from `row` on, counted from the first row of the band, which may be negative.
 inline void runs_of(const LanePlanes& p, int64_t block, int64_t row, LaneRun* runs) {
     for (int k = 0; k < kW<float>; k++) {
@@ -51,61 +46,6 @@ inline void runs_of(const LanePlanes& p, int64_t block, int64_t row, LaneRun* ru
         const int64_t y = item % p.bands * p.band_rows + row;
         runs[k] = {p.data + image * p.image + y * p.W, y < 0 ? -y * p.W : 0,
                    image < p.N ? (p.H - y) * p.W : 0};
-    }
-}
-
-RL_INLINE f32v load_run(const LaneRun& run, int64_t i) {
-    constexpr int W = kW<float>;
-    if (i >= run.first && i + W <= run.last) return ld(run.data + i);
-    if (i >= run.last || i + W <= run.first) return f32v{};
-    if (i >= run.first) return ldn(run.data + i, int(run.last - i));
-    float part[W] = {};
-    for (int64_t j = run.first; j < min64(i + W, run.last); j++) part[j - i] = run.data[j];
-    return ld(part);
-}
-
-// Stores the first n lanes, as far as they exist, or adds them to what is there.
-template <bool Add>
-RL_INLINE void store_run(const LaneRun& run, int64_t i, int n, f32v v) {
-    constexpr int W = kW<float>;
-    const int64_t count = min64(n, run.last - i);
-    if (i >= run.first && count == W) {
-        st(run.data + i, Add ? ld(run.data + i) + v : v);
-    } else if (i >= run.first && count > 0) {
-        stn(run.data + i, Add ? ldn(run.data + i, int(count)) + v : v, int(count));
-    } else {
-        for (int64_t j = 0; j < count; j++)
-            if (i + j >= run.first) run.data[i + j] = Add ? run.data[i + j] + v[j] : v[j];
-    }
-}
-
-// n numbers of every lane's run to n vectors; those that do not exist are zero.
-inline void runs_to_lanes(const LaneRun* runs, int64_t n, float* to) {
-    constexpr int W = kW<float>;
-    for (int64_t i = 0; i < n; i += W) {
-        f32v block[W];
-        RL_UNROLL
-        for (int k = 0; k < W; k++) block[k] = load_run(runs[k], i);
-        transpose(block);
-        RL_UNROLL
-        for (int k = 0; k < W; k++)
-            if (i + k < n) st(to + (i + k) * W, block[k]);
-    }
-}
-
-// n vectors to those numbers of every lane's run that exist. Bands of one image may overlap where
-// they are added: they are added one after the other.
-template <bool Add>
-void lanes_to_runs(const float* from, int64_t n, const LaneRun* runs) {
-    constexpr int W = kW<float>;
-    for (int64_t i = 0; i < n; i += W) {
-        const int count = int(min64(W, n - i));
-        f32v block[W];
-        RL_UNROLL
-        for (int k = 0; k < W; k++) block[k] = k < count ? ld(from + (i + k) * W) : f32v{};
-        transpose(block);
-        RL_UNROLL
-        for (int k = 0; k < W; k++) store_run<Add>(runs[k], i, count, block[k]);
     }
 }
 
@@ -133,6 +73,23 @@ void rows_to_points(const float* pixels, int64_t rows, int64_t cols, int64_t pad
             RL_UNROLL
             for (int p = 0; p < Transform::points; p++) st(to + p * point, v[p]);
         }
+}
+
+// The rows of `channels` planes, from row `first` of the lanes' bands on, to points:
+// to[point][channel][row][tile]. `from` is the first plane, the others lie behind it.
+template <int Taps, bool Grad>
+void planes_to_points(LanePlanes from, int64_t channels, int64_t block, int64_t first,
+                      int64_t rows, int64_t pad, int64_t tiles, float* to, int64_t point) {
+    constexpr int W = kW<float>;
+    float* pixels = scratch<float>(kPlane2, rows * from.W * W);
+    LaneRun runs[W];
+    for (int64_t c = 0; c < channels; c++) {
+        runs_of(from, block, first, runs);
+        runs_to_lanes(runs, rows * from.W, pixels);
+        rows_to_points<Taps, Grad>(pixels, rows, from.W, pad, tiles, to, point);
+        from.data += from.H * from.W;
+        to += rows * tiles * W;
+    }
 }
 
 // ---------------------------------------------------------------------------- products

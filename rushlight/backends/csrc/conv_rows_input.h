@@ -72,17 +72,11 @@ bool input_grad_block(const RowsInputGrad& g, const RowsProduct& r, const float*
                       int64_t block, const float* grad, float* dx) {
     constexpr int W = kW<float>, P = RowTransform<Taps>::points;
     const ConvShape& s = g.s;
-    float* pixels = scratch<float>(kPlane2, r.rows * s.OW * W);
     float* v = scratch<float>(kPlane, P * r.v_point());
+    const LanePlanes from = {const_cast<float*>(grad), s.N, s.O * s.OH * s.OW, s.OH, s.OW, g.bands,
+                             g.band_rows()};
+    planes_to_points<Taps, true>(from, s.O, block, 0, r.rows, 0, r.tiles, v, r.v_point());
     LaneRun runs[W];
-    LanePlanes from = {const_cast<float*>(grad), s.N, s.O * s.OH * s.OW, s.OH, s.OW, g.bands,
-                       g.band_rows()};
-    for (int64_t o = 0; o < s.O; o++, from.data += s.OH * s.OW) {
-        runs_of(from, block, 0, runs);
-        runs_to_lanes(runs, r.rows * s.OW, pixels);
-        rows_to_points<Taps, true>(pixels, r.rows, s.OW, 0, r.tiles, v + o * r.rows * r.tiles * W,
-                                   r.v_point());
-    }
     float* results = scratch<float>(kResult, (kRowsChunk + 1) * s.W * W);
     LanePlanes to = {dx, s.N, s.C * s.H * s.W, s.H, s.W, g.bands, g.band_rows()};
     f32v poison = {};

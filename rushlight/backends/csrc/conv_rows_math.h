@@ -13,8 +13,8 @@
 //
 // (a c = 1 makes the inner coefficients equal). Row p of B' holds n(x) / (x - p), row p of G the
 // powers of p over n'(p) = 2 p^2 (p^2 - q^2) (p^2 - r^2) where q and r are the other two; n'(0) is
-// -1. With a = 3/5 the largest error of LeNet's layers is 0.7e-6 of the largest result, two to
-// three times that of plain summation; a = 1/2 loses half a bit more.
+// -1. With a = 3/5 the largest error is 1 to 2e-6 of the largest result, twice that of plain
+// summation; a = 1/2 loses half a bit more.
 #pragma once
 
 #include "conv_winograd_math.h"

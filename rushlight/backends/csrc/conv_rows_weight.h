@@ -82,29 +82,18 @@ void rows_block_sums(const RowsWeightGrad& r, int64_t block, const float* grad, 
     const int64_t tiles = r.tiles(), chunk = r.chunk();
     const int64_t v_point = (s.C * r.x_rows() * tiles + 1) * W;
     const int64_t d_point = (s.O * chunk * tiles + 1) * W;
-    const int64_t most = r.x_rows() * s.W > chunk * s.OW ? r.x_rows() * s.W : chunk * s.OW;
-    float* pixels = scratch<float>(kPlane2, most * W);
     float* v = scratch<float>(kPlane, P * v_point);
     float* d = scratch<float>(kPanelA, P * d_point);
     float* sums = scratch<float>(kSums, P * r.sums() * W);
-    LaneRun runs[W];
-    LanePlanes from = {const_cast<float*>(x), s.N, s.C * s.H * s.W, s.H, s.W, r.bands,
-                       r.band_rows()};
-    for (int64_t c = 0; c < s.C; c++, from.data += s.H * s.W) {
-        runs_of(from, block, -s.pad_h, runs);
-        runs_to_lanes(runs, r.x_rows() * s.W, pixels);
-        rows_to_points<Taps, false>(pixels, r.x_rows(), s.W, s.pad_w, tiles,
-                                    v + c * r.x_rows() * tiles * W, v_point);
-    }
+    const LanePlanes inputs = {const_cast<float*>(x), s.N, s.C * s.H * s.W, s.H, s.W, r.bands,
+                               r.band_rows()};
+    planes_to_points<Taps, false>(inputs, s.C, block, -s.pad_h, r.x_rows(), s.pad_w, tiles, v,
+                                  v_point);
+    const LanePlanes grads = {const_cast<float*>(grad), s.N, s.O * s.OH * s.OW, s.OH, s.OW,
+                              r.bands, r.band_rows()};
     for (int64_t row = 0; row < r.band_rows(); row += chunk) {
         const int64_t rows = min64(chunk, r.band_rows() - row), n = rows * tiles;
-        from = {const_cast<float*>(grad), s.N, s.O * s.OH * s.OW, s.OH, s.OW, r.bands,
-                r.band_rows()};
-        for (int64_t o = 0; o < s.O; o++, from.data += s.OH * s.OW) {
-            runs_of(from, block, row, runs);
-            runs_to_lanes(runs, rows * s.OW, pixels);
-            rows_to_points<Taps, true>(pixels, rows, s.OW, 0, tiles, d + o * n * W, d_point);
-        }
+        planes_to_points<Taps, true>(grads, s.O, block, row, rows, 0, tiles, d, d_point);
         for (int p = 0; p < P; p++)
             add_row_sums(r, d + p * d_point, v + p * v_point + row * tiles * W, n, row > 0,
                          sums + p * r.sums() * W);
