@@ -34,6 +34,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
+from ..backends import kernels
 from ..backends.arrays import asarray, is_array
 from .anomaly import anomaly_trace
 from .grad_mode import state
@@ -263,6 +264,7 @@ class PrimitiveCall:
 
 if native is not None:
     PrimitiveCall = native.PrimitiveCall  # type: ignore[misc]
+    native.connect("kernels", kernels)
     native.connect("asarray", asarray)
     native.connect("is_array", is_array)
     native.connect("anomaly_trace", anomaly_trace)
@@ -273,8 +275,10 @@ class Primitive(PrimitiveCall):
 
     def __init__(self, forward: Callable[..., Any], name: str, *, view: bool = False,
                  broadcast: bool = False, nondifferentiable: tuple[int, ...] = (),
-                 suffix: str = "Backward0", shown: int | None = None):  # fmt: skip
+                 suffix: str = "Backward0", shown: int | None = None,
+                 kernel: str | None = None):  # fmt: skip
         self.shown = shown
+        self.kernel = kernel
         self.forward = forward
         self.name = name
         self.view = view
@@ -287,7 +291,9 @@ class Primitive(PrimitiveCall):
         self.wants_grads = False
         signature = Signature(forward)
         self.input_names = tuple(signature.positional)
+        self.n_inputs = len(self.input_names)
         self.variadic = signature.variadic
+        self.keywords = tuple(signature.keywords)
         self.attributes = frozenset(signature.keywords)
         self.defaults = signature.defaults
         self.suffix = suffix
@@ -348,6 +354,8 @@ def primitive(name: str, **flags: Any) -> Callable[[Callable[..., Any]], Primiti
     `name` is what `grad_fn` prints. Flags: `view` (the result shares the first input's memory),
     `broadcast` (gradients are reduced to the shape and dtype of their inputs),
     `nondifferentiable` (numbers of the outputs without gradient), `suffix` of the node's name,
-    `shown` (how many of a variadic primitive's inputs `next_functions` lists).
+    `shown` (how many of a variadic primitive's inputs `next_functions` lists), `kernel` (the kernel
+    that the forward hands all its arguments to, in their order, doing no more: the compiled twin
+    calls it without running the forward).
     """
     return lambda forward: Primitive(forward, name, **flags)

@@ -20,8 +20,9 @@ from .twin import native
 if TYPE_CHECKING:
     from .node import Node
 
-__all__ = ["FIELDS", "Storage", "TensorBase", "alias", "bump_version", "keep_inference",
-           "mark_changed", "set_tensor_type", "wrap"]  # fmt: skip
+__all__ = ["FIELDS", "Storage", "TensorBase", "alias", "arrays_of", "bump_version",
+           "keep_inference", "mark_changed", "set_tensor_type", "with_gradient",
+           "wrap"]  # fmt: skip
 
 
 class Storage:
@@ -197,6 +198,22 @@ def bump_version(tensor: Any, operation: str) -> None:
     mark_changed((tensor,), operation)
 
 
+def arrays_of(tensors: Sequence[Any]) -> list[Array]:
+    """The arrays of the tensors."""
+    return [tensor._array for tensor in tensors]
+
+
+def with_gradient(tensors: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """The tensors that have a gradient, and their gradients."""
+    chosen, grads = [], []
+    for tensor in tensors:
+        grad = tensor.grad
+        if grad is not None:
+            chosen.append(tensor)
+            grads.append(grad)
+    return chosen, grads
+
+
 if native is not None:
     native.connect("dtypes", BY_NUMPY)
     native.connect("from_numpy_dtype", from_numpy_dtype)
@@ -206,3 +223,4 @@ if native is not None:
     Storage, TensorBase = native.Storage, native.TensorBase  # type: ignore[misc]
     set_tensor_type, wrap = native.set_tensor_type, native.wrap
     mark_changed, bump_version = native.mark_changed, native.bump_version
+    arrays_of, with_gradient = native.arrays_of, native.with_gradient

@@ -21,9 +21,10 @@ __all__ = [
     "Array",
     "Kernels",
     "RandomState",
+    "adopt_module_class",
     "agree",
+    "connect_modules",
     "kernels",
-    "module_getattribute",
     "native_available",
     "register_kernels",
 ]
@@ -57,6 +58,14 @@ def agree(x: Any, y: Any) -> bool:
     if type(y) is numpy.ndarray:
         return x.dtype is y.dtype
     return type(y) in (float, int, bool) and x.dtype.char in "efd"
+
+
+def connect_modules(*parts: Any) -> None:
+    """Tells the extension what `nn.Module` defines in Python: nothing to do without one."""
+
+
+def adopt_module_class(cls: type[Any]) -> None:
+    """Gives a class of modules the extension's attribute look-up and call: without one, none."""
 
 
 def register_kernels(array_type: type, instance: Kernels) -> None:
@@ -115,9 +124,7 @@ if native_available():
     # the same in C
     kernels = _native.kernels_lookup(_KERNELS, _kernels_of_base_type)
     agree = _native.agree
-    module_getattribute: Any = _native.module_getattribute
-else:
-    module_getattribute = object.__getattribute__
+    adopt_module_class, connect_modules = _native.adopt_module_class, _native.connect_modules
 
 # `torch.backends`' switches for vendor libraries, which programs set without importing them.
 _FLAGS = ("cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from . import _native
 from .cpu_method import native_or
 from .reference import Kernels
-from .reference.base import Array, Scalar
 
 
 class NativeLinalg(Kernels):
@@ -14,15 +13,7 @@ class NativeLinalg(Kernels):
     # ------------------------------------------------------------------ matrix products
     matmul = native_or(Kernels.matmul, _native.matmul)
 
-    def addmm(
-        self, bias: Array, a: Array, b: Array, beta: Scalar, alpha: Scalar, relu: bool = False
-    ) -> Array:
-        if beta == 1 and alpha == 1:
-            result = _native.addmm(bias, a, b, relu)
-            if result is not NotImplemented:
-                return result
-        return super().addmm(bias, a, b, beta, alpha, relu)
-
+    addmm = native_or(Kernels.addmm, _native.addmm)
     linear = native_or(Kernels.linear, _native.linear)
     int_matmul = native_or(Kernels.int_matmul, _native.int_matmul)
 

@@ -28,7 +28,7 @@ __all__ = [
 # ---- relu: slope 0 at 0 --------------------------------------------------------------------
 
 
-@primitive(name="Relu")
+@primitive(name="Relu", kernel="relu")
 def _relu(x: Array, *, out: Array = None) -> Array:
     return kernels(x).relu(x, out)
 
@@ -38,7 +38,7 @@ def _relu_dx(grad: Tensor, result: Tensor, spare: Array | None) -> Tensor:
     return _relu_backward(grad, result, out=spare)
 
 
-@primitive(name="ThresholdBackward")
+@primitive(name="ThresholdBackward", kernel="relu_grad")
 def _relu_backward(g: Array, y: Array, *, out: Array | None = None) -> Array:
     """`g` where the result was positive, else 0."""
     return kernels(g).relu_grad(g, y, out)
@@ -86,7 +86,7 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 relu_ = in_place(relu, _relu)
 
 
-@primitive(name="Hardtanh")
+@primitive(name="Hardtanh", kernel="clamp")
 def _hardtanh(x: Array, *, low: Number, high: Number) -> Array:
     return kernels(x).clamp(x, low, high)
 
@@ -209,7 +209,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 celu_ = in_place(celu)
 
 
-@primitive(name="Gelu")
+@primitive(name="Gelu", kernel="gelu")
 def _gelu(x: Array, *, approximate: str) -> Array:
     return kernels(x).gelu(x, approximate)
 
@@ -219,7 +219,7 @@ def _gelu_dx(grad: Tensor, x: Tensor, approximate: str, spare: Array | None) -> 
     return _gelu_backward(grad, x, approximate=approximate, out=spare)
 
 
-@primitive(name="GeluBackward")
+@primitive(name="GeluBackward", kernel="gelu_grad")
 def _gelu_backward(g: Array, x: Array, *, approximate: str, out: Array | None = None) -> Array:
     return kernels(g).gelu_grad(g, x, approximate, out)
 
@@ -260,7 +260,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     return _gelu(input, approximate=approximate)
 
 
-@primitive(name="Silu")
+@primitive(name="Silu", kernel="silu")
 def _silu(x: Array) -> Array:
     return kernels(x).silu(x)
 
@@ -270,7 +270,7 @@ def _silu_dx(grad: Tensor, x: Tensor, spare: Array | None) -> Tensor:
     return _silu_backward(grad, x, out=spare)
 
 
-@primitive(name="SiluBackward")
+@primitive(name="SiluBackward", kernel="silu_grad")
 def _silu_backward(g: Array, x: Array, *, out: Array | None = None) -> Array:
     return kernels(g).silu_grad(g, x, out)
 

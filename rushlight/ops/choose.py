@@ -237,7 +237,7 @@ def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
     return clamp(input, max=max, out=out)
 
 
-@primitive(name="NanToNum")
+@primitive(name="NanToNum", kernel="nan_to_num")
 def _nan_to_num(x: Array, *, nan: float, posinf: Any, neginf: Any) -> Array:
     return kernels(x).nan_to_num(x, nan, posinf, neginf)
 

@@ -21,7 +21,7 @@ __all__ = [
 Ints = tuple[int, ...]
 
 
-@primitive(name="Convolution")
+@primitive(name="Convolution", kernel="conv")
 def _conv(x: Array, weight: Array, bias: Array | None, *, stride: Ints, padding: Ints,
           dilation: Ints, groups: int, relu: bool = False) -> Array:  # fmt: skip
     return kernels(x).conv(x, weight, bias, stride, padding, dilation, groups, relu)
@@ -46,7 +46,7 @@ def _conv_dbias(grad: Tensor) -> Tensor:
     return _conv_bias_grad(grad)
 
 
-@primitive(name="ConvolutionBiasBackward")
+@primitive(name="ConvolutionBiasBackward", kernel="conv_bias_grad")
 def _conv_bias_grad(g: Array) -> Array:
     """The sum over all dims but the channels."""
     return kernels(g).conv_bias_grad(g)
@@ -60,7 +60,7 @@ def _conv_bias_grad_dg(grad: Tensor, g_shape: Shape) -> Tensor:
 # The two gradients are linear in both operands, and their derivatives are each other and `_conv`.
 
 
-@primitive(name="ConvolutionBackward")
+@primitive(name="ConvolutionBackward", kernel="conv_input_grad")
 def _conv_input_grad(g: Array, weight: Array, *, input_shape: Shape, stride: Ints, padding: Ints,
                      dilation: Ints, groups: int) -> Array:  # fmt: skip
     return kernels(g).conv_input_grad(g, weight, input_shape, stride, padding, dilation, groups)
@@ -80,7 +80,7 @@ def _conv_input_grad_dweight(grad: Tensor, g: Tensor, weight_shape: Shape, strid
                              padding=padding, dilation=dilation, groups=groups)  # fmt: skip
 
 
-@primitive(name="ConvolutionBackward")
+@primitive(name="ConvolutionBackward", kernel="conv_weight_grad")
 def _conv_weight_grad(g: Array, x: Array, *, weight_shape: Shape, stride: Ints, padding: Ints,
                       dilation: Ints, groups: int) -> Array:  # fmt: skip
     return kernels(g).conv_weight_grad(g, x, weight_shape, stride, padding, dilation, groups)
@@ -191,10 +191,11 @@ def _check_shapes(op: str, n: int, x: Shape, w: Shape, bias: Shape | None, group
 
 
 @lru_cache(maxsize=1024)
-def _window(op: str, x: Shape, kernel: Shape, stride: Any, padding: Any,
-            dilation: Any) -> tuple[Ints, Ints, Ints]:  # fmt: skip
-    """Stride, padding and dilation as tuples; RuntimeError unless the kernel fits the input."""
-    n = len(kernel)
+def _window(op: str, n: int, x: Shape, w: Shape, bias: Shape | None, stride: Any, padding: Any,
+            dilation: Any, groups: int) -> tuple[Ints, Ints, Ints]:  # fmt: skip
+    """Stride, padding and dilation as tuples; RuntimeError unless everything fits together."""
+    _check_shapes(op, n, x, w, bias, groups, transposed=False)
+    kernel = w[2:]
     stride, padding, dilation = tuple_of(stride, n), tuple_of(padding, n), tuple_of(dilation, n)
     for size, k, s, p, d in zip(x[-n:], kernel, stride, padding, dilation):
         if s <= 0:
@@ -236,17 +237,25 @@ def _check(op: str, input: Any, weight: Any, bias: Any, groups: int, n: int,
 
 def _conv_nd(op: str, n: int, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any,
              padding: Any, dilation: Any, groups: int, relu: bool = False) -> Tensor:  # fmt: skip
-    _check(op, input, weight, bias, groups, n, transposed=False)
-    kernel = weight._array.shape[2:]
+    if not (isinstance(input, TensorBase) and isinstance(weight, TensorBase)):
+        check_tensor(input, op)
+        check_tensor(weight, op, "weight", 2)
     if isinstance(padding, str):
+        _check(op, input, weight, bias, groups, n, transposed=False)
         steps, gaps = tuple_of(stride, n), tuple_of(dilation, n)
+        kernel = weight._array.shape[2:]
         input, padding = _named_padding(op, input, kernel, steps, padding, gaps)
-    shape = input._array.shape
+    x, w = input._array, weight._array
+    b = None if bias is None else bias._array
+    shape = x.shape
+    shapes = shape, w.shape, None if b is None else b.shape
     try:
-        stride, padding, dilation = _window(op, shape, kernel, stride, padding, dilation)
+        stride, padding, dilation = _window(op, n, *shapes, stride, padding, dilation, groups)
     except TypeError:  # lists, which no cache takes
         window = as_key(stride), as_key(padding), as_key(dilation)
-        stride, padding, dilation = _window(op, shape, kernel, *window)
+        stride, padding, dilation = _window(op, n, *shapes, *window, groups)
+    if x.dtype is not w.dtype or (b is not None and b.dtype is not x.dtype):
+        _check_dtypes(op, x, w, b)
     batch = input if len(shape) == n + 2 else input.unsqueeze(0)
     if relu:
         result = _conv(batch, weight, bias, stride=stride, padding=padding, dilation=dilation,

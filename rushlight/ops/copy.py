@@ -68,7 +68,7 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     return _clone(input) if memory_format is None else _clone_as(input, memory_format=memory_format)
 
 
-@primitive(name="Clone")
+@primitive(name="Clone", kernel="contiguous")
 def _contiguous(x: Array) -> Array:
     return kernels(x).contiguous(x)
 
@@ -99,7 +99,7 @@ def _channels_last(input: Tensor, memory_format: Any) -> Tensor:
 # ---- dtype and device ----------------------------------------------------------------------
 
 
-@primitive(name="ToCopy")
+@primitive(name="ToCopy", kernel="cast")
 def _to_copy(x: Array, *, dtype: Any) -> Array:
     return kernels(x).cast(x, dtype)
 

@@ -36,7 +36,7 @@ def _ctc_loss_dx(grad: Tensor, x: Tensor, targets: Tensor, input_lengths: Tensor
                               results[2], blank=blank, zero_infinity=zero_infinity)  # fmt: skip
 
 
-@primitive(name="CtcLossBackward")
+@primitive(name="CtcLossBackward", kernel="ctc_loss_grad")
 def _ctc_loss_backward(g: Array, x: Array, targets: Array, input_lengths: Array,
                        target_lengths: Array, loss: Array, alpha: Array, *, blank: int,
                        zero_infinity: bool) -> Array:  # fmt: skip

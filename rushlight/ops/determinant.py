@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["det", "slogdet"]
 
 
-@primitive(name="LinalgDet")
+@primitive(name="LinalgDet", kernel="determinant")
 def _det(x: Array) -> Array:
     return kernels(x).determinant(x)
 

@@ -30,7 +30,7 @@ Dims = tuple[int, ...]
 # ---- the three transforms, unscaled, and their transposes -----------------------------------
 
 
-@primitive(name="FftC2C")
+@primitive(name="FftC2C", kernel="fft_c2c")
 def _c2c(x: Array, *, dims: Dims, forward: bool) -> Array:
     return kernels(x).fft_c2c(x, dims, forward)
 
@@ -40,7 +40,7 @@ def _c2c_dx(grad: Tensor, dims: Dims, forward: bool) -> Tensor:
     return _c2c(grad, dims=dims, forward=not forward)
 
 
-@primitive(name="FftR2C")
+@primitive(name="FftR2C", kernel="fft_r2c")
 def _r2c(x: Array, *, dims: Dims) -> Array:
     return kernels(x).fft_r2c(x, dims)
 
@@ -54,7 +54,7 @@ def _r2c_dx(grad: Tensor, x_shape: Shape, dims: Dims) -> Tensor:
     return _c2c(full, dims=dims, forward=False).real
 
 
-@primitive(name="FftC2R")
+@primitive(name="FftC2R", kernel="fft_c2r")
 def _c2r(x: Array, *, dims: Dims, size: int) -> Array:
     return kernels(x).fft_c2r(x, dims, size)
 

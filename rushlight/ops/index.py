@@ -251,7 +251,7 @@ def _taken_in_order(x: Array, indices: Array, axis: int) -> Array:
     return k.take(x.transpose(source), indices, at).transpose(inverse(order))
 
 
-@primitive(name="Index")
+@primitive(name="Index", kernel="masked_select")
 def _index_mask(x: Array, mask: Array) -> Array:
     """The elements (or slices) of `x` where `mask`, of the shape of its first dims, holds."""
     return kernels(x).masked_select(x, mask)

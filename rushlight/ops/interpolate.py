@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["interpolate", "upsample", "upsample_bilinear", "upsample_nearest"]
 
 
-@primitive(name="Upsample")
+@primitive(name="Upsample", kernel="resample")
 def _resample(x: Array, index: Array, weights: Array, *, dim: int) -> Array:
     """Each result along `dim` mixes `x[index]` with `weights`; see the kernel."""
     return kernels(x).resample(x, index, weights, dim)
@@ -28,7 +28,7 @@ def _resample_dx(grad: Tensor, x_shape: Shape, index: Tensor, weights: Tensor, d
     return _resample_backward(grad, index, weights, dim=dim, size=x_shape[dim])
 
 
-@primitive(name="UpsampleBackward")
+@primitive(name="UpsampleBackward", kernel="resample_grad")
 def _resample_backward(g: Array, index: Array, weights: Array, *, dim: int, size: int) -> Array:
     return kernels(g).resample_grad(g, index, weights, dim, size)
 

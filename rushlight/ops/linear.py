@@ -9,7 +9,7 @@ from ..backends import kernels
 from ..types_ import Array, Number, Shape
 from .common import TensorBase, check_tensor, in_place, write_out
 from .einsum import einsum
-from .matmul import _left_gradient, _mismatch, _mm, _same_dtype, _transposed, bmm, matmul, mv, outer
+from .matmul import _mismatch, _mm, _mm_left, _mm_right, _same_dtype, bmm, matmul, mv, outer
 from .reduce import _sum
 from .shape import reshape
 from .transpose import _t
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["addmm", "addmv", "addbmm", "baddbmm", "addr", "linear", "bilinear", "LinearMethods"]
 
 
-@primitive(name="Addmm")
+@primitive(name="Addmm", kernel="addmm")
 def _addmm(bias: Array, x: Array, y: Array, *, beta: Number = 1, alpha: Number = 1,
            relu: bool = False) -> Array:  # fmt: skip
     return kernels(x).addmm(bias, x, y, beta, alpha, relu)
@@ -40,13 +40,13 @@ def _addmm_dbias(grad: Tensor, bias_shape: Shape, beta: Number) -> Tensor:
 
 @_addmm.derivative("x")
 def _addmm_dx(grad: Tensor, y: Tensor, alpha: Number) -> Tensor:
-    product = _mm(grad, _transposed(y))
+    product = _mm_right(grad, y.conj())
     return product if alpha == 1 else product * alpha.conjugate()
 
 
 @_addmm.derivative("y")
 def _addmm_dy(grad: Tensor, x: Tensor, y_strides: Shape, alpha: Number) -> Tensor:
-    product = _left_gradient(grad, x, y_strides)
+    product = _mm_left(grad, x.conj(), turned=y_strides[0] < y_strides[1])
     return product if alpha == 1 else product * alpha.conjugate()
 
 

@@ -29,7 +29,7 @@ _logical_and, _logical_or = _logical("logical_and"), _logical("logical_or")
 _logical_xor = _logical("logical_xor")
 
 
-@primitive(name="LogicalNot")
+@primitive(name="LogicalNot", kernel="logical_not")
 def _logical_not(x: Array) -> Array:
     return kernels(x).logical_not(x)
 

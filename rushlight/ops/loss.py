@@ -134,7 +134,7 @@ def _broadcast_shape(input: Any, target: Any) -> Any:
 # ---- negative log-likelihood ---------------------------------------------------------------
 
 
-@primitive(name="NllLoss", nondifferentiable=(1,))
+@primitive(name="NllLoss", nondifferentiable=(1,), kernel="nll_loss")
 def _nll_loss(logp: Array, target: Array, weight: Array | None, *, ignore_index: int,
               reduction: str) -> tuple[Array, Array]:  # fmt: skip
     return kernels(logp).nll_loss(logp, target, weight, ignore_index, reduction)

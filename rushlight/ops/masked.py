@@ -22,7 +22,7 @@ __all__ = [
 # ---- masks ---------------------------------------------------------------------------------
 
 
-@primitive(name="MaskedFill", broadcast=True)
+@primitive(name="MaskedFill", broadcast=True, kernel="masked_fill")
 def _masked_fill(x: Array, mask: Array, *, value: Number, out: Array = None) -> Array:
     return kernels(x).masked_fill(x, mask, value, out)
 
@@ -181,7 +181,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
 # ---- positions -----------------------------------------------------------------------------
 
 
-@primitive(name="Nonzero")
+@primitive(name="Nonzero", kernel="nonzero")
 def _nonzero(x: Array) -> Array:
     return kernels(x).nonzero(x)
 

@@ -32,30 +32,60 @@ def _same_dtype(op: str, x: Any, y: Any) -> None:
 # ---- mm, bmm -------------------------------------------------------------------------------
 
 
-@primitive(name="Mm")
+@primitive(name="Mm", kernel="matmul")
 def _mm(x: Array, y: Array) -> Array:
     return kernels(x).matmul(x, y)
 
 
 @_mm.derivative("x")
 def _mm_dx(grad: Tensor, y: Tensor) -> Tensor:
-    return _mm(grad, _transposed(y))
+    return _mm_right(grad, y.conj())
 
 
 @_mm.derivative("y")
 def _mm_dy(grad: Tensor, x: Tensor, y_strides: Shape) -> Tensor:
-    return _left_gradient(grad, x, y_strides)
+    return _mm_left(grad, x.conj(), turned=y_strides[0] < y_strides[1])
 
 
-def _left_gradient(grad: Tensor, x: Tensor, y_strides: Shape) -> Tensor:
-    """The gradient `xᵀ grad` of `y` in `x @ y`, laid out in memory as `y` is.
+# The two gradients of a product, which are linear in both operands, and products themselves.
 
-    If `y` is a transposed matrix, as the weight of a linear layer, that is `(gradᵀ x)ᵀ`: transposed
-    back, it reaches the weight in the weight's own layout and need not be copied.
+
+@primitive(name="Mm")
+def _mm_right(g: Array, y: Array) -> Array:
+    """`g yᵀ`"""
+    return kernels(g).matmul(g, y.T)
+
+
+@_mm_right.derivative("g")
+def _mm_right_dg(grad: Tensor, y: Tensor) -> Tensor:
+    return _mm(grad, y.conj())
+
+
+@_mm_right.derivative("y")
+def _mm_right_dy(grad: Tensor, g: Tensor) -> Tensor:
+    return _mm_left(g.conj(), grad, turned=False)
+
+
+@primitive(name="Mm")
+def _mm_left(g: Array, x: Array, *, turned: bool) -> Array:
+    """`xᵀ g`; if `turned`, computed as `(gᵀ x)ᵀ`.
+
+    So the gradient of a transposed matrix, such as the weight of a linear layer, is laid out in
+    memory as that: transposed back, it reaches the weight in the weight's own layout.
     """
-    if y_strides[0] < y_strides[1] and x._array.dtype.kind != "c":
-        return _t(_mm(_t(grad), x))
-    return _mm(_transposed(x), grad)
+    if turned:
+        return kernels(g).matmul(g.T, x).T
+    return kernels(g).matmul(x.T, g)
+
+
+@_mm_left.derivative("g")
+def _mm_left_dg(grad: Tensor, x: Tensor) -> Tensor:
+    return _mm(x.conj(), grad)
+
+
+@_mm_left.derivative("x")
+def _mm_left_dx(grad: Tensor, g: Tensor) -> Tensor:
+    return _mm_right(g.conj(), grad)
 
 
 def _transposed(x: Tensor) -> Tensor:
@@ -92,7 +122,7 @@ def _check_matrices(x: Shape, y: Shape) -> None:
         raise RuntimeError(_mismatch("mm", x, y))
 
 
-@primitive(name="IntMm")
+@primitive(name="IntMm", kernel="int_matmul")
 def _int_product(x: Array, y: Array) -> Array:
     return kernels(x).int_matmul(x, y)
 
@@ -127,7 +157,7 @@ def _mismatch(op: str, a: Shape, b: Shape) -> str:
     )
 
 
-@primitive(name="Bmm")
+@primitive(name="Bmm", kernel="matmul")
 def _bmm(x: Array, y: Array) -> Array:
     return kernels(x).matmul(x, y)
 

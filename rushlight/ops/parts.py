@@ -28,7 +28,7 @@ __all__ = [
 # ---- parts ---------------------------------------------------------------------------------
 
 
-@primitive(name="Slice", view=True)
+@primitive(name="Slice", view=True, kernel="slice")
 def _slice(x: Array, *, dim: int, start: int, stop: int, step: int = 1) -> Array:
     return kernels(x).slice(x, dim, start, stop, step)
 
@@ -88,7 +88,7 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     return _slice(input, dim=d, start=begin, stop=begin + length)
 
 
-@primitive(name="Select", view=True)
+@primitive(name="Select", view=True, kernel="select")
 def _select(x: Array, *, dim: int, index: int) -> Array:
     return kernels(x).select(x, dim, index)
 

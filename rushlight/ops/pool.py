@@ -31,13 +31,10 @@ Ints = tuple[int, ...]
 # ---- maximum -------------------------------------------------------------------------------
 
 
-@primitive(name="MaxPool2DWithIndices", nondifferentiable=(1,))
+@primitive(name="MaxPool2DWithIndices", nondifferentiable=(1,), kernel="max_pool")
 def _max_pool(x: Array, *, kernel_size: Ints, stride: Ints, padding: Ints, dilation: Ints,
               ceil_mode: bool) -> tuple[Array, Array]:  # fmt: skip
-    result: tuple[Array, Array] = kernels(x).max_pool(
-        x, kernel_size, stride, padding, dilation, ceil_mode
-    )
-    return result
+    return kernels(x).max_pool(x, kernel_size, stride, padding, dilation, ceil_mode)
 
 
 @_max_pool.derivative("x")
@@ -45,14 +42,14 @@ def _max_pool_dx(grad: Tensor, results: Any, x_shape: Shape) -> Tensor:
     return _max_pool_backward(grad, results[1], input_shape=x_shape)
 
 
-@primitive(name="MaxPool2D")
+@primitive(name="MaxPool2D", kernel="max_pool_values")
 def _max_pool_values(x: Array, *, kernel_size: Ints, stride: Ints, padding: Ints, dilation: Ints,
                      ceil_mode: bool) -> Array:  # fmt: skip
     """The maxima alone, where neither the caller nor a gradient asks for their positions."""
     return kernels(x).max_pool_values(x, kernel_size, stride, padding, dilation, ceil_mode)
 
 
-@primitive(name="MaxPool2DWithIndicesBackward")
+@primitive(name="MaxPool2DWithIndicesBackward", kernel="max_pool_grad")
 def _max_pool_backward(g: Array, indices: Array, *, input_shape: Shape) -> Array:
     """`g` added at the positions that won."""
     return kernels(g).max_pool_grad(g, indices, input_shape)
@@ -192,7 +189,7 @@ def max_pool3d_with_indices(*args: Any, **kwargs: Any) -> Any:
 # ---- mean ----------------------------------------------------------------------------------
 
 
-@primitive(name="AvgPool2D")
+@primitive(name="AvgPool2D", kernel="avg_pool")
 def _avg_pool(x: Array, *, kernel_size: Ints, stride: Ints, padding: Ints, ceil_mode: bool,
               count_include_pad: bool, divisor_override: int | None) -> Array:  # fmt: skip
     return kernels(x).avg_pool(x, kernel_size, stride, padding, ceil_mode, count_include_pad,
@@ -209,7 +206,7 @@ def _avg_pool_dx(grad: Tensor, x_shape: Shape, kernel_size: Ints, stride: Ints, 
                               divisor_override=divisor_override)  # fmt: skip
 
 
-@primitive(name="AvgPool2DBackward")
+@primitive(name="AvgPool2DBackward", kernel="avg_pool_grad")
 def _avg_pool_backward(g: Array, *, input_shape: Shape, kernel_size: Ints, stride: Ints,
                        padding: Ints, ceil_mode: bool, count_include_pad: bool,
                        divisor_override: int | None) -> Array:  # fmt: skip
@@ -269,7 +266,7 @@ def avg_pool3d(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any
 # ---- adaptive ------------------------------------------------------------------------------
 
 
-@primitive(name="AdaptiveAvgPool2D")
+@primitive(name="AdaptiveAvgPool2D", kernel="adaptive_avg_pool")
 def _adaptive_avg_pool(x: Array, *, output_size: Ints) -> Array:
     return kernels(x).adaptive_avg_pool(x, output_size)
 
@@ -279,7 +276,7 @@ def _adaptive_avg_pool_dx(grad: Tensor, x_shape: Shape) -> Tensor:
     return _adaptive_avg_pool_backward(grad, input_shape=x_shape)
 
 
-@primitive(name="AdaptiveAvgPool2DBackward")
+@primitive(name="AdaptiveAvgPool2DBackward", kernel="adaptive_avg_pool_grad")
 def _adaptive_avg_pool_backward(g: Array, *, input_shape: Shape) -> Array:
     return kernels(g).adaptive_avg_pool_grad(g, input_shape)
 

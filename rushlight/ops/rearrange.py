@@ -32,7 +32,7 @@ __all__ = [
 # ---- rearranging with a copy ---------------------------------------------------------------
 
 
-@primitive(name="Flip")
+@primitive(name="Flip", kernel="flip")
 def _flip(x: Array, *, dims: tuple[int, ...]) -> Array:
     return kernels(x).flip(x, dims)
 
@@ -70,7 +70,7 @@ def flipud(input: Tensor) -> Tensor:
     return flip(input, 0)
 
 
-@primitive(name="Roll")
+@primitive(name="Roll", kernel="roll")
 def _roll(x: Array, *, shifts: Any, dims: Any) -> Array:
     return kernels(x).roll(x, shifts, dims)
 
@@ -136,7 +136,7 @@ def repeat(input: Tensor, *repeats: Any, **named: Any) -> Tensor:
     return _repeat(input, repeats=counts)
 
 
-@primitive(name="Repeat")
+@primitive(name="Repeat", kernel="tile")
 def _repeat(x: Array, *, repeats: tuple[int, ...]) -> Array:
     return kernels(x).tile(x, repeats)
 

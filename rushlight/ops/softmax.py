@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["softmax", "log_softmax", "softmin", "gumbel_softmax", "SoftmaxMethods"]
 
 
-@primitive(name="Softmax")
+@primitive(name="Softmax", kernel="softmax")
 def _softmax(x: Array, *, dim: int) -> Array:
     return kernels(x).softmax(x, dim)
 
@@ -27,7 +27,7 @@ def _softmax_dx(grad: Tensor, result: Tensor, dim: int) -> Tensor:
     return _softmax_backward(grad, result, dim=dim)
 
 
-@primitive(name="SoftmaxBackwardData")
+@primitive(name="SoftmaxBackwardData", kernel="softmax_grad")
 def _softmax_backward(g: Array, y: Array, *, dim: int) -> Array:
     """`y · (g - Σ g·y)`"""
     return kernels(g).softmax_grad(g, y, dim)
@@ -44,7 +44,7 @@ def _softmax_backward_dy(grad: Tensor, g: Tensor, y: Tensor, dim: int) -> Tensor
     return grad * (g - total) - g * (grad * y).sum(dim, keepdim=True)
 
 
-@primitive(name="LogSoftmax")
+@primitive(name="LogSoftmax", kernel="log_softmax")
 def _log_softmax(x: Array, *, dim: int) -> Array:
     return kernels(x).log_softmax(x, dim)
 
@@ -54,7 +54,7 @@ def _log_softmax_dx(grad: Tensor, result: Tensor, dim: int) -> Tensor:
     return _log_softmax_backward(grad, result, dim=dim)
 
 
-@primitive(name="LogSoftmaxBackwardData")
+@primitive(name="LogSoftmaxBackwardData", kernel="log_softmax_grad")
 def _log_softmax_backward(g: Array, y: Array, *, dim: int) -> Array:
     """`g - exp(y) · Σ g`"""
     return kernels(g).log_softmax_grad(g, y, dim)

@@ -21,7 +21,7 @@ __all__ = ["var", "std", "var_mean", "std_mean", "norm", "vector_norm", "dist", 
 # ---- spread --------------------------------------------------------------------------------
 
 
-@primitive(name="Var")
+@primitive(name="Var", kernel="var")
 def _var(x: Array, *, dims: tuple[int, ...] | None, correction: float, keepdim: bool) -> Array:
     return kernels(x).var(x, dims, correction, keepdim)
 
@@ -104,7 +104,7 @@ def std_mean(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keep
 # ---- norms ---------------------------------------------------------------------------------
 
 
-@primitive(name="LinalgVectorNorm")
+@primitive(name="LinalgVectorNorm", kernel="norm")
 def _vector_norm(x: Array, *, p: float, dims: tuple[int, ...] | None, keepdim: bool) -> Array:
     return kernels(x).norm(x, p, dims, keepdim)
 

@@ -21,7 +21,7 @@ __all__ = ["addcdiv", "addcmul", "lerp", "TernaryMethods"]
 # ---- sums of scaled products ---------------------------------------------------------------
 
 
-@primitive(name="Addcmul", broadcast=True)
+@primitive(name="Addcmul", broadcast=True, kernel="addcmul")
 def _addcmul(x: Array, y: Array, z: Array, *, value: Number = 1, out: Array = None) -> Array:
     return kernels(x).addcmul(x, y, z, value, out)
 
@@ -55,7 +55,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     return add(input, tensor1 * tensor2, alpha=value, out=out)
 
 
-@primitive(name="Addcdiv", broadcast=True)
+@primitive(name="Addcdiv", broadcast=True, kernel="addcdiv")
 def _addcdiv(x: Array, y: Array, z: Array, *, value: Number = 1, out: Array = None) -> Array:
     return kernels(x).addcdiv(x, y, z, value, out)
 
@@ -113,7 +113,7 @@ def _check_factor(op: str, value: Number, *tensors: Tensor) -> None:
         )
 
 
-@primitive(name="Lerp", broadcast=True)
+@primitive(name="Lerp", broadcast=True, kernel="lerp")
 def _lerp_number(x: Array, end: Array, *, weight: Number, out: Array = None) -> Array:
     return kernels(x).lerp(x, end, weight, out)
 

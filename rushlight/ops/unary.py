@@ -271,7 +271,7 @@ def _tanh_dx(grad: Tensor, result: Tensor, spare: Array | None) -> Tensor:
     return _tanh_backward(grad, result, out=spare)
 
 
-@primitive(name="TanhBackward")
+@primitive(name="TanhBackward", kernel="tanh_grad")
 def _tanh_backward(g: Array, y: Array, *, out: Array | None = None) -> Array:
     """`g · (1 - y²)`"""
     return kernels(g).tanh_grad(g, y, out)
@@ -310,7 +310,7 @@ def _sigmoid_dx(grad: Tensor, result: Tensor, spare: Array | None) -> Tensor:
     return _sigmoid_backward(grad, result, out=spare)
 
 
-@primitive(name="SigmoidBackward")
+@primitive(name="SigmoidBackward", kernel="sigmoid_grad")
 def _sigmoid_backward(g: Array, y: Array, *, out: Array | None = None) -> Array:
     """`g · y · (1 - y)`"""
     return kernels(g).sigmoid_grad(g, y, out)

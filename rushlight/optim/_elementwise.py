@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import rushlight
 from rushlight import Tensor
+from rushlight.autograd.variable import with_gradient
 from rushlight.ops.optimizer import fused_rule_
 from rushlight.optim.optimizer import Group, Optimizer
 
@@ -112,17 +113,6 @@ class ElementwiseOptimizer(Optimizer):
     def _update(self, param: Tensor, grad: Tensor, state: dict[str, Any], group: Group) -> None:
         """Changes `param` and `state` in place; `grad` has its sign turned for `maximize`."""
         raise NotImplementedError
-
-
-def with_gradient(params: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """The parameters that have a gradient, and their gradients."""
-    chosen, grads = [], []
-    for param in params:
-        grad = param.grad
-        if grad is not None:
-            chosen.append(param)
-            grads.append(grad)
-    return chosen, grads
 
 
 def new_step() -> Tensor:

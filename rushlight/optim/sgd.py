@@ -6,6 +6,7 @@ from typing import Any
 
 import rushlight
 from rushlight import Tensor
+from rushlight.autograd.variable import with_gradient
 from rushlight.optim._elementwise import (
     ElementwiseOptimizer,
     as_number,
@@ -13,7 +14,6 @@ from rushlight.optim._elementwise import (
     check_fused,
     check_lr,
     check_not_negative,
-    with_gradient,
 )
 from rushlight.optim.optimizer import Group, ParamsT
 

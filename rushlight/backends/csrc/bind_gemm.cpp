@@ -200,9 +200,14 @@ bool is_row_of(PyArrayObject* bias, int64_t N) {
     return (ndim == 1 || ndim == 2) && PyArray_DIM(bias, ndim - 1) == N && is_contiguous(bias);
 }
 
-// addmm(bias, a, b, relu): bias + a @ b, where bias is a row or has the result's shape.
+bool is_one(PyObject* number) {
+    double value;
+    return as_double(number, &value) && value == 1.0;
+}
+
+// addmm(bias, a, b, beta, alpha, relu): bias + a @ b, where bias is a row or has the result's shape.
 PyObject* addmm(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    if (n != 4) return not_handled();
+    if (n != 6 || !is_one(args[3]) || !is_one(args[4])) return not_handled();
     PyArrayObject *bias = as_array(args[0]), *a = as_array(args[1]), *b = as_array(args[2]);
     if (!bias || !a || !b || !same_float_type(a, b) || !same_float_type(a, bias))
         return not_handled();
@@ -220,7 +225,7 @@ PyObject* addmm(PyObject*, PyObject* const* args, Py_ssize_t n) {
     if (!is_row && (PyArray_NDIM(bias) != 2 || PyArray_DIM(bias, 0) != p.M ||
                     PyArray_DIM(bias, 1) != p.N || !is_contiguous(bias)))
         return not_handled();
-    p.relu = args[3] == Py_True;
+    p.relu = args[5] == Py_True;
     p.c = new_array(2, shape, PyArray_TYPE(a));
     if (!p.c) return nullptr;
     if (is_row) {
@@ -294,7 +299,7 @@ PyObject* int_matmul(PyObject*, PyObject* const* args, Py_ssize_t n) {
 extern PyMethodDef gemm_methods[];
 PyMethodDef gemm_methods[] = {
     rl::method("matmul", rl::matmul, "matmul(a, b): batched matrix product."),
-    rl::method("addmm", rl::addmm, "addmm(bias, a, b, relu): bias + a @ b, rectified if asked for."),
+    rl::method("addmm", rl::addmm, "addmm(bias, a, b, beta, alpha, relu): bias + a @ b, rectified if asked for."),
     rl::method("linear", rl::linear, "linear(x, weight, bias): x @ weight.T + bias."),
     rl::method("int_matmul", rl::int_matmul, "int_matmul(a, b): int8 matrices into int32."),
     {nullptr, nullptr, 0, nullptr},

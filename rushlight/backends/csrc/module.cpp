@@ -31,8 +31,9 @@ extern PyMethodDef mask_methods[];
 extern PyMethodDef order_methods[];
 extern PyMethodDef waist_methods[];
 extern PyMethodDef checksum_methods[];
+extern PyMethodDef module_class_methods[];
 extern bool add_waist_types(PyObject* module);
-extern bool add_module_lookup(PyObject* module);
+extern bool intern_module_names();
 
 static PyMethodDef* const method_tables[] = {
     elementwise_methods,
@@ -54,6 +55,7 @@ static PyMethodDef* const method_tables[] = {
     order_methods,
     waist_methods,
     checksum_methods,
+    module_class_methods,
 };
 
 namespace {
@@ -175,5 +177,5 @@ PyMODINIT_FUNC PyInit__native() {
     if (module == nullptr || PyModule_AddFunctions(module, frame_methods) < 0) return nullptr;
     for (PyMethodDef* table : method_tables)
         if (PyModule_AddFunctions(module, table) < 0) return nullptr;
-    return add_waist_types(module) && add_module_lookup(module) ? module : nullptr;
+    return add_waist_types(module) && intern_module_names() ? module : nullptr;
 }

@@ -10,6 +10,7 @@
 //   tape_primitive.cpp  PrimitiveCall: calling                         primitive.py
 //   tape_record.cpp     PrimitiveCall: recording                       primitive.py
 //   tape_inplace.cpp    in-place changes: who may, and counting them   inplace.py
+//   tape_lists.cpp      lists of tensors: arrays, gradients            variable.py
 //   tape_engine.cpp     one backward pass                              engine.py
 //   tape_module.cpp     the module, and what it needs from Python
 //
@@ -212,8 +213,12 @@ struct Primitive {
     PyObject_HEAD
     vectorcallfunc vectorcall;
     PyObject* forward;
+    PyObject* kernel;    // the name of the kernel that forward hands its arguments to, if it does no more
+    PyObject* keywords;  // the names of its keyword arguments in order, a tuple
+    PyObject* defaults;  // {name: value}
     PyObject* node_type;
     Plan* plan;
+    Py_ssize_t n_inputs;  // of its positional parameters
     char view;
     char broadcast;
 };
@@ -241,6 +246,7 @@ inline Plan* plan_of(Node* node) { return reinterpret_cast<Primitive*>(node->op)
 // ------------------------------------------------------------------ from Python
 // Functions of the Python files that the rare paths call; set by connect().
 struct Callbacks {
+    PyObject* kernels;           // (array) -> the kernels of its device
     PyObject* asarray;           // (value, arrays) -> array, for what is no array yet
     PyObject* is_array;          // (value) -> bool
     PyObject* raise_stale;       // (node, array, storage, version, role)
@@ -274,6 +280,7 @@ bool add_primitive_types(PyObject* module);
 
 extern PyMethodDef engine_methods[];
 extern PyMethodDef inplace_methods[];
+extern PyMethodDef list_methods[];
 
 // Makes a type from its spec and adds it to the module under its last name.
 PyTypeObject* add_type(PyObject* module, PyType_Spec* spec);

@@ -122,6 +122,13 @@ bool call_for_nothing(PyObject* result) {
     return result != nullptr;
 }
 
+// Whether `array` is `memory`, or a view of it that nobody else refers to.
+bool shows_only(PyObject* array, PyObject* memory) {
+    if (array == memory) return true;
+    return PyArray_CheckExact(array) && Py_REFCNT(array) == 1 &&
+           PyArray_BASE(reinterpret_cast<PyArrayObject*>(array)) == memory;
+}
+
 // The array that a leaf may keep as its gradient without a copy: that of `grad` if nobody else refers
 // to it, or, where that is the transpose of a transpose, the array below, if nobody else refers to
 // that one. Borrowed; null if there is none.
@@ -135,7 +142,8 @@ PyObject* exclusive_array(PyObject* grad) {
     if (below == nullptr)
         return PyArray_CHKFLAGS(array, NPY_ARRAY_OWNDATA) ? tensor->array : nullptr;
     PyObject* base = present(tensor->base);
-    if (base == nullptr || Py_REFCNT(base) != 1 || as_tensor(base)->array != below) return nullptr;
+    if (base == nullptr || Py_REFCNT(base) != 1 || !shows_only(as_tensor(base)->array, below))
+        return nullptr;
     PyArrayObject* owner = reinterpret_cast<PyArrayObject*>(below);
     const bool same = Py_REFCNT(below) == 2 && PyArray_CheckExact(below) &&
                       PyArray_CHKFLAGS(owner, NPY_ARRAY_OWNDATA) &&

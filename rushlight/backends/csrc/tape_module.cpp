@@ -51,6 +51,7 @@ PyObject* connect(PyObject*, PyObject* const* args, Py_ssize_t n) {
         PyObject** place;
         const char* name;
     } rows[] = {
+        {&callbacks.kernels, "kernels"},
         {&callbacks.asarray, "asarray"},
         {&callbacks.is_array, "is_array"},
         {&callbacks.raise_stale, "raise_stale"},
@@ -131,7 +132,8 @@ PyMODINIT_FUNC PyInit__tape() {
     if (intern_names() && add_tensor_types(module) && add_node_types(module) &&
         add_primitive_types(module) && PyModule_AddFunctions(module, module_methods) == 0 &&
         PyModule_AddFunctions(module, engine_methods) == 0 &&
-        PyModule_AddFunctions(module, inplace_methods) == 0)
+        PyModule_AddFunctions(module, inplace_methods) == 0 &&
+        PyModule_AddFunctions(module, list_methods) == 0)
         return module;
     Py_DECREF(module);
     return nullptr;

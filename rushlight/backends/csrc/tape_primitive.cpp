@@ -133,16 +133,67 @@ void explain(Call* call) {
     Py_XDECREF(traceback);
 }
 
+// ------------------------------------------------------------------ calling
+// Puts the values of all keyword arguments behind the inputs, in the order of the signature; false
+// (without an error) if a name is unknown or a value missing.
+bool arrange(const Call* call) {
+    const Primitive* op = call->op;
+    const Py_ssize_t count = PyTuple_GET_SIZE(op->keywords);
+    const Py_ssize_t given = call->kwnames == nullptr ? 0 : PyTuple_GET_SIZE(call->kwnames);
+    PyObject** values = call->arrays + call->n_inputs;
+    Py_ssize_t used = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject* name = PyTuple_GET_ITEM(op->keywords, i);
+        // calls name them in the order of the signature, mostly
+        Py_ssize_t k = used < given && PyTuple_GET_ITEM(call->kwnames, used) == name ? used : 0;
+        while (k < given && PyTuple_GET_ITEM(call->kwnames, k) != name) k++;
+        values[i] = k < given ? call->kwvalues[k] : PyDict_GetItemWithError(op->defaults, name);
+        if (values[i] == nullptr) return false;
+        used += k < given;
+    }
+    return used == given;
+}
+
+// kernels(first input).<kernel>(inputs and keyword arguments in order): what the forward of a
+// primitive with a kernel says. `room` is how many values fit behind the inputs.
+PyObject* call_kernel(const Call* call, Py_ssize_t room) {
+    const Primitive* op = call->op;
+    const Py_ssize_t count = call->n_inputs + PyTuple_GET_SIZE(op->keywords);
+    if (call->n_inputs != op->n_inputs || PyTuple_GET_SIZE(op->keywords) > room || !arrange(call))
+        return nullptr;
+    PyObject** values = call->arrays - 1;
+    values[0] = PyObject_CallOneArg(callbacks.kernels, call->arrays[0]);
+    if (values[0] == nullptr) return nullptr;
+    PyObject* result = PyObject_VectorcallMethod(op->kernel, values, size_t(count + 1), nullptr);
+    Py_DECREF(values[0]);
+    return result;
+}
+
+PyObject* call_forward(const Call* call, Py_ssize_t room) {
+    if (present(call->op->kernel) != nullptr) {
+        PyObject* result = call_kernel(call, room);
+        if (result != nullptr || PyErr_Occurred()) return result;
+    }  // an argument is missing or too much: the function says so
+    const Py_ssize_t n_keywords = call->kwnames == nullptr ? 0 : PyTuple_GET_SIZE(call->kwnames);
+    for (Py_ssize_t i = 0; i < n_keywords; i++)
+        call->arrays[call->n_inputs + i] = call->kwvalues[i];
+    return PyObject_Vectorcall(call->op->forward, call->arrays,
+                               size_t(call->n_inputs) | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                               call->kwnames);
+}
+
 PyObject* primitive_call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
     const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
     const Py_ssize_t n_keywords = kwnames == nullptr ? 0 : PyTuple_GET_SIZE(kwnames);
     Primitive* op = reinterpret_cast<Primitive*>(self);
-    // One place in front for PY_VECTORCALL_ARGUMENTS_OFFSET, the keyword values behind the inputs.
+    // One place in front for the kernels, the keyword values behind the inputs.
     PyObject* stack[kMostInputs + 1];
     PyObject** values = stack;
-    if (n + n_keywords > kMostInputs) {
+    Py_ssize_t room = kMostInputs - n;
+    if (n_keywords > room) {
         values = PyMem_New(PyObject*, size_t(n + n_keywords) + 1);
         if (values == nullptr) return PyErr_NoMemory();
+        room = n_keywords;
     }
     Call call = {op, args, values + 1, 0, kwnames, args + n, false};
     PyObject* out = nullptr;
@@ -151,9 +202,7 @@ PyObject* primitive_call(PyObject* self, PyObject* const* args, size_t nargsf, P
         if (call.arrays[call.n_inputs] == nullptr) break;
     }
     if (call.n_inputs == n) {
-        for (Py_ssize_t i = 0; i < n_keywords; i++) call.arrays[n + i] = args[n + i];
-        PyObject* result = PyObject_Vectorcall(
-            op->forward, call.arrays, size_t(n) | PY_VECTORCALL_ARGUMENTS_OFFSET, kwnames);
+        PyObject* result = call_forward(&call, room);
         if (result != nullptr)
             out = PyTuple_CheckExact(result) ? wrap_many(&call, result) : wrap_one(&call, result);
         else if (PyErr_ExceptionMatches(PyExc_ValueError))
@@ -217,6 +266,7 @@ int primitive_traverse(PyObject* self, visitproc visit, void* arg) {
     Primitive* op = reinterpret_cast<Primitive*>(self);
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(op->forward);
+    Py_VISIT(op->defaults);
     Py_VISIT(op->node_type);
     for (int r = 0; op->plan != nullptr && r < op->plan->n_rules; r++)
         Py_VISIT(op->plan->rules[r].function);
@@ -225,6 +275,9 @@ int primitive_traverse(PyObject* self, visitproc visit, void* arg) {
 int primitive_clear(PyObject* self) {
     Primitive* op = reinterpret_cast<Primitive*>(self);
     Py_CLEAR(op->forward);
+    Py_CLEAR(op->kernel);
+    Py_CLEAR(op->keywords);
+    Py_CLEAR(op->defaults);
     Py_CLEAR(op->node_type);
     return 0;
 }
@@ -267,7 +320,11 @@ PyMethodDef primitive_methods[] = {
 };
 PyMemberDef primitive_members[] = {
     {"forward", T_OBJECT_EX, offsetof(Primitive, forward), 0, nullptr},
+    {"kernel", T_OBJECT, offsetof(Primitive, kernel), 0, nullptr},
+    {"keywords", T_OBJECT_EX, offsetof(Primitive, keywords), 0, nullptr},
+    {"defaults", T_OBJECT_EX, offsetof(Primitive, defaults), 0, nullptr},
     {"node_type", T_OBJECT_EX, offsetof(Primitive, node_type), 0, nullptr},
+    {"n_inputs", T_PYSSIZET, offsetof(Primitive, n_inputs), 0, nullptr},
     {"view", T_BOOL, offsetof(Primitive, view), 0, nullptr},
     {"broadcast", T_BOOL, offsetof(Primitive, broadcast), 0, nullptr},
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Primitive, vectorcall), READONLY, nullptr},

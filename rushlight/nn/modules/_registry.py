@@ -2,8 +2,8 @@
 
 A tensor or module assigned to an attribute does not go into the instance's `__dict__` but into one
 of three dictionaries, `_parameters`, `_buffers` and `_modules`; Python calls `__getattr__` only for
-names that it finds nowhere else, and that is where they are looked up. The compiled extension has
-a `__getattribute__` that looks there before Python gives up, which takes a third of the time.
+names that it finds nowhere else, and that is where they are looked up. The compiled extension looks
+there before Python gives up, which takes a fifth of the time (`csrc/bind_modules.cpp`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight import Tensor
-from rushlight.backends import module_getattribute
+from rushlight.backends import adopt_module_class
 from rushlight.nn.parameter import Buffer, Parameter, UninitializedBuffer
 
 _HOOK_FIELDS = (
@@ -68,6 +68,10 @@ class ModuleRegistry:
         fields["_modules"] = {}
         if self.call_super_init:
             super().__init__(*args, **kwargs)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        adopt_module_class(cls)
 
     def _refuse_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         name = type(self).__name__
@@ -155,8 +159,6 @@ class ModuleRegistry:
             raise KeyError(f'{kind} name can\'t be empty string ""')
 
     # ---------------------------------------------------------------- attribute access
-
-    __getattribute__ = module_getattribute
 
     def __getattr__(self, name: str) -> Any:
         fields = self.__dict__

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rushlight.backends import adopt_module_class, connect_modules
 from rushlight.nn.modules._conversion import ModuleConversion
 from rushlight.nn.modules._error_path import note_module
 from rushlight.nn.modules._hooks import (
@@ -80,12 +81,7 @@ class Module(ModuleConversion, ModuleState, ModuleHooks):
                 return self._call_with_hooks(args, kwargs)
             return self.forward(*args, **kwargs)
         except Exception as error:
-            if "_modules" not in fields:
-                raise AttributeError(
-                    f"'{type(self).__name__}' was called before Module.__init__(); call "
-                    "super().__init__() first in its __init__"
-                ) from error
-            note_module(error, self)
+            _explain_error(error, self)
             raise
 
     # ---------------------------------------------------------------- modes and gradients
@@ -145,6 +141,20 @@ class Module(ModuleConversion, ModuleState, ModuleHooks):
             return f"{self._get_name()}({extra})"
         body = "\n  ".join(lines + child_lines)
         return f"{self._get_name()}(\n  {body}\n)"
+
+
+def _explain_error(error: Exception, module: Module) -> None:
+    """Writes into an exception which module it came out of."""
+    if "_modules" not in module.__dict__:
+        raise AttributeError(
+            f"'{type(module).__name__}' was called before Module.__init__(); call "
+            "super().__init__() first in its __init__"
+        ) from error
+    note_module(error, module)
+
+
+connect_modules(Module.__getattr__, Module.__call__, _ANY_GLOBAL_HOOK, _explain_error)
+adopt_module_class(Module)
 
 
 def _indent_tail(text: str) -> str:

@@ -1,0 +1,74 @@
+// Lists of tensors, as optimizers hand them on: their arrays, and those of them that have a gradient
+// (arrays_of and with_gradient in rushlight/autograd/variable.py).
+#include "tape.h"
+
+namespace rl {
+namespace tape {
+
+namespace {
+
+// A sequence of tensors; a new reference, or null with an error.
+PyObject* tensors_in(PyObject* given) {
+    PyObject* tensors = PySequence_Fast(given, "expected a sequence of tensors");
+    for (Py_ssize_t i = 0; tensors != nullptr && i < PySequence_Fast_GET_SIZE(tensors); i++) {
+        PyObject* tensor = PySequence_Fast_GET_ITEM(tensors, i);
+        if (is_tensor(tensor) && as_tensor(tensor)->array != nullptr) continue;
+        PyErr_Format(PyExc_TypeError, "expected a sequence of tensors, got one with a %s",
+                     Py_TYPE(tensor)->tp_name);
+        Py_CLEAR(tensors);
+    }
+    return tensors;
+}
+
+// arrays_of(tensors)
+PyObject* py_arrays_of(PyObject*, PyObject* given) {
+    PyObject* tensors = tensors_in(given);
+    if (tensors == nullptr) return nullptr;
+    const Py_ssize_t count = PySequence_Fast_GET_SIZE(tensors);
+    PyObject* arrays = PyList_New(count);
+    for (Py_ssize_t i = 0; arrays != nullptr && i < count; i++) {
+        Tensor* tensor = as_tensor(PySequence_Fast_GET_ITEM(tensors, i));
+        PyList_SET_ITEM(arrays, i, Py_NewRef(tensor->array));
+    }
+    Py_DECREF(tensors);
+    return arrays;
+}
+
+// The gradient as the attribute `grad` gives it, which warns for results of operations.
+PyObject* gradient_of(PyObject* tensor) {
+    PyObject* grad = present(as_tensor(tensor)->grad);
+    if (grad != nullptr) return Py_NewRef(grad);
+    if (present(as_tensor(tensor)->grad_fn) == nullptr) Py_RETURN_NONE;
+    return PyObject_GetAttrString(tensor, "grad");
+}
+
+// with_gradient(tensors)
+PyObject* py_with_gradient(PyObject*, PyObject* given) {
+    PyObject* tensors = tensors_in(given);
+    PyObject* chosen = tensors == nullptr ? nullptr : PyList_New(0);
+    PyObject* grads = chosen == nullptr ? nullptr : PyList_New(0);
+    bool ok = grads != nullptr;
+    for (Py_ssize_t i = 0; ok && i < PySequence_Fast_GET_SIZE(tensors); i++) {
+        PyObject* tensor = PySequence_Fast_GET_ITEM(tensors, i);
+        PyObject* grad = gradient_of(tensor);
+        ok = grad != nullptr && (grad == Py_None || (PyList_Append(chosen, tensor) == 0 &&
+                                                     PyList_Append(grads, grad) == 0));
+        Py_XDECREF(grad);
+    }
+    PyObject* pair = ok ? PyTuple_Pack(2, chosen, grads) : nullptr;
+    Py_XDECREF(tensors);
+    Py_XDECREF(chosen);
+    Py_XDECREF(grads);
+    return pair;
+}
+
+}  // namespace
+
+PyMethodDef list_methods[] = {
+    {"arrays_of", py_arrays_of, METH_O, "(tensors): see variable.py."},
+    {"with_gradient", py_with_gradient, METH_O, "(tensors): see variable.py."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace tape
+}  // namespace rl
