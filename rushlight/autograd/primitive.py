@@ -25,6 +25,7 @@ keeps exactly that:
                      may write its result over it; else None
     <attribute>      a keyword argument of the forward
 
+A rule that only hands such values on to another primitive needs no function: see `derive`.
 Rules are written with differentiable operations, so that derivatives of any order come free.
 """
 
@@ -73,13 +74,19 @@ _FROM_THE_TAPE = frozenset(("grad", "grads", "result", "results", "needs", "spar
 
 
 class Rule:
-    """A derivative rule and what the tape must keep for it."""
+    """A derivative rule and what the tape must keep for it.
 
-    def __init__(self, op: Primitive, function: Callable[..., Any], inputs: tuple[str, ...]):
+    `wants` are the values that the function takes, by position; the last of them by the keywords
+    `keywords`.
+    """
+
+    def __init__(self, op: Primitive, function: Callable[..., Any], inputs: tuple[str, ...],
+                 wants: tuple[str, ...], keywords: tuple[str, ...] = ()):  # fmt: skip
         self.function = function
+        self.keywords = keywords
         self.is_joint = len(inputs) > 1 or op.variadic == inputs[0]
         self.positions = tuple(op.input_names.index(name) for name in inputs)
-        self.wants = tuple(Signature(function).names)
+        self.wants = wants
         self.saved: list[tuple[str, int]] = []
         self.described: list[tuple[str, int, str]] = []
         self.wants_needs = "needs" in self.wants
@@ -90,7 +97,6 @@ class Rule:
         # tuple, so such a rule gets "grad" twice and drops one.
         names = self.wants if len(self.wants) > 1 else (*self.wants, "grad")
         self.arguments: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(*names)
-        self.takes_one = len(self.wants) == 1
 
     def _classify(self, op: Primitive, name: str) -> None:
         if name in _FROM_THE_TAPE or name in op.attributes:
@@ -107,9 +113,10 @@ class Rule:
         )
 
     def __call__(self, values: dict[str, Any]) -> Any:
-        if self.takes_one:
-            return self.function(self.arguments(values)[0])
-        return self.function(*self.arguments(values))
+        arguments = self.arguments(values)[: len(self.wants)]
+        count = len(arguments) - len(self.keywords)
+        named = dict(zip(self.keywords, arguments[count:]))
+        return self.function(*arguments[:count], **named)
 
 
 class PrimitiveCall:
@@ -311,16 +318,25 @@ class Primitive(PrimitiveCall):
         """Registers the decorated function as the gradient rule of the named inputs."""
 
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
-            self._check_unused()
-            rule = Rule(self, function, inputs)
-            self.rules.append(rule)
-            self.keeps_result = self.keeps_result or rule.wants_result
-            self.keeps_first = self.keeps_first or "result" in rule.wants
-            self.keeps_inputs = self.keeps_inputs or bool(rule.saved)
-            self.wants_grads = self.wants_grads or "grads" in rule.wants
+            self._add(Rule(self, function, inputs, tuple(Signature(function).names)))
             return function
 
         return register
+
+    def derive(self, input: str, by: Primitive, *wants: str, **named: str) -> None:
+        """Makes the gradient of `input` the primitive `by` of these values.
+
+        `_softmax.derive("x", _softmax_backward, "grad", "result", dim="dim")`, for example.
+        """
+        self._add(Rule(self, by, (input,), (*wants, *named.values()), tuple(named)))
+
+    def _add(self, rule: Rule) -> None:
+        self._check_unused()
+        self.rules.append(rule)
+        self.keeps_result = self.keeps_result or rule.wants_result
+        self.keeps_first = self.keeps_first or "result" in rule.wants
+        self.keeps_inputs = self.keeps_inputs or bool(rule.saved)
+        self.wants_grads = self.wants_grads or "grads" in rule.wants
 
     def shown_edges(self, edges: Sequence[Edge]) -> Sequence[Edge]:
         """The edges that `next_functions` lists: of inputs that can have a gradient."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .node import Node
 
 __all__ = ["FIELDS", "Storage", "TensorBase", "alias", "arrays_of", "bump_version",
-           "keep_inference", "mark_changed", "set_tensor_type", "with_gradient",
+           "dtypes_of", "keep_inference", "mark_changed", "set_tensor_type", "with_gradient",
            "wrap"]  # fmt: skip
 
 
@@ -203,6 +203,11 @@ def arrays_of(tensors: Sequence[Any]) -> list[Array]:
     return [tensor._array for tensor in tensors]
 
 
+def dtypes_of(tensors: Sequence[Any]) -> set[dtype]:
+    """The dtypes of the tensors."""
+    return {tensor.dtype for tensor in tensors}
+
+
 def with_gradient(tensors: Sequence[Any]) -> tuple[list[Any], list[Any]]:
     """The tensors that have a gradient, and their gradients."""
     chosen, grads = [], []
@@ -223,4 +228,5 @@ if native is not None:
     Storage, TensorBase = native.Storage, native.TensorBase  # type: ignore[misc]
     set_tensor_type, wrap = native.set_tensor_type, native.wrap
     mark_changed, bump_version = native.mark_changed, native.bump_version
-    arrays_of, with_gradient = native.arrays_of, native.with_gradient
+    arrays_of, dtypes_of = native.arrays_of, native.dtypes_of
+    with_gradient = native.with_gradient

@@ -13,6 +13,8 @@ class NativeLinalg(Kernels):
     # ------------------------------------------------------------------ matrix products
     matmul = native_or(Kernels.matmul, _native.matmul)
 
+    matmul_right = native_or(Kernels.matmul_right, _native.matmul_right)
+    matmul_left = native_or(Kernels.matmul_left, _native.matmul_left)
     addmm = native_or(Kernels.addmm, _native.addmm)
     linear = native_or(Kernels.linear, _native.linear)
     int_matmul = native_or(Kernels.int_matmul, _native.int_matmul)

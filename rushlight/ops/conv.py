@@ -27,29 +27,24 @@ def _conv(x: Array, weight: Array, bias: Array | None, *, stride: Ints, padding:
     return kernels(x).conv(x, weight, bias, stride, padding, dilation, groups, relu)
 
 
-@_conv.derivative("x")
-def _conv_dx(grad: Tensor, x_shape: Shape, weight: Tensor, stride: Ints, padding: Ints,
-             dilation: Ints, groups: int) -> Tensor:  # fmt: skip
-    return _conv_input_grad(grad, weight.conj(), input_shape=x_shape, stride=stride,
-                            padding=padding, dilation=dilation, groups=groups)  # fmt: skip
-
-
-@_conv.derivative("weight")
-def _conv_dweight(grad: Tensor, x: Tensor, weight_shape: Shape, stride: Ints, padding: Ints,
-                  dilation: Ints, groups: int) -> Tensor:  # fmt: skip
-    return _conv_weight_grad(grad, x.conj(), weight_shape=weight_shape, stride=stride,
-                             padding=padding, dilation=dilation, groups=groups)  # fmt: skip
-
-
-@_conv.derivative("bias")
-def _conv_dbias(grad: Tensor) -> Tensor:
-    return _conv_bias_grad(grad)
-
-
 @primitive(name="ConvolutionBiasBackward", kernel="conv_bias_grad")
 def _conv_bias_grad(g: Array) -> Array:
     """The sum over all dims but the channels."""
     return kernels(g).conv_bias_grad(g)
+
+
+@primitive(name="ConvolutionBackward", kernel="conv_input_grad")
+def _conv_input_grad(g: Array, weight: Array, *, input_shape: Shape, stride: Ints, padding: Ints,
+                     dilation: Ints, groups: int) -> Array:  # fmt: skip
+    """The gradient by `x`, linear in `g` and in the conjugate of `weight`."""
+    return kernels(g).conv_input_grad(g, weight, input_shape, stride, padding, dilation, groups)
+
+
+@primitive(name="ConvolutionBackward", kernel="conv_weight_grad")
+def _conv_weight_grad(g: Array, x: Array, *, weight_shape: Shape, stride: Ints, padding: Ints,
+                      dilation: Ints, groups: int) -> Array:  # fmt: skip
+    """The gradient by `weight`, linear in `g` and in the conjugate of `x`."""
+    return kernels(g).conv_weight_grad(g, x, weight_shape, stride, padding, dilation, groups)
 
 
 @_conv_bias_grad.derivative("g")
@@ -57,47 +52,34 @@ def _conv_bias_grad_dg(grad: Tensor, g_shape: Shape) -> Tensor:
     return grad.reshape(1, -1, *[1] * (len(g_shape) - 2)).expand(g_shape)
 
 
-# The two gradients are linear in both operands, and their derivatives are each other and `_conv`.
+_WINDOW = {name: name for name in ("stride", "padding", "dilation", "groups")}
 
+_conv.derive("x", _conv_input_grad, "grad", "weight", input_shape="x_shape", **_WINDOW)
+_conv.derive("weight", _conv_weight_grad, "grad", "x", weight_shape="weight_shape", **_WINDOW)
+_conv.derive("bias", _conv_bias_grad, "grad")
 
-@primitive(name="ConvolutionBackward", kernel="conv_input_grad")
-def _conv_input_grad(g: Array, weight: Array, *, input_shape: Shape, stride: Ints, padding: Ints,
-                     dilation: Ints, groups: int) -> Array:  # fmt: skip
-    return kernels(g).conv_input_grad(g, weight, input_shape, stride, padding, dilation, groups)
+# The two gradients are linear, and their derivatives are each other and `_conv`.
 
 
 @_conv_input_grad.derivative("g")
 def _conv_input_grad_dg(grad: Tensor, weight: Tensor, stride: Ints, padding: Ints, dilation: Ints,
                         groups: int) -> Tensor:  # fmt: skip
-    return _conv(grad, weight.conj(), None, stride=stride, padding=padding, dilation=dilation,
+    return _conv(grad, weight, None, stride=stride, padding=padding, dilation=dilation,
                  groups=groups)  # fmt: skip
 
 
-@_conv_input_grad.derivative("weight")
-def _conv_input_grad_dweight(grad: Tensor, g: Tensor, weight_shape: Shape, stride: Ints,
-                             padding: Ints, dilation: Ints, groups: int) -> Tensor:  # fmt: skip
-    return _conv_weight_grad(g.conj(), grad, weight_shape=weight_shape, stride=stride,
-                             padding=padding, dilation=dilation, groups=groups)  # fmt: skip
-
-
-@primitive(name="ConvolutionBackward", kernel="conv_weight_grad")
-def _conv_weight_grad(g: Array, x: Array, *, weight_shape: Shape, stride: Ints, padding: Ints,
-                      dilation: Ints, groups: int) -> Array:  # fmt: skip
-    return kernels(g).conv_weight_grad(g, x, weight_shape, stride, padding, dilation, groups)
+_conv_input_grad.derive("weight", _conv_weight_grad, "g", "grad", weight_shape="weight_shape",
+                        **_WINDOW)  # fmt: skip
 
 
 @_conv_weight_grad.derivative("g")
 def _conv_weight_grad_dg(grad: Tensor, x: Tensor, stride: Ints, padding: Ints, dilation: Ints,
                          groups: int) -> Tensor:  # fmt: skip
-    return _conv(x.conj(), grad, None, stride=stride, padding=padding, dilation=dilation,
+    return _conv(x, grad, None, stride=stride, padding=padding, dilation=dilation,
                  groups=groups)  # fmt: skip
 
 
-@_conv_weight_grad.derivative("x")
-def _conv_weight_grad_dx(grad: Tensor, g: Tensor, x_shape: Shape, stride: Ints, padding: Ints,
-                         dilation: Ints, groups: int) -> Tensor:  # fmt: skip
-    return _conv_input_grad(g.conj(), grad, input_shape=x_shape, stride=stride, padding=padding,
-                            dilation=dilation, groups=groups)  # fmt: skip
+_conv_weight_grad.derive("x", _conv_input_grad, "g", "grad", input_shape="x_shape", **_WINDOW)
 
 
 # A transposed convolution is the input gradient of a convolution, recorded under PyTorch's name.
@@ -107,6 +89,8 @@ def _conv_weight_grad_dx(grad: Tensor, g: Tensor, x_shape: Shape, stride: Ints, 
 def _conv_transpose(x: Array, weight: Array, bias: Array | None, *, output_shape: Shape,
                     stride: Ints, padding: Ints, dilation: Ints, groups: int) -> Array:  # fmt: skip
     k = kernels(x)
+    if weight.dtype.kind == "c":
+        weight = weight.conj()
     result = k.conv_input_grad(x, weight, output_shape, stride, padding, dilation, groups)
     if bias is not None:
         result = k.add(result, bias.reshape(1, -1, *[1] * (x.ndim - 2)))
@@ -127,7 +111,7 @@ def _conv_transpose_dx(grad: Tensor, x_shape: Shape, weight: Tensor, stride: Int
 @_conv_transpose.derivative("weight")
 def _conv_transpose_dweight(grad: Tensor, x: Tensor, weight_shape: Shape, stride: Ints,
                             padding: Ints, dilation: Ints, groups: int) -> Tensor:  # fmt: skip
-    return _conv_weight_grad(x.conj(), grad, weight_shape=weight_shape, stride=stride,
+    return _conv_weight_grad(x.conj(), grad.conj(), weight_shape=weight_shape, stride=stride,
                              padding=padding, dilation=dilation, groups=groups)  # fmt: skip
 
 

@@ -26,6 +26,28 @@ def _addmm(bias: Array, x: Array, y: Array, *, beta: Number = 1, alpha: Number =
     return kernels(x).addmm(bias, x, y, beta, alpha, relu)
 
 
+@primitive(name="Addmm", kernel="addmm")
+def _affine(bias: Array, x: Array, y: Array, *, beta: int = 1, alpha: int = 1,
+            relu: bool = False) -> Array:  # fmt: skip
+    """`addmm` with a row as bias, as linear layers have it: `x @ y + bias`."""
+    return kernels(x).addmm(bias, x, y, beta, alpha, relu)
+
+
+@primitive(name="Sum", suffix="Backward1")
+def _sum_of_rows(x: Array) -> Array:
+    return kernels(x).sum(x, (0,), False)
+
+
+@_sum_of_rows.derivative("x")
+def _sum_of_rows_dx(grad: Tensor, x_shape: Shape) -> Tensor:
+    return grad.expand(x_shape)
+
+
+_affine.derive("bias", _sum_of_rows, "grad")
+_affine.derive("x", _mm_right, "grad", "y")
+_affine.derive("y", _mm_left, "grad", "x", strides="y_strides")
+
+
 @_addmm.derivative("bias")
 def _addmm_dbias(grad: Tensor, bias_shape: Shape, beta: Number) -> Tensor:
     if beta != 1:
@@ -40,13 +62,13 @@ def _addmm_dbias(grad: Tensor, bias_shape: Shape, beta: Number) -> Tensor:
 
 @_addmm.derivative("x")
 def _addmm_dx(grad: Tensor, y: Tensor, alpha: Number) -> Tensor:
-    product = _mm_right(grad, y.conj())
+    product = _mm_right(grad, y)
     return product if alpha == 1 else product * alpha.conjugate()
 
 
 @_addmm.derivative("y")
 def _addmm_dy(grad: Tensor, x: Tensor, y_strides: Shape, alpha: Number) -> Tensor:
-    product = _mm_left(grad, x.conj(), turned=y_strides[0] < y_strides[1])
+    product = _mm_left(grad, x, strides=y_strides)
     return product if alpha == 1 else product * alpha.conjugate()
 
 
@@ -97,6 +119,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             return _mm(input, _t(weight))
         if bias._array.dtype != x.dtype:
             _same_dtype("linear", input, bias)
+        if bias._array.shape == w.shape[:1]:
+            return _affine(bias, input, _t(weight))
         return _addmm(bias, input, _t(weight))
     if x.ndim == 1 and bias is not None:
         return _addmm(bias, input.unsqueeze(0), _t(weight)).squeeze(0)

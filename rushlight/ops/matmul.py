@@ -37,55 +37,31 @@ def _mm(x: Array, y: Array) -> Array:
     return kernels(x).matmul(x, y)
 
 
-@_mm.derivative("x")
-def _mm_dx(grad: Tensor, y: Tensor) -> Tensor:
-    return _mm_right(grad, y.conj())
+# The two gradients of a product are products themselves, and so are their derivatives.
 
 
-@_mm.derivative("y")
-def _mm_dy(grad: Tensor, x: Tensor, y_strides: Shape) -> Tensor:
-    return _mm_left(grad, x.conj(), turned=y_strides[0] < y_strides[1])
-
-
-# The two gradients of a product, which are linear in both operands, and products themselves.
-
-
-@primitive(name="Mm")
+@primitive(name="Mm", kernel="matmul_right")
 def _mm_right(g: Array, y: Array) -> Array:
-    """`g yᵀ`"""
-    return kernels(g).matmul(g, y.T)
+    """`g yᴴ`, the gradient by `x`."""
+    return kernels(g).matmul_right(g, y)
 
 
-@_mm_right.derivative("g")
-def _mm_right_dg(grad: Tensor, y: Tensor) -> Tensor:
-    return _mm(grad, y.conj())
+@primitive(name="Mm", kernel="matmul_left")
+def _mm_left(g: Array, x: Array, *, strides: Shape = (0, 0)) -> Array:
+    """`xᴴ g`, the gradient by `y`, laid out in memory as `y` with these strides is.
 
-
-@_mm_right.derivative("y")
-def _mm_right_dy(grad: Tensor, g: Tensor) -> Tensor:
-    return _mm_left(g.conj(), grad, turned=False)
-
-
-@primitive(name="Mm")
-def _mm_left(g: Array, x: Array, *, turned: bool) -> Array:
-    """`xᵀ g`; if `turned`, computed as `(gᵀ x)ᵀ`.
-
-    So the gradient of a transposed matrix, such as the weight of a linear layer, is laid out in
-    memory as that: transposed back, it reaches the weight in the weight's own layout.
+    So the gradient of a transposed matrix, such as the weight of a linear layer, need not be
+    copied: transposed back, it reaches the weight in the weight's own layout.
     """
-    if turned:
-        return kernels(g).matmul(g.T, x).T
-    return kernels(g).matmul(x.T, g)
+    return kernels(g).matmul_left(g, x, strides)
 
 
-@_mm_left.derivative("g")
-def _mm_left_dg(grad: Tensor, x: Tensor) -> Tensor:
-    return _mm(x.conj(), grad)
-
-
-@_mm_left.derivative("x")
-def _mm_left_dx(grad: Tensor, g: Tensor) -> Tensor:
-    return _mm_right(g.conj(), grad)
+_mm.derive("x", _mm_right, "grad", "y")
+_mm.derive("y", _mm_left, "grad", "x", strides="y_strides")
+_mm_right.derive("g", _mm, "grad", "y")
+_mm_right.derive("y", _mm_left, "g", "grad")
+_mm_left.derive("g", _mm, "x", "grad")
+_mm_left.derive("x", _mm_right, "g", "grad")
 
 
 def _transposed(x: Tensor) -> Tensor:

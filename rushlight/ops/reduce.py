@@ -45,12 +45,19 @@ def _sum_all_dx(grad: Tensor, x_shape: Shape) -> Tensor:
     return _expand(grad, shape=x_shape)
 
 
+@primitive(name="Sum", suffix="Backward1", kernel="sum")
+def _sum(x: Array, *, dims: tuple[int, ...], keepdim: bool) -> Array:
+    return kernels(x).sum(x, dims, keepdim)
+
+
 @primitive(name="Sum", suffix="Backward1")
-def _sum(x: Array, *, dims: tuple[int, ...], keepdim: bool, dtype: DType | None = None) -> Array:
+def _sum_as(x: Array, *, dims: tuple[int, ...], keepdim: bool, dtype: DType | None) -> Array:
+    """Sums in another dtype: the given one, or int64 for integers and bools."""
     return kernels(x).sum(_accumulable(x, dtype), dims, keepdim)
 
 
 @_sum.derivative("x")
+@_sum_as.derivative("x")
 def _sum_dx(grad: Tensor, x_shape: Shape, dims: tuple[int, ...], keepdim: bool) -> Tensor:
     return _restore(grad, x_shape, dims, keepdim).expand(x_shape)
 
@@ -76,7 +83,10 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType 
         result = _sum_all(input, dtype=dtype) if dtype is not None else _sum_all(input)
     else:
         dims = dims if dims is not None else tuple(range(input._array.ndim))
-        result = _sum(input, dims=dims, keepdim=keepdim, dtype=dtype)
+        if dtype is None and input._array.dtype.kind in "fcV":
+            result = _sum(input, dims=dims, keepdim=keepdim)
+        else:
+            result = _sum_as(input, dims=dims, keepdim=keepdim, dtype=dtype)
     return result if out is None else write_out(out, result, "sum")
 
 

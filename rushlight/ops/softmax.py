@@ -22,20 +22,14 @@ def _softmax(x: Array, *, dim: int) -> Array:
     return kernels(x).softmax(x, dim)
 
 
-@_softmax.derivative("x")
-def _softmax_dx(grad: Tensor, result: Tensor, dim: int) -> Tensor:
-    return _softmax_backward(grad, result, dim=dim)
-
-
 @primitive(name="SoftmaxBackwardData", kernel="softmax_grad")
 def _softmax_backward(g: Array, y: Array, *, dim: int) -> Array:
     """`y · (g - Σ g·y)`"""
     return kernels(g).softmax_grad(g, y, dim)
 
 
-@_softmax_backward.derivative("g")
-def _softmax_backward_dg(grad: Tensor, y: Tensor, dim: int) -> Tensor:
-    return _softmax_backward(grad, y, dim=dim)
+_softmax.derive("x", _softmax_backward, "grad", "result", dim="dim")
+_softmax_backward.derive("g", _softmax_backward, "grad", "y", dim="dim")
 
 
 @_softmax_backward.derivative("y")
@@ -49,15 +43,13 @@ def _log_softmax(x: Array, *, dim: int) -> Array:
     return kernels(x).log_softmax(x, dim)
 
 
-@_log_softmax.derivative("x")
-def _log_softmax_dx(grad: Tensor, result: Tensor, dim: int) -> Tensor:
-    return _log_softmax_backward(grad, result, dim=dim)
-
-
 @primitive(name="LogSoftmaxBackwardData", kernel="log_softmax_grad")
 def _log_softmax_backward(g: Array, y: Array, *, dim: int) -> Array:
     """`g - exp(y) · Σ g`"""
     return kernels(g).log_softmax_grad(g, y, dim)
+
+
+_log_softmax.derive("x", _log_softmax_backward, "grad", "result", dim="dim")
 
 
 @_log_softmax_backward.derivative("g")

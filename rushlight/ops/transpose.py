@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
+from ..backends import kernels
 from ..backends.shapes import as_shape
 from ..types_ import Array
 from .common import wrap_dim
@@ -25,19 +26,15 @@ def _transpose(x: Array, *, dim0: int, dim1: int) -> Array:
     return x.swapaxes(dim0, dim1)
 
 
-@_transpose.derivative("x")
-def _transpose_dx(grad: Tensor, dim0: int, dim1: int) -> Tensor:
-    return _transpose(grad, dim0=dim0, dim1=dim1)
+_transpose.derive("x", _transpose, "grad", dim0="dim0", dim1="dim1")
 
 
-@primitive(name="T", view=True)
+@primitive(name="T", view=True, kernel="transpose")
 def _t(x: Array) -> Array:
-    return x.T
+    return kernels(x).transpose(x)
 
 
-@_t.derivative("x")
-def _t_dx(grad: Tensor) -> Tensor:
-    return _t(grad)
+_t.derive("x", _t, "grad")
 
 
 @primitive(name="Permute", view=True)

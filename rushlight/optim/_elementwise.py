@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple
 
 import rushlight
 from rushlight import Tensor
-from rushlight.autograd.variable import with_gradient
+from rushlight.autograd.variable import dtypes_of, with_gradient
 from rushlight.ops.optimizer import fused_rule_
 from rushlight.optim.optimizer import Group, Optimizer
 
@@ -193,8 +192,7 @@ def can_fuse(params: list[Tensor]) -> bool:
     Gradients have the dtype of their parameter. Reduced precision and complex numbers take the
     formula, whose roundings are PyTorch's.
     """
-    return _FUSED_DTYPES.issuperset(map(_dtype_of, params))
+    return dtypes_of(params) <= _FUSED_DTYPES
 
 
 _FUSED_DTYPES = frozenset((rushlight.float32, rushlight.float64))
-_dtype_of = attrgetter("dtype")

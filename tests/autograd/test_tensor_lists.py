@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import rushlight as torch
-from rushlight.autograd.variable import arrays_of, with_gradient
+from rushlight.autograd.variable import arrays_of, dtypes_of, with_gradient
 
 
 def test_those_with_a_gradient_in_their_order() -> None:
@@ -28,3 +28,10 @@ def test_arrays() -> None:
     assert [a is b._array for a, b in zip(arrays_of([x, y]), (x, y), strict=True)] == [True, True]
     with pytest.raises((TypeError, AttributeError)):
         arrays_of([x, 1])
+
+
+def test_dtypes() -> None:
+    tensors = [torch.ones(1), torch.ones(1, dtype=torch.float64), torch.ones(2)]
+    assert dtypes_of(tensors) == {torch.float32, torch.float64}
+    assert dtypes_of([torch.ones(1, dtype=torch.bfloat16)]) == {torch.bfloat16}
+    assert dtypes_of(()) == set()

@@ -192,6 +192,58 @@ PyObject* matmul(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return finish_product(p);
 }
 
+// ------------------------------------------------------------------ gradients of a product
+Operand turned(const Operand& matrix) {
+    return {matrix.array, matrix.batch_dims, matrix.col, matrix.row};
+}
+
+// The product of two matrices of M x K and K x N.
+PyObject* product_of(const Operand& a, const Operand& b, int64_t M, int64_t K, int64_t N) {
+    Product p = {};
+    p.batch = 1;
+    p.a = a;
+    p.b = b;
+    p.M = M;
+    p.K = K;
+    p.N = N;
+    const npy_intp shape[] = {npy_intp(M), npy_intp(N)};
+    p.c = new_array(2, shape, PyArray_TYPE(a.array));
+    return p.c == nullptr ? nullptr : finish_product(p);
+}
+
+bool are_matrices(PyArrayObject* a, PyArrayObject* b) {
+    return a && b && same_float_type(a, b) && PyArray_NDIM(a) == 2 && PyArray_NDIM(b) == 2;
+}
+
+// matmul_right(grad, b): grad @ b.T
+PyObject* matmul_right(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    if (n != 2) return not_handled();
+    PyArrayObject *grad = as_array(args[0]), *b = as_array(args[1]);
+    if (!are_matrices(grad, b) || PyArray_DIM(grad, 1) != PyArray_DIM(b, 1)) return not_handled();
+    return product_of(matrix_of(grad, false), turned(matrix_of(b, true)), PyArray_DIM(grad, 0),
+                      PyArray_DIM(grad, 1), PyArray_DIM(b, 0));
+}
+
+// matmul_left(grad, a, strides): a.T @ grad; by columns, as the transposed view of grad.T @ a, if the
+// two strides rise.
+PyObject* matmul_left(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    if (n != 3) return not_handled();
+    PyArrayObject *grad = as_array(args[0]), *a = as_array(args[1]);
+    if (!are_matrices(grad, a) || PyArray_DIM(grad, 0) != PyArray_DIM(a, 0)) return not_handled();
+    const int64_t rows = PyArray_DIM(a, 1), columns = PyArray_DIM(grad, 1);
+    const int64_t inner = PyArray_DIM(a, 0);
+    int64_t strides[2];
+    if (as_int_tuple(args[2], strides, 2) != 2) return not_handled();
+    if (strides[0] >= strides[1])
+        return product_of(turned(matrix_of(a, false)), matrix_of(grad, true), rows, inner, columns);
+    PyObject* product = product_of(turned(matrix_of(grad, false)), matrix_of(a, true), columns,
+                                   inner, rows);
+    if (product == nullptr) return nullptr;
+    PyObject* view = PyArray_Transpose(reinterpret_cast<PyArrayObject*>(product), nullptr);
+    Py_DECREF(product);
+    return view;
+}
+
 // ------------------------------------------------------------------ addmm, linear
 // A bias that adds the same row to every row of the result.
 bool is_row_of(PyArrayObject* bias, int64_t N) {
@@ -299,6 +351,8 @@ PyObject* int_matmul(PyObject*, PyObject* const* args, Py_ssize_t n) {
 extern PyMethodDef gemm_methods[];
 PyMethodDef gemm_methods[] = {
     rl::method("matmul", rl::matmul, "matmul(a, b): batched matrix product."),
+    rl::method("matmul_right", rl::matmul_right, "matmul_right(grad, b): grad @ b.T"),
+    rl::method("matmul_left", rl::matmul_left, "matmul_left(grad, a, strides): a.T @ grad"),
     rl::method("addmm", rl::addmm, "addmm(bias, a, b, beta, alpha, relu): bias + a @ b, rectified if asked for."),
     rl::method("linear", rl::linear, "linear(x, weight, bias): x @ weight.T + bias."),
     rl::method("int_matmul", rl::int_matmul, "int_matmul(a, b): int8 matrices into int32."),

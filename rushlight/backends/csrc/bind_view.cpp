@@ -65,6 +65,12 @@ PyObject* py_as_strided(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return view_of(x, ndim, shape, strides);
 }
 
+// transpose(x): the axes in reverse order
+PyObject* py_transpose(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    PyArrayObject* x = n == 1 ? as_array(args[0]) : nullptr;
+    return x == nullptr ? not_handled() : PyArray_Transpose(x, nullptr);
+}
+
 // select(x, axis, index): the part at `index`, without the axis
 PyObject* py_select(PyObject*, PyObject* const* args, Py_ssize_t n) {
     PyArrayObject* x = n == 3 ? as_array(args[0]) : nullptr;
@@ -221,6 +227,7 @@ PyObject* py_fill(PyObject*, PyObject* const* args, Py_ssize_t n) {
 PyMethodDef view_methods[] = {
     method("broadcast_to", py_broadcast_to, "(x, shape), or NotImplemented."),
     method("as_strided", py_as_strided, "(x, shape, strides), or NotImplemented."),
+    method("transpose", py_transpose, "(x), or NotImplemented."),
     method("select", py_select, "(x, axis, index), or NotImplemented."),
     method("slice", py_slice, "(x, axis, start, stop, step), or NotImplemented."),
     method("concatenate", py_concatenate, "(arrays, axis), or NotImplemented."),

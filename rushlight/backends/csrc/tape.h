@@ -78,6 +78,9 @@ PyObject* wrap(PyObject* array);
 // The shape of an array as a tuple; None for a number.
 PyObject* shape_of(PyObject* array);
 
+// The dtype of a tensor that has an array; a new reference.
+PyObject* dtype_of(Tensor* tensor);
+
 // The tensor's Storage, made on first use; borrowed.
 Storage* storage_of(Tensor* tensor);
 
@@ -179,6 +182,7 @@ constexpr int kMostArguments = 24;
 
 struct RulePlan {
     PyObject* function;
+    PyObject* keywords;  // names of the last arguments, a tuple; null if all go by position
     bool is_joint;
     int n_positions, n_arguments, n_kept;
     int positions[kMostArguments];

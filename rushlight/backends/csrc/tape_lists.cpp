@@ -1,5 +1,5 @@
-// Lists of tensors, as optimizers hand them on: their arrays, and those of them that have a gradient
-// (arrays_of and with_gradient in rushlight/autograd/variable.py).
+// Lists of tensors, as optimizers hand them on: their arrays and dtypes, and those of them that have a
+// gradient (arrays_of, dtypes_of and with_gradient in rushlight/autograd/variable.py).
 #include "tape.h"
 
 namespace rl {
@@ -34,6 +34,19 @@ PyObject* py_arrays_of(PyObject*, PyObject* given) {
     return arrays;
 }
 
+// dtypes_of(tensors)
+PyObject* py_dtypes_of(PyObject*, PyObject* given) {
+    PyObject* tensors = tensors_in(given);
+    PyObject* dtypes = tensors == nullptr ? nullptr : PySet_New(nullptr);
+    for (Py_ssize_t i = 0; dtypes != nullptr && i < PySequence_Fast_GET_SIZE(tensors); i++) {
+        PyObject* dtype = dtype_of(as_tensor(PySequence_Fast_GET_ITEM(tensors, i)));
+        if (dtype == nullptr || PySet_Add(dtypes, dtype) < 0) Py_CLEAR(dtypes);
+        Py_XDECREF(dtype);
+    }
+    Py_XDECREF(tensors);
+    return dtypes;
+}
+
 // The gradient as the attribute `grad` gives it, which warns for results of operations.
 PyObject* gradient_of(PyObject* tensor) {
     PyObject* grad = present(as_tensor(tensor)->grad);
@@ -66,6 +79,7 @@ PyObject* py_with_gradient(PyObject*, PyObject* given) {
 
 PyMethodDef list_methods[] = {
     {"arrays_of", py_arrays_of, METH_O, "(tensors): see variable.py."},
+    {"dtypes_of", py_dtypes_of, METH_O, "(tensors): see variable.py."},
     {"with_gradient", py_with_gradient, METH_O, "(tensors): see variable.py."},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -9,8 +9,10 @@ namespace tape {
 
 void free_plan(Plan* plan) {
     if (plan == nullptr) return;
-    for (int r = 0; plan->rules != nullptr && r < plan->n_rules; r++)
+    for (int r = 0; plan->rules != nullptr && r < plan->n_rules; r++) {
         Py_CLEAR(plan->rules[r].function);
+        Py_CLEAR(plan->rules[r].keywords);
+    }
     for (int k = 0; plan->kept != nullptr && k < plan->n_kept; k++) {
         Py_CLEAR(plan->kept[k].name);
         Py_CLEAR(plan->kept[k].property);
@@ -88,9 +90,11 @@ bool plan_rule(Plan* plan, RulePlan* rule, PyObject* source) {
     PyObject* saved = PyObject_GetAttrString(source, "saved");
     PyObject* described = PyObject_GetAttrString(source, "described");
     PyObject* joint = PyObject_GetAttrString(source, "is_joint");
+    PyObject* keywords = PyObject_GetAttrString(source, "keywords");
     rule->function = PyObject_GetAttrString(source, "function");
     bool ok = wants != nullptr && positions != nullptr && saved != nullptr &&
-              described != nullptr && joint != nullptr && rule->function != nullptr;
+              described != nullptr && joint != nullptr && keywords != nullptr &&
+              rule->function != nullptr;
     if (ok && (PyTuple_GET_SIZE(wants) > kMostArguments ||
                PyTuple_GET_SIZE(positions) > kMostArguments)) {
         PyErr_Format(PyExc_TypeError, "a derivative rule may ask for %d values", kMostArguments);
@@ -99,6 +103,7 @@ bool plan_rule(Plan* plan, RulePlan* rule, PyObject* source) {
     ok = ok && plan_kept(plan, rule, saved, described);
     if (ok) {
         rule->is_joint = joint == Py_True;
+        if (PyTuple_GET_SIZE(keywords) > 0) rule->keywords = Py_NewRef(keywords);
         rule->n_positions = int(PyTuple_GET_SIZE(positions));
         for (int i = 0; i < rule->n_positions; i++)
             rule->positions[i] = int(PyLong_AsLong(PyTuple_GET_ITEM(positions, i)));
@@ -111,6 +116,7 @@ bool plan_rule(Plan* plan, RulePlan* rule, PyObject* source) {
     Py_XDECREF(saved);
     Py_XDECREF(described);
     Py_XDECREF(joint);
+    Py_XDECREF(keywords);
     return ok;
 }
 

@@ -110,9 +110,12 @@ class Arguments {
             values[count + 1] = get(rule.arguments[count], needs);
             if (values[count + 1] == nullptr) break;
         }
-        if (count == rule.n_arguments)
+        if (count == rule.n_arguments) {
+            const int named = rule.keywords == nullptr ? 0 : int(PyTuple_GET_SIZE(rule.keywords));
             returned = PyObject_Vectorcall(rule.function, values + 1,
-                                           size_t(count) | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+                                           size_t(count - named) | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                           rule.keywords);
+        }
         for (int i = 1; i <= count; i++) Py_DECREF(values[i]);
         return returned;
     }

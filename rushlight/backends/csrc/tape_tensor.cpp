@@ -30,6 +30,18 @@ PyObject* shape_of(PyObject* array) {
     return PyObject_GetAttr(array, names.shape);
 }
 
+PyObject* dtype_of(Tensor* tensor) {
+    PyObject* descriptor = PyObject_GetAttr(tensor->array, names.dtype);
+    if (descriptor == nullptr) return nullptr;
+    PyObject* found = PyDict_GetItemWithError(callbacks.dtypes, descriptor);
+    if (found != nullptr)
+        Py_INCREF(found);
+    else if (!PyErr_Occurred())
+        found = PyObject_CallFunctionObjArgs(callbacks.from_numpy_dtype, descriptor, nullptr);
+    Py_DECREF(descriptor);
+    return found;
+}
+
 Storage* storage_of(Tensor* tensor) {
     if (present(tensor->storage) == nullptr) {
         PyObject* storage = storage_type->tp_alloc(storage_type, 0);
@@ -161,16 +173,7 @@ PyObject* get_shape(PyObject* self, void*) {
 }
 
 PyObject* get_dtype(PyObject* self, void*) {
-    PyObject* array = as_tensor(self)->array;
-    PyObject* descriptor = array == nullptr ? no_array() : PyObject_GetAttr(array, names.dtype);
-    if (descriptor == nullptr) return nullptr;
-    PyObject* found = PyDict_GetItemWithError(callbacks.dtypes, descriptor);
-    if (found != nullptr)
-        Py_INCREF(found);
-    else if (!PyErr_Occurred())
-        found = PyObject_CallFunctionObjArgs(callbacks.from_numpy_dtype, descriptor, nullptr);
-    Py_DECREF(descriptor);
-    return found;
+    return as_tensor(self)->array == nullptr ? no_array() : dtype_of(as_tensor(self));
 }
 
 PyObject* get_ndim(PyObject* self, void*) {

@@ -78,6 +78,10 @@ class ArrayKernels(KernelBase):
         ]
         return self.xp.lib.stride_tricks.as_strided(x, shape, strides)
 
+    def transpose(self, x: Array) -> Array:
+        """A view with the axes in reverse order."""
+        return x.T
+
     def select(self, x: Array, axis: int, index: int) -> Array:
         """The part at `index` of `axis`, without that axis; a view."""
         return x[(slice(None),) * axis + (index, ...)]

@@ -65,10 +65,13 @@ class ConvKernels(LinalgKernels):
         dilation: Ints,
         groups: int,
     ) -> Array:
-        """Return the derivative by the input: every product goes back to where it was read."""
+        """Return the derivative by the input: every product goes back to where it was read.
+
+        Of complex weights the conjugates are taken.
+        """
         kernel, output, size = weight.shape[2:], grad.shape[2:], input_shape[2:]
         wide = self.widen(grad)
-        transposed = self._by_group(self.widen(weight), groups).swapaxes(1, 2)
+        transposed = self._by_group(self.widen(weight).conj(), groups).swapaxes(1, 2)
         reach = tuple(
             max(n + 2 * p, (o - 1) * s + d * (k - 1) + 1)
             for n, p, o, s, d, k in zip(
@@ -97,9 +100,12 @@ class ConvKernels(LinalgKernels):
         dilation: Ints,
         groups: int,
     ) -> Array:
-        """Return the derivative by the weight, summed over the batch."""
+        """Return the derivative by the weight, summed over the batch.
+
+        Of a complex input the conjugate is taken.
+        """
         kernel, output = weight_shape[2:], grad.shape[2:]
-        wide, wide_grad = self.widen(x), self.widen(grad)
+        wide, wide_grad = self.widen(x).conj(), self.widen(grad)
         rows = weight_shape[0] // groups
         result = self.xp.zeros((groups, rows, prod(weight_shape[1:])), dtype=wide.dtype)
         with self.quiet():

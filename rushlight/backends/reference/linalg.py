@@ -13,6 +13,24 @@ class LinalgKernels(KernelBase):
         with self.quiet():
             return self.finish(self.xp.matmul(self.widen(a), self.widen(b)), a.dtype)
 
+    def matmul_right(self, grad: Array, b: Array) -> Array:
+        """Return ``grad @ b^H``, the gradient of ``a`` in ``a @ b``, both matrices."""
+        return self.matmul(grad, self._conjugate(b).T)
+
+    def matmul_left(self, grad: Array, a: Array, strides: tuple[int, ...]) -> Array:
+        """Return ``a^H @ grad``, the gradient of ``b`` in ``a @ b``, both matrices.
+
+        It is laid out as ``b``, whose ``strides`` are given: by columns if they rise.
+        """
+        a = self._conjugate(a)
+        if strides[0] < strides[1]:
+            return self.matmul(grad.T, a).T
+        return self.matmul(a.T, grad)
+
+    @staticmethod
+    def _conjugate(x: Array) -> Array:
+        return x.conj() if x.dtype.kind == "c" else x
+
     def int_matmul(self, a: Array, b: Array) -> Array:
         """Return the product of two int8 matrices in int32."""
         return self.finish(self.xp.matmul(a, b, dtype=self.xp.int32), self.xp.dtype("int32"))
