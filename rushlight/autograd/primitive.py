@@ -117,6 +117,7 @@ class PrimitiveCall:
     forward: Callable[..., Any]
     node_type: type[Any] | None
     rules: list[Rule]
+    kinds: str
     view: bool
     broadcast: bool
     keeps_result: bool
@@ -273,8 +274,10 @@ class Primitive(PrimitiveCall):
 
     def __init__(self, forward: Callable[..., Any], name: str, *, view: bool = False,
                  broadcast: bool = False, nondifferentiable: tuple[int, ...] = (),
-                 suffix: str = "Backward0", shown: int | None = None):  # fmt: skip
+                 suffix: str = "Backward0", shown: int | None = None,
+                 kinds: str = "biufcV"):  # fmt: skip
         self.shown = shown
+        self.kinds = kinds
         self.forward = forward
         self.name = name
         self.view = view
@@ -348,6 +351,7 @@ def primitive(name: str, **flags: Any) -> Callable[[Callable[..., Any]], Primiti
     `name` is what `grad_fn` prints. Flags: `view` (the result shares the first input's memory),
     `broadcast` (gradients are reduced to the shape and dtype of their inputs),
     `nondifferentiable` (numbers of the outputs without gradient), `suffix` of the node's name,
-    `shown` (how many of a variadic primitive's inputs `next_functions` lists).
+    `shown` (how many of a variadic primitive's inputs `next_functions` lists), `kinds` (those of
+    the dtypes that a forward with `out=` gives back as it takes them; `"?"`: it makes bools).
     """
     return lambda forward: Primitive(forward, name, **flags)

@@ -28,7 +28,7 @@ __all__ = [
 # ---- relu: slope 0 at 0 --------------------------------------------------------------------
 
 
-@primitive(name="Relu")
+@primitive(name="Relu", kinds="iufV")
 def _relu(x: Array, *, out: Array = None) -> Array:
     return kernels(x).relu(x, out)
 
@@ -86,9 +86,9 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 relu_ = in_place(relu, _relu)
 
 
-@primitive(name="Hardtanh")
-def _hardtanh(x: Array, *, low: Number, high: Number) -> Array:
-    return kernels(x).clamp(x, low, high)
+@primitive(name="Hardtanh", kinds="fV")
+def _hardtanh(x: Array, *, low: Number, high: Number, out: Array = None) -> Array:
+    return kernels(x).clamp(x, low, high, out)
 
 
 @_hardtanh.derivative("x")
@@ -112,7 +112,14 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0,
     return _hardtanh(input, low=min_val, high=max_val)
 
 
-hardtanh_ = in_place(hardtanh)
+_hardtanh_in_place = in_place(_hardtanh, _hardtanh)
+
+
+def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """In-place version of :func:`hardtanh`."""
+    if min_val > max_val:
+        raise ValueError("min_val cannot be greater than max_val")
+    return _hardtanh_in_place(input, low=min_val, high=max_val)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
@@ -260,9 +267,9 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     return _gelu(input, approximate=approximate)
 
 
-@primitive(name="Silu")
-def _silu(x: Array) -> Array:
-    return kernels(x).silu(x)
+@primitive(name="Silu", kinds="fcV")
+def _silu(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).silu(x, out)
 
 
 @_silu.derivative("x")
@@ -297,7 +304,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     return _silu_in_place(input) if inplace else _silu(input)
 
 
-_silu_in_place = in_place(silu)
+_silu_in_place = in_place(silu, _silu)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:

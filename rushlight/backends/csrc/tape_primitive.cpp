@@ -226,6 +226,7 @@ int primitive_clear(PyObject* self) {
     Primitive* op = reinterpret_cast<Primitive*>(self);
     Py_CLEAR(op->forward);
     Py_CLEAR(op->node_type);
+    Py_CLEAR(op->kinds);
     return 0;
 }
 void primitive_dealloc(PyObject* self) {
@@ -268,6 +269,7 @@ PyMethodDef primitive_methods[] = {
 PyMemberDef primitive_members[] = {
     {"forward", T_OBJECT_EX, offsetof(Primitive, forward), 0, nullptr},
     {"node_type", T_OBJECT_EX, offsetof(Primitive, node_type), 0, nullptr},
+    {"kinds", T_OBJECT_EX, offsetof(Primitive, kinds), 0, nullptr},
     {"view", T_BOOL, offsetof(Primitive, view), 0, nullptr},
     {"broadcast", T_BOOL, offsetof(Primitive, broadcast), 0, nullptr},
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Primitive, vectorcall), READONLY, nullptr},
