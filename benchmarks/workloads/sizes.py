@@ -177,6 +177,26 @@ INDEXED = {
     "permute_copy": lambda t, c: c.images.permute(0, 2, 3, 1).contiguous(),
     "slice_copy": lambda t, c: c.table[:, ::2].contiguous(),
 }
+WRITING = {
+    "abs_": lambda t, c: c.flat.abs_(),
+    "neg_": lambda t, c: c.flat.neg_(),
+    "relu_": lambda t, c: c.flat.relu_(),
+    "clamp_": lambda t, c: c.flat.clamp_(-0.5, 0.5),
+    "mul_": lambda t, c: c.flat.mul_(1.0),
+    "div_": lambda t, c: c.flat.div_(1.0),
+    "sqrt_": lambda t, c: c.positive.sqrt_(),
+    "reciprocal_": lambda t, c: c.positive.reciprocal_(),
+    "sigmoid_": lambda t, c: c.flat.sigmoid_(),
+    "floor_": lambda t, c: c.flat.floor_(),
+    "exp_out": lambda t, c: t.exp(c.flat, out=c.third),
+    "sigmoid_out": lambda t, c: t.sigmoid(c.flat, out=c.third),
+    "neg_out": lambda t, c: t.neg(c.flat, out=c.third),
+    "floor_out": lambda t, c: t.floor(c.flat, out=c.third),
+    "clamp_out": lambda t, c: t.clamp(c.flat, -0.5, 0.5, out=c.third),
+    "pow_out": lambda t, c: t.pow(c.flat, 2, out=c.third),
+    "maximum_out": lambda t, c: t.maximum(c.flat, c.other, out=c.third),
+    "compare_out": lambda t, c: t.gt(c.flat, c.other, out=c.mask),
+}
 RANDOM = {
     "rand": lambda t, c: t.rand(c.n),
     "randn": lambda t, c: t.randn(c.n),
@@ -204,9 +224,9 @@ def _forward(torch, ctx, op, n):
     return Work(step, samples=n, check_steps=0, outputs=lambda: _compared(step()))
 
 
-FORWARD = {**POINTWISE, **STRIDED, **ROWS, **INDEXED, **RANDOM}
+FORWARD = {**POINTWISE, **STRIDED, **ROWS, **INDEXED, **WRITING, **RANDOM}
 for _kind, _ops in [("pointwise", POINTWISE), ("strided", STRIDED), ("rows", ROWS),
-                    ("indexed", INDEXED), ("random", RANDOM)]:  # fmt: skip
+                    ("indexed", INDEXED), ("writing", WRITING), ("random", RANDOM)]:  # fmt: skip
     workload(f"sizes_{_kind}", op=list(_ops), n=SIZES)(_forward)
 
 BACKWARD = {

@@ -82,21 +82,28 @@ def _is_free_memory(tensor: Any) -> bool:
     return array.flags.writeable and 0 not in array.strides
 
 
-def can_write_over(tensor: Any, inputs: tuple[Any, ...]) -> bool:
+def can_write_over(tensor: Any, inputs: tuple[Any, ...], kinds: str) -> bool:
     """Whether an elementwise kernel may write what it makes of `inputs` straight into `tensor`.
 
     The result has this tensor's shape and dtype, and no element is written before it is read
     (`tensor` itself, or what shows the same elements in the same way, may be among the inputs).
+    `kinds` are a primitive's: of the dtypes that it keeps, or `"?"` if it makes bools.
     """
     if not _is_free_memory(tensor):
         return False
     array = tensor._array
-    kind = array.dtype.kind
+    dtype = array.dtype
+    if dtype.kind not in (kinds if kinds != "?" else "b"):
+        return False
+    if kinds == "?":
+        tensors = [x for x in inputs if isinstance(x, TensorBase)]
+        dtype = tensors[0]._array.dtype if tensors else dtype
+    kind = dtype.kind
     has_shape = False
     for x in inputs:
         if isinstance(x, TensorBase):
             other = x._array
-            if other.dtype != array.dtype or not _broadcasts(other.shape, array.shape):
+            if other.dtype != dtype or not _broadcasts(other.shape, array.shape):
                 return False
             if x is not tensor and may_overlap(array, other) and not lies_as(array, other):
                 return False

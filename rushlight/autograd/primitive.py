@@ -15,7 +15,8 @@ keeps exactly that:
     grad, grads      the gradient of the first output, of all outputs (None where there is none)
     result           the first output
     results          the outputs without gradient, such as indices and statistics, at their places
-                     (None at the others: an output that nobody asked for may be changed in place)
+                     (None at the others: an output that nobody asked for may be changed in place);
+                     with `derive` also one of them, as "results[1]"
     <input>          an input tensor
     <input>_shape, <input>_dtype, <input>_strides
                      the shape, dtype or strides (in bytes) of an input's array, without keeping
@@ -90,7 +91,7 @@ class Rule:
         self.saved: list[tuple[str, int]] = []
         self.described: list[tuple[str, int, str]] = []
         self.wants_needs = "needs" in self.wants
-        self.wants_result = "result" in self.wants or "results" in self.wants
+        self.wants_result = any(name.startswith("result") for name in self.wants)
         for name in self.wants:
             self._classify(op, name)
         # itemgetter fetches all arguments in one C call; for a single name it would not give a
@@ -99,7 +100,7 @@ class Rule:
         self.arguments: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(*names)
 
     def _classify(self, op: Primitive, name: str) -> None:
-        if name in _FROM_THE_TAPE or name in op.attributes:
+        if name in _FROM_THE_TAPE or name in op.attributes or name.startswith("results["):
             return
         if name in op.input_names:
             self.saved.append((name, op.input_names.index(name)))
@@ -125,6 +126,7 @@ class PrimitiveCall:
     forward: Callable[..., Any]
     node_type: type[Any] | None
     rules: list[Rule]
+    kinds: str
     view: bool
     broadcast: bool
     keeps_result: bool
@@ -283,8 +285,9 @@ class Primitive(PrimitiveCall):
     def __init__(self, forward: Callable[..., Any], name: str, *, view: bool = False,
                  broadcast: bool = False, nondifferentiable: tuple[int, ...] = (),
                  suffix: str = "Backward0", shown: int | None = None,
-                 kernel: str | None = None):  # fmt: skip
+                 kinds: str = "biufcV", kernel: str | None = None):  # fmt: skip
         self.shown = shown
+        self.kinds = kinds
         self.kernel = kernel
         self.forward = forward
         self.name = name
@@ -323,12 +326,14 @@ class Primitive(PrimitiveCall):
 
         return register
 
-    def derive(self, input: str, by: Primitive, *wants: str, **named: str) -> None:
-        """Makes the gradient of `input` the primitive `by` of these values.
+    def derive(self, inputs: str | tuple[str, ...], by: Primitive, *wants: str,
+               **named: str) -> None:  # fmt: skip
+        """Makes the gradients of the inputs the results of the primitive `by` of these values.
 
         `_softmax.derive("x", _softmax_backward, "grad", "result", dim="dim")`, for example.
         """
-        self._add(Rule(self, by, (input,), (*wants, *named.values()), tuple(named)))
+        inputs = (inputs,) if isinstance(inputs, str) else inputs
+        self._add(Rule(self, by, inputs, (*wants, *named.values()), tuple(named)))
 
     def _add(self, rule: Rule) -> None:
         self._check_unused()
@@ -370,8 +375,9 @@ def primitive(name: str, **flags: Any) -> Callable[[Callable[..., Any]], Primiti
     `name` is what `grad_fn` prints. Flags: `view` (the result shares the first input's memory),
     `broadcast` (gradients are reduced to the shape and dtype of their inputs),
     `nondifferentiable` (numbers of the outputs without gradient), `suffix` of the node's name,
-    `shown` (how many of a variadic primitive's inputs `next_functions` lists), `kernel` (the kernel
-    that the forward hands all its arguments to, in their order, doing no more: the compiled twin
-    calls it without running the forward).
+    `shown` (how many of a variadic primitive's inputs `next_functions` lists), `kinds` (those of
+    the dtypes that a forward with `out=` gives back as it takes them; `"?"`: it makes bools),
+    `kernel` (the kernel that the forward hands all its arguments to, in their order, doing no more:
+    the compiled twin calls it without running the forward).
     """
     return lambda forward: Primitive(forward, name, **flags)

@@ -157,6 +157,7 @@ class PrimitiveNode(RecordedNode):
         if self.results is not None:
             values["results"] = unpacked = self._unpack_results()
             values["result"] = unpacked[0]
+            values.update((f"results[{i}]", result) for i, result in enumerate(unpacked))
         return values
 
     def _unpack_results(self) -> tuple[Any, ...]:

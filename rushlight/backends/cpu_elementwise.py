@@ -29,17 +29,26 @@ class NativeElementwise(Kernels):
     ge = native_or(Kernels.ge, _native.ge)
     neg = native_or(Kernels.neg, _native.neg)
     abs = native_or(Kernels.abs, _native.abs)
+    sign = native_or(Kernels.sign, _native.sign)
     square = native_or(Kernels.square, _native.square)
     reciprocal = native_or(Kernels.reciprocal, _native.reciprocal)
     sqrt = native_or(Kernels.sqrt, _native.sqrt)
     rsqrt = native_or(Kernels.rsqrt, _native.rsqrt)
     relu = native_or(Kernels.relu, _native.relu)
+    floor = native_or(Kernels.floor, _native.floor)
+    ceil = native_or(Kernels.ceil, _native.ceil)
+    trunc = native_or(Kernels.trunc, _native.trunc)
+    frac = native_or(Kernels.frac, _native.frac)
     exp = native_or(Kernels.exp, _native.exp)
     log = native_or(Kernels.log, _native.log)
     tanh = native_or(Kernels.tanh, _native.tanh)
     sigmoid = native_or(Kernels.sigmoid, _native.sigmoid)
     silu = native_or(Kernels.silu, _native.silu)
     erf = native_or(Kernels.erf, _native.erf)
+
+    def round(self, x: Array, decimals: int = 0, out: Array | None = None) -> Array:
+        result = NotImplemented if decimals else _native.round(x, out)
+        return super().round(x, decimals, out) if result is NotImplemented else result
 
     def gelu(self, x: Array, approximate: str = "none", out: Array | None = None) -> Array:
         native = _native.gelu_tanh if approximate == "tanh" else _native.gelu

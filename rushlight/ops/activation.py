@@ -28,14 +28,9 @@ __all__ = [
 # ---- relu: slope 0 at 0 --------------------------------------------------------------------
 
 
-@primitive(name="Relu", kernel="relu")
+@primitive(name="Relu", kinds="iufV", kernel="relu")
 def _relu(x: Array, *, out: Array = None) -> Array:
     return kernels(x).relu(x, out)
-
-
-@_relu.derivative("x")
-def _relu_dx(grad: Tensor, result: Tensor, spare: Array | None) -> Tensor:
-    return _relu_backward(grad, result, out=spare)
 
 
 @primitive(name="ThresholdBackward", kernel="relu_grad")
@@ -44,9 +39,8 @@ def _relu_backward(g: Array, y: Array, *, out: Array | None = None) -> Array:
     return kernels(g).relu_grad(g, y, out)
 
 
-@_relu_backward.derivative("g")
-def _relu_backward_dg(grad: Tensor, y: Tensor) -> Tensor:
-    return _relu_backward(grad, y)
+_relu_backward.derive("g", _relu_backward, "grad", "y")
+_relu.derive("x", _relu_backward, "grad", "result", out="spare")
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -86,9 +80,9 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 relu_ = in_place(relu, _relu)
 
 
-@primitive(name="Hardtanh", kernel="clamp")
-def _hardtanh(x: Array, *, low: Number, high: Number) -> Array:
-    return kernels(x).clamp(x, low, high)
+@primitive(name="Hardtanh", kinds="fV", kernel="clamp")
+def _hardtanh(x: Array, *, low: Number, high: Number, out: Array = None) -> Array:
+    return kernels(x).clamp(x, low, high, out)
 
 
 @_hardtanh.derivative("x")
@@ -112,7 +106,14 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0,
     return _hardtanh(input, low=min_val, high=max_val)
 
 
-hardtanh_ = in_place(hardtanh)
+_hardtanh_in_place = in_place(_hardtanh, _hardtanh)
+
+
+def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """In-place version of :func:`hardtanh`."""
+    if min_val > max_val:
+        raise ValueError("min_val cannot be greater than max_val")
+    return _hardtanh_in_place(input, low=min_val, high=max_val)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
@@ -214,19 +215,13 @@ def _gelu(x: Array, *, approximate: str) -> Array:
     return kernels(x).gelu(x, approximate)
 
 
-@_gelu.derivative("x")
-def _gelu_dx(grad: Tensor, x: Tensor, approximate: str, spare: Array | None) -> Tensor:
-    return _gelu_backward(grad, x, approximate=approximate, out=spare)
-
-
 @primitive(name="GeluBackward", kernel="gelu_grad")
 def _gelu_backward(g: Array, x: Array, *, approximate: str, out: Array | None = None) -> Array:
     return kernels(g).gelu_grad(g, x, approximate, out)
 
 
-@_gelu_backward.derivative("g")
-def _gelu_backward_dg(grad: Tensor, x: Tensor, approximate: str) -> Tensor:
-    return _gelu_backward(grad, x, approximate=approximate)
+_gelu.derive("x", _gelu_backward, "grad", "x", approximate="approximate", out="spare")
+_gelu_backward.derive("g", _gelu_backward, "grad", "x", approximate="approximate")
 
 
 @_gelu_backward.derivative("x")
@@ -260,14 +255,9 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     return _gelu(input, approximate=approximate)
 
 
-@primitive(name="Silu", kernel="silu")
-def _silu(x: Array) -> Array:
-    return kernels(x).silu(x)
-
-
-@_silu.derivative("x")
-def _silu_dx(grad: Tensor, x: Tensor, spare: Array | None) -> Tensor:
-    return _silu_backward(grad, x, out=spare)
+@primitive(name="Silu", kinds="fcV", kernel="silu")
+def _silu(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).silu(x, out)
 
 
 @primitive(name="SiluBackward", kernel="silu_grad")
@@ -275,9 +265,8 @@ def _silu_backward(g: Array, x: Array, *, out: Array | None = None) -> Array:
     return kernels(g).silu_grad(g, x, out)
 
 
-@_silu_backward.derivative("g")
-def _silu_backward_dg(grad: Tensor, x: Tensor) -> Tensor:
-    return _silu_backward(grad, x)
+_silu.derive("x", _silu_backward, "grad", "x", out="spare")
+_silu_backward.derive("g", _silu_backward, "grad", "x")
 
 
 @_silu_backward.derivative("x")
@@ -297,7 +286,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     return _silu_in_place(input) if inplace else _silu(input)
 
 
-_silu_in_place = in_place(silu)
+_silu_in_place = in_place(silu, _silu)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import Primitive, primitive
-from ..backends import kernels
+from ..backends import agree, kernels
 from ..dtypes import int64
 from ..types_ import Array
 from .common import (
@@ -16,6 +16,7 @@ from .common import (
     cast,
     check_tensor,
     common_dtype,
+    compute_out,
     in_place,
     match,
     refuse,
@@ -76,10 +77,11 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *,
 
 
 def _extremum(name: str, kernel_name: str) -> Primitive:
-    def forward(x: Array, y: Array) -> Array:
-        x, y = match(x, y)
+    def forward(x: Array, y: Array, *, out: Array = None) -> Array:
+        if not agree(x, y):
+            x, y = match(x, y)
         refuse(kernel_name, x, "c")
-        return getattr(kernels(x), kernel_name)(x, y)
+        return getattr(kernels(x), kernel_name)(x, y, out)
 
     return Primitive(forward, name, broadcast=True)
 
@@ -132,8 +134,7 @@ def maximum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tenso
     tensor([3., 5.])
     """
     check_tensor(other, "maximum", "other", 2)
-    result = _maximum(input, other)
-    return result if out is None else write_out(out, result, "maximum", input, other)
+    return compute_out(_maximum, "maximum", out, input, other)
 
 
 def minimum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -144,23 +145,20 @@ def minimum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tenso
     tensor([1., 2.])
     """
     check_tensor(other, "minimum", "other", 2)
-    result = _minimum(input, other)
-    return result if out is None else write_out(out, result, "minimum", input, other)
+    return compute_out(_minimum, "minimum", out, input, other)
 
 
 def fmax(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """As `maximum`, but a NaN loses against a number; at a tie the first gets the gradient."""
-    result = _fmax(input, other)
-    return result if out is None else write_out(out, result, "fmax", input, other)
+    return compute_out(_fmax, "fmax", out, input, other)
 
 
 def fmin(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """As `minimum`, but a NaN loses against a number; at a tie the first gets the gradient."""
-    result = _fmin(input, other)
-    return result if out is None else write_out(out, result, "fmin", input, other)
+    return compute_out(_fmin, "fmin", out, input, other)
 
 
-@primitive(name="Clamp", suffix="Backward1")
+@primitive(name="Clamp", suffix="Backward1", kinds="fV")
 def _clamp(x: Array, *, min: Any, max: Any, out: Array = None) -> Array:
     if x.dtype.kind in "bc":
         refuse("clamp", x, "c")
@@ -171,14 +169,9 @@ def _clamp(x: Array, *, min: Any, max: Any, out: Array = None) -> Array:
     return kernels(x).clamp(x, min, max, out)
 
 
-@_clamp.derivative("x")
-def _clamp_dx(grad: Tensor, x: Tensor, min: Any, max: Any) -> Tensor:
-    """The slope is 1 inside and at the bounds, 0 outside."""
-    return _clamp_backward(grad, x, min=min, max=max)
-
-
 @primitive(name="ClampBackward")
 def _clamp_backward(g: Array, x: Array, *, min: Any, max: Any) -> Array:
+    """The slope is 1 inside and at the bounds, 0 outside."""
     k = kernels(x)
     inside = None
     if min is not None:
@@ -189,9 +182,8 @@ def _clamp_backward(g: Array, x: Array, *, min: Any, max: Any) -> Array:
     return k.where(inside, g, k.full((), 0, g.dtype))
 
 
-@_clamp_backward.derivative("g")
-def _clamp_backward_dg(grad: Tensor, x: Tensor, min: Any, max: Any) -> Tensor:
-    return _clamp_backward(grad, x, min=min, max=max)
+_clamp.derive("x", _clamp_backward, "grad", "x", min="min", max="max")
+_clamp_backward.derive("g", _clamp_backward, "grad", "x", min="min", max="max")
 
 
 def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
@@ -207,9 +199,8 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     if isinstance(min, TensorBase) or isinstance(max, TensorBase):
         result = _clamp_tensors(input, min, max)
-    else:
-        result = _clamp(input, min=min, max=max)
-    return result if out is None else write_out(out, result, "clamp", input, min, max)
+        return result if out is None else write_out(out, result, "clamp", input, min, max)
+    return compute_out(_clamp, "clamp", out, input, min=min, max=max)
 
 
 clip = clamp
@@ -225,6 +216,18 @@ def _clamp_tensors(input: Tensor, min: Any, max: Any) -> Tensor:
         max = max if isinstance(max, TensorBase) else input.new_tensor(max, dtype=None)
         result = where(~(result > max) & ~_isnan(max), result, max)
     return result
+
+
+_clamp_numbers_ = in_place(clamp, _clamp)
+_clamp_tensors_ = in_place(clamp)
+_BOUNDS = frozenset((float, int, type(None)))
+
+
+def _clamp_(self: Any, min: Any = None, max: Any = None) -> Any:
+    """In-place version of :func:`clamp`."""
+    if type(min) in _BOUNDS and type(max) in _BOUNDS and (min is not None or max is not None):
+        return _clamp_numbers_(self, min=min, max=max)
+    return _clamp_tensors_(self, min, max)
 
 
 def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
@@ -270,10 +273,16 @@ class ChooseMethods:
     clamp_min = clamp_min
     clamp_max = clamp_max
     nan_to_num = nan_to_num
-    clamp_ = clip_ = in_place(clamp)
-    clamp_min_ = in_place(clamp_min)
-    clamp_max_ = in_place(clamp_max)
+    clamp_ = clip_ = _clamp_
     nan_to_num_ = in_place(nan_to_num)
+
+    def clamp_min_(self: Any, min: Any) -> Any:
+        """In-place version of :func:`clamp_min`."""
+        return _clamp_(self, min)
+
+    def clamp_max_(self: Any, max: Any) -> Any:
+        """In-place version of :func:`clamp_max`."""
+        return _clamp_(self, None, max)
 
     def where(self: Any, condition: Any, other: Any) -> Any:
         """`self` where `condition` holds, else `other`."""

@@ -29,6 +29,7 @@ from ..autograd.overlap import (
     may_overlap,
     repeats,
 )
+from ..autograd.twin import native
 from ..backends import kernels
 from ..backends.arrays import is_array
 from ..dtypes import Category, dtype, from_numpy_dtype, number_dtype, promote_types
@@ -254,10 +255,10 @@ def write_out(out: Any, result: Any, op: str = "", *inputs: Any, exact: bool = F
     check_overlap(out, inputs, op)
     if out._array.shape != result._array.shape:
         if out._array.size:
-            warnings.warn(
+            warnings.warn_explicit(
                 f"An output with one or more elements was resized since it had shape "
                 f"{list(out._array.shape)}, which does not match the required output shape "
-                f"{list(result._array.shape)}.", stacklevel=3,
+                f"{list(result._array.shape)}.", UserWarning, *user_line(),
             )  # fmt: skip
         out._array = kernels(result._array).empty(result._array.shape, out._array.dtype)
         out._storage = None
@@ -274,9 +275,13 @@ def compute_out(op: Any, name: str, out: Any, *inputs: Any, **attrs: Any) -> Any
     """
     if out is None:
         return op(*inputs, **attrs)
-    if can_write_over(out, inputs) and not is_recorded((out, *inputs)):
+    if can_write_over(out, inputs, op.kinds) and not is_recorded((out, *inputs)):
         return op.into(out, name, inputs, attrs)
     return write_out(out, op(*inputs, **attrs), name, *inputs)
+
+
+if native is not None:
+    compute_out = native.compute_out_function(compute_out)
 
 
 _SHORT = {
@@ -317,17 +322,20 @@ def in_place(function: Callable[..., Any], op: Any = None,
     """The trailing-underscore method of a public function: `relu_ = in_place(relu)`.
 
     The result is computed out of place and then takes over the tensor's memory and history. `op`
-    names a primitive whose forward takes `out=`: where the dtypes agree and the graph keeps no
-    input, it writes straight into the tensor. `check` refuses operands that share its memory.
+    names a primitive that the function applies, whose forward takes `out=`: where the dtypes agree
+    and the graph keeps no input, it writes straight into the tensor. `check` refuses operands that
+    share its memory.
     """
-    name = function.__name__ + "_"
+    name = function.__name__.lstrip("_") + "_"
     operands = -1 if op is None else len(op.input_names) - 1
+    kinds = "" if op is None else op.kinds
+    attributes = frozenset() if op is None else op.attributes - {"out"}
 
     @functools.wraps(function)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if len(args) == operands:  # else some are given by name
-            inputs = (self, *args)
-            if can_write_over(self, inputs):
+        if len(args) == operands and (not kwargs or attributes.issuperset(kwargs)):
+            inputs = (self, *args)  # none of them is given by name
+            if can_write_over(self, inputs, kinds):
                 if not is_recorded(inputs):
                     return op.into(self, name, inputs, kwargs)
                 if not op.keeps_inputs and self._base is None:
@@ -344,7 +352,10 @@ def in_place(function: Callable[..., Any], op: Any = None,
     method.__name__ = name
     method.__qualname__ = f"Tensor.{name}"
     method.__doc__ = f"In-place version of :func:`{function.__name__}`."
-    return method
+    if native is None or op is None:
+        return method
+    compiled = native.InPlaceMethod(method, op, name, attributes, operands)
+    return functools.update_wrapper(compiled, method)
 
 
 # PyTorch lets these write into expanded tensors, with a warning.

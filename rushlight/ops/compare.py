@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import Primitive
-from ..backends import kernels
+from ..backends import agree, kernels
 from ..types_ import Array, Number
-from .common import OPERANDS, check_tensor, in_place, match, refuse, write_out
+from .common import OPERANDS, check_tensor, compute_out, in_place, match, refuse
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -25,13 +25,14 @@ def _comparison(kernel_name: str) -> Primitive:
 
     is_order = kernel_name not in ("eq", "ne")
 
-    def forward(x: Array, y: Array) -> Array:
-        x, y = _match_exactly(x, y)
+    def forward(x: Array, y: Array, *, out: Array = None) -> Array:
+        if not agree(x, y):
+            x, y = _match_exactly(x, y)
         if is_order:
             refuse(kernel_name, x, "c")
-        return getattr(kernels(x), kernel_name)(x, y)
+        return getattr(kernels(x), kernel_name)(x, y, out)
 
-    return Primitive(forward, kernel_name.capitalize())
+    return Primitive(forward, kernel_name.capitalize(), kinds="?")
 
 
 def _match_exactly(x: Array, y: Any) -> tuple[Array, Any]:
@@ -58,8 +59,7 @@ def _compare(op: Primitive, name: str, x: Any, y: Any, out: Any) -> Any:
                 f"{name}(): argument 'other' (position 2) must be Tensor or Number, "
                 f"not {type(y).__name__}"
             )
-    result = op(x, y)
-    return result if out is None else write_out(out, result, name, x, y)
+    return op(x, y) if out is None else compute_out(op, name, out, x, y)
 
 
 def eq(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
@@ -254,12 +254,12 @@ class CompareMethods:
     isreal = isreal
     isclose = isclose
     allclose = allclose
-    eq_ = in_place(eq)
-    ne_ = not_equal_ = in_place(ne)
-    lt_ = less_ = in_place(lt)
-    le_ = less_equal_ = in_place(le)
-    gt_ = greater_ = in_place(gt)
-    ge_ = greater_equal_ = in_place(ge)
+    eq_ = in_place(eq, _eq)
+    ne_ = not_equal_ = in_place(ne, _ne)
+    lt_ = less_ = in_place(lt, _lt)
+    le_ = less_equal_ = in_place(le, _le)
+    gt_ = greater_ = in_place(gt, _gt)
+    ge_ = greater_equal_ = in_place(ge, _ge)
 
     def __eq__(self: Any, other: Any) -> Any:
         return _eq(self, other) if isinstance(other, OPERANDS) else _foreign(eq, self, other)

@@ -28,14 +28,6 @@ def _ctc_loss(x: Array, targets: Array, input_lengths: Array, target_lengths: Ar
     return k.copy(shown), loss, alpha
 
 
-@_ctc_loss.derivative("x")
-def _ctc_loss_dx(grad: Tensor, x: Tensor, targets: Tensor, input_lengths: Tensor,
-                 target_lengths: Tensor, results: Any, blank: int,
-                 zero_infinity: bool) -> Tensor:  # fmt: skip
-    return _ctc_loss_backward(grad, x, targets, input_lengths, target_lengths, results[1],
-                              results[2], blank=blank, zero_infinity=zero_infinity)  # fmt: skip
-
-
 @primitive(name="CtcLossBackward", kernel="ctc_loss_grad")
 def _ctc_loss_backward(g: Array, x: Array, targets: Array, input_lengths: Array,
                        target_lengths: Array, loss: Array, alpha: Array, *, blank: int,
@@ -43,6 +35,11 @@ def _ctc_loss_backward(g: Array, x: Array, targets: Array, input_lengths: Array,
     return kernels(x).ctc_loss_grad(
         g, x, targets, input_lengths, target_lengths, loss, alpha, blank, zero_infinity
     )
+
+
+_ctc_loss.derive("x", _ctc_loss_backward, "grad", "x", "targets", "input_lengths",
+                 "target_lengths", "results[1]", "results[2]", blank="blank",
+                 zero_infinity="zero_infinity")  # fmt: skip
 
 
 @_ctc_loss_backward.derivative("g", "x")

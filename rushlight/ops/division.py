@@ -16,7 +16,6 @@ from .common import (
     in_place,
     match,
     refuse,
-    write_out,
 )
 from .operands import conj_of, operands_of
 
@@ -31,7 +30,7 @@ __all__ = [
 # ---- quotients -----------------------------------------------------------------------------
 
 
-@primitive(name="Div", broadcast=True)
+@primitive(name="Div", broadcast=True, kinds="fcV")
 def _div(x: Array, y: Array, *, out: Array = None) -> Array:
     if not agree(x, y):
         x, y = match(x, y)
@@ -52,16 +51,16 @@ def _div_dy(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 @primitive(name="Div", suffix="Backward1", broadcast=True)
-def _div_rounded(x: Array, y: Array, *, rounding_mode: str) -> Array:
+def _div_rounded(x: Array, y: Array, *, rounding_mode: str, out: Array = None) -> Array:
     """Division rounded towards minus infinity (`floor`) or zero (`trunc`); its slope is 0."""
     if not agree(x, y):
         x, y = match(x, y)
     refuse("div_" + rounding_mode, x, "bc")
     if rounding_mode == "floor":
-        return kernels(x).floor_div(x, y)
+        return kernels(x).floor_div(x, y, out)
     if x.dtype.kind in "fcV":
-        return kernels(x).trunc(kernels(x).div(x, y))
-    return kernels(x).trunc_div(x, y)
+        return kernels(x).trunc(kernels(x).div(x, y), out)
+    return kernels(x).trunc_div(x, y, out)
 
 
 @_div_rounded.derivative("x")
@@ -90,13 +89,11 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
     if rounding_mode is None:
         return compute_out(_div, "div", out, input, other)
     if rounding_mode in ("floor", "trunc"):
-        result = _div_rounded(input, other, rounding_mode=rounding_mode)
-    else:
-        raise RuntimeError(
-            "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
-            f"'{rounding_mode}'"
-        )
-    return result if out is None else write_out(out, result, "div", input, other)
+        return compute_out(_div_rounded, "div", out, input, other, rounding_mode=rounding_mode)
+    raise RuntimeError(
+        "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
+        f"'{rounding_mode}'"
+    )
 
 
 divide = div
@@ -126,11 +123,11 @@ def floor_divide(input: Tensor, other: Tensor | Number, *, out: Tensor | None = 
 
 
 @primitive(name="Remainder", broadcast=True)
-def _remainder(x: Array, y: Array) -> Array:
+def _remainder(x: Array, y: Array, *, out: Array = None) -> Array:
     if not agree(x, y):
         x, y = match(x, y)
     refuse("remainder", x, "bc")
-    return kernels(x if type(y) in NUMBERS else y).remainder(x, y)
+    return kernels(x if type(y) in NUMBERS else y).remainder(x, y, out)
 
 
 @_remainder.derivative("x")
@@ -154,16 +151,15 @@ def remainder(input: Tensor | Number, other: Tensor | Number, *,
     if not isinstance(other, OPERANDS[0]):
         check_tensor(input, "remainder")
     input, other = operands_of("remainder", input, other)
-    result = _remainder(input, other)
-    return result if out is None else write_out(out, result, "remainder", input, other)
+    return compute_out(_remainder, "remainder", out, input, other)
 
 
 @primitive(name="Fmod", broadcast=True)
-def _fmod(x: Array, y: Array) -> Array:
+def _fmod(x: Array, y: Array, *, out: Array = None) -> Array:
     if not agree(x, y):
         x, y = match(x, y)
     refuse("fmod", x, "bc")
-    return kernels(x).fmod(x, y)
+    return kernels(x).fmod(x, y, out)
 
 
 @_fmod.derivative("x")
@@ -184,8 +180,7 @@ def fmod(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) ->
     tensor([-1.,  1.])
     """
     input, other = operands_of("fmod", input, other)
-    result = _fmod(input, other)
-    return result if out is None else write_out(out, result, "fmod", input, other)
+    return compute_out(_fmod, "fmod", out, input, other)
 
 
 class DivisionMethods:
@@ -196,8 +191,8 @@ class DivisionMethods:
     floor_divide = floor_divide
     remainder = remainder
     fmod = fmod
-    div_ = divide_ = in_place(div, None)
-    true_divide_ = in_place(true_divide)
+    div_ = divide_ = in_place(div, _div)
+    true_divide_ = in_place(true_divide, _div)
     floor_divide_ = in_place(floor_divide)
-    remainder_ = in_place(remainder)
-    fmod_ = in_place(fmod)
+    remainder_ = in_place(remainder, _remainder)
+    fmod_ = in_place(fmod, _fmod)

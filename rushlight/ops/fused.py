@@ -28,9 +28,7 @@ def _rectified(x: Array) -> Array:
     return x
 
 
-@_rectified.derivative("x")
-def _rectified_dx(grad: Tensor, result: Tensor, spare: Array | None) -> Tensor:
-    return _relu_backward(grad, result, out=spare)
+_rectified.derive("x", _relu_backward, "grad", "result", out="spare")
 
 
 def linear_relu(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -20,29 +20,22 @@ if TYPE_CHECKING:
 __all__ = ["can_fuse", "fused_attention"]
 
 
-@primitive(name="ScaledDotProductFlashAttentionForCpu", nondifferentiable=(1,))
+@primitive(name="ScaledDotProductFlashAttentionForCpu", nondifferentiable=(1,), kernel="attention")
 def _attention(query: Array, key: Array, value: Array, mask: Array | None, *, causal: bool,
                scale: float) -> tuple[Array, Array]:  # fmt: skip
     """The result and the logarithm of each row's sum."""
-    result: tuple[Array, Array] = kernels(query).attention(query, key, value, mask, causal, scale)
-    return result
-
-
-@_attention.derivative("query", "key", "value")
-def _attention_grads(grad: Tensor, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None,
-                     result: Tensor, results: Any, causal: bool, scale: float) -> Any:  # fmt: skip
-    return _attention_backward(grad, query, key, value, mask, result, results[1], causal=causal,
-                               scale=scale)  # fmt: skip
+    return kernels(query).attention(query, key, value, mask, causal, scale)
 
 
 @primitive(name="ScaledDotProductFlashAttentionForCpuBackward")
 def _attention_backward(g: Array, query: Array, key: Array, value: Array, mask: Array | None,
                         out: Array, lse: Array, *, causal: bool,
                         scale: float) -> tuple[Array, Array, Array]:  # fmt: skip
-    result: tuple[Array, Array, Array] = kernels(query).attention_grad(
-        g, query, key, value, mask, causal, scale, out, lse
-    )
-    return result
+    return kernels(query).attention_grad(g, query, key, value, mask, causal, scale, out, lse)
+
+
+_attention.derive(("query", "key", "value"), _attention_backward, "grad", "query", "key", "value",
+                  "mask", "result", "results[1]", causal="causal", scale="scale")  # fmt: skip
 
 
 @_attention_backward.derivative("g", "query", "key", "value")

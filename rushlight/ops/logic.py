@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import Primitive, primitive
 from ..backends import kernels
 from ..types_ import Array, Number
-from .common import OPERANDS, TensorBase, check_tensor, in_place, match, write_out
+from .common import OPERANDS, TensorBase, check_tensor, compute_out, in_place, match
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -19,19 +19,19 @@ __all__ = [
 
 
 def _logical(kernel_name: str) -> Primitive:
-    def forward(x: Array, y: Array) -> Array:
-        return getattr(kernels(x), kernel_name)(x, y)
+    def forward(x: Array, y: Array, *, out: Array = None) -> Array:
+        return getattr(kernels(x), kernel_name)(x, y, out)
 
-    return Primitive(forward, kernel_name)
+    return Primitive(forward, kernel_name, kinds="?")
 
 
 _logical_and, _logical_or = _logical("logical_and"), _logical("logical_or")
 _logical_xor = _logical("logical_xor")
 
 
-@primitive(name="LogicalNot", kernel="logical_not")
-def _logical_not(x: Array) -> Array:
-    return kernels(x).logical_not(x)
+@primitive(name="LogicalNot", kinds="?", kernel="logical_not")
+def _logical_not(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).logical_not(x, out)
 
 
 def logical_and(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -42,54 +42,50 @@ def logical_and(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> T
     tensor([False,  True])
     """
     check_tensor(other, "logical_and", "other", 2)
-    result = _logical_and(input, other)
-    return result if out is None else write_out(out, result, "logical_and", input, other)
+    return compute_out(_logical_and, "logical_and", out, input, other)
 
 
 def logical_or(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Whether at least one is nonzero."""
     check_tensor(other, "logical_or", "other", 2)
-    result = _logical_or(input, other)
-    return result if out is None else write_out(out, result, "logical_or", input, other)
+    return compute_out(_logical_or, "logical_or", out, input, other)
 
 
 def logical_xor(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Whether exactly one is nonzero."""
     check_tensor(other, "logical_xor", "other", 2)
-    result = _logical_xor(input, other)
-    return result if out is None else write_out(out, result, "logical_xor", input, other)
+    return compute_out(_logical_xor, "logical_xor", out, input, other)
 
 
 def logical_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Whether each element is zero."""
-    result = _logical_not(input)
-    return result if out is None else write_out(out, result, "logical_not", input)
+    return compute_out(_logical_not, "logical_not", out, input)
 
 
 def _bitwise(kernel_name: str) -> Primitive:
-    def forward(x: Array, y: Array) -> Array:
+    def forward(x: Array, y: Array, *, out: Array = None) -> Array:
         x, y = match(x, y)
         if x.dtype.kind not in "biu" or type(y) is float:
             raise RuntimeError(
                 f'"{kernel_name}_cpu" not implemented for floating-point tensors; '
                 "convert them to integers or bools first"
             )
-        return getattr(kernels(x), kernel_name)(x, y)
+        return getattr(kernels(x), kernel_name)(x, y, out)
 
-    return Primitive(forward, kernel_name)
+    return Primitive(forward, kernel_name, kinds="biu")
 
 
 _and, _or, _xor = (_bitwise("bitwise_" + n) for n in ("and", "or", "xor"))
 _left_shift, _right_shift = _bitwise("left_shift"), _bitwise("right_shift")
 
 
-@primitive(name="BitwiseNot")
-def _bitwise_not(x: Array) -> Array:
+@primitive(name="BitwiseNot", kinds="biu")
+def _bitwise_not(x: Array, *, out: Array = None) -> Array:
     if x.dtype.kind not in "biu":
         raise TypeError(
             "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
         )
-    return kernels(x).bitwise_not(x)
+    return kernels(x).bitwise_not(x, out)
 
 
 def bitwise_and(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
@@ -122,14 +118,12 @@ def bitwise_right_shift(input: Tensor, other: Tensor | Number, *,
 def _bits(op: Primitive, name: str, x: Any, y: Any, out: Any) -> Any:
     if not isinstance(x, TensorBase):
         x = y.new_tensor(x, dtype=None)
-    result = op(x, y)
-    return result if out is None else write_out(out, result, name, x, y)
+    return compute_out(op, name, out, x, y)
 
 
 def bitwise_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """All bits flipped; of bools, logical not."""
-    result = _bitwise_not(input)
-    return result if out is None else write_out(out, result, "bitwise_not", input)
+    return compute_out(_bitwise_not, "bitwise_not", out, input)
 
 
 class LogicMethods:
@@ -145,16 +139,16 @@ class LogicMethods:
     bitwise_not = bitwise_not
     bitwise_left_shift = bitwise_left_shift
     bitwise_right_shift = bitwise_right_shift
-    logical_and_ = in_place(logical_and)
-    logical_or_ = in_place(logical_or)
-    logical_xor_ = in_place(logical_xor)
-    logical_not_ = in_place(logical_not)
-    bitwise_and_ = in_place(bitwise_and)
-    bitwise_or_ = in_place(bitwise_or)
-    bitwise_xor_ = in_place(bitwise_xor)
-    bitwise_not_ = in_place(bitwise_not)
-    bitwise_left_shift_ = in_place(bitwise_left_shift)
-    bitwise_right_shift_ = in_place(bitwise_right_shift)
+    logical_and_ = in_place(logical_and, _logical_and)
+    logical_or_ = in_place(logical_or, _logical_or)
+    logical_xor_ = in_place(logical_xor, _logical_xor)
+    logical_not_ = in_place(logical_not, _logical_not)
+    bitwise_and_ = in_place(bitwise_and, _and)
+    bitwise_or_ = in_place(bitwise_or, _or)
+    bitwise_xor_ = in_place(bitwise_xor, _xor)
+    bitwise_not_ = in_place(bitwise_not, _bitwise_not)
+    bitwise_left_shift_ = in_place(bitwise_left_shift, _left_shift)
+    bitwise_right_shift_ = in_place(bitwise_right_shift, _right_shift)
 
     def __and__(self: Any, other: Any) -> Any:
         return _and(self, other) if isinstance(other, OPERANDS) else NotImplemented

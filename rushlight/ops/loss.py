@@ -48,16 +48,6 @@ def _mse_loss(x: Array, y: Array, *, reduction: str) -> Array:
     return result.transpose(inverse(axes))
 
 
-@_mse_loss.derivative("x")
-def _mse_loss_dx(grad: Tensor, x: Tensor, y: Tensor, reduction: str) -> Tensor:
-    return _mse_loss_backward(grad, x, y, reduction=reduction)
-
-
-@_mse_loss.derivative("y")
-def _mse_loss_dy(grad: Tensor, x: Tensor, y: Tensor, reduction: str) -> Tensor:
-    return _mse_loss_backward(grad, y, x, reduction=reduction)
-
-
 @primitive(name="MseLossBackward")
 def _mse_loss_backward(g: Array, x: Array, y: Array, *, reduction: str) -> Array:
     """`2 · (x - y) · g`, divided by the count for the mean."""
@@ -66,6 +56,10 @@ def _mse_loss_backward(g: Array, x: Array, y: Array, *, reduction: str) -> Array
     g = g.transpose(axes) if g.ndim else g
     result = kernels(x).mse_loss_grad(g, x.transpose(axes), y.transpose(axes), reduction)
     return result.transpose(inverse(axes))
+
+
+_mse_loss.derive("x", _mse_loss_backward, "grad", "x", "y", reduction="reduction")
+_mse_loss.derive("y", _mse_loss_backward, "grad", "y", "x", reduction="reduction")
 
 
 @_mse_loss_backward.derivative("g")
@@ -140,17 +134,15 @@ def _nll_loss(logp: Array, target: Array, weight: Array | None, *, ignore_index:
     return kernels(logp).nll_loss(logp, target, weight, ignore_index, reduction)
 
 
-@_nll_loss.derivative("logp")
-def _nll_loss_dlogp(grad: Tensor, logp_shape: Shape, target: Tensor, weight: Tensor | None,
-                    results: Any, ignore_index: int, reduction: str) -> Tensor:  # fmt: skip
-    return _nll_loss_backward(grad, target, weight, results[1], shape=logp_shape,
-                              ignore_index=ignore_index, reduction=reduction)  # fmt: skip
-
-
 @primitive(name="NllLossBackward")
 def _nll_loss_backward(g: Array, target: Array, weight: Array | None, total: Array, *, shape: Shape,
                        ignore_index: int, reduction: str) -> Array:  # fmt: skip
     return kernels(g).nll_loss_grad(g, shape, target, weight, ignore_index, reduction, total)
+
+
+_nll_loss.derive("logp", _nll_loss_backward, "grad", "target", "weight", "results[1]",
+                 shape="logp_shape", ignore_index="ignore_index",
+                 reduction="reduction")  # fmt: skip
 
 
 @_nll_loss_backward.derivative("g")

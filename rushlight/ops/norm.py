@@ -20,31 +20,24 @@ __all__ = ["batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm"
 # ---- batch norm ----------------------------------------------------------------------------
 
 
-@primitive(name="NativeBatchNorm", nondifferentiable=(1, 2))
+@primitive(name="NativeBatchNorm", nondifferentiable=(1, 2), kernel="batch_norm")
 def _batch_norm(x: Array, weight: Array | None, bias: Array | None, running_mean: Array | None,
                 running_var: Array | None, *, training: bool, momentum: float,
                 eps: float) -> tuple[Array, Array, Array]:  # fmt: skip
-    result: tuple[Array, Array, Array] = kernels(x).batch_norm(
+    return kernels(x).batch_norm(
         x, weight, bias, running_mean, running_var, training, momentum, eps
     )
-    return result
 
 
-@_batch_norm.derivative("x", "weight", "bias")
-def _batch_norm_grads(grad: Tensor, x: Tensor, weight: Tensor | None, results: Any, training: bool,
-                      needs: tuple[bool, ...]) -> Any:  # fmt: skip
-    return _batch_norm_backward(grad, x, weight, results[1], results[2], training=training,
-                                needs=needs)  # fmt: skip
-
-
-@primitive(name="NativeBatchNormBackward")
+@primitive(name="NativeBatchNormBackward", kernel="batch_norm_grad")
 def _batch_norm_backward(g: Array, x: Array, weight: Array | None, mean: Array, invstd: Array, *,
                          training: bool, needs: tuple[bool,
                          ...]) -> tuple[Any, Any, Any]:  # fmt: skip
-    result: tuple[Any, Any, Any] = kernels(g).batch_norm_grad(
-        g, x, weight, mean, invstd, training, needs
-    )
-    return result
+    return kernels(g).batch_norm_grad(g, x, weight, mean, invstd, training, needs)
+
+
+_batch_norm.derive(("x", "weight", "bias"), _batch_norm_backward, "grad", "x", "weight",
+                   "results[1]", "results[2]", training="training", needs="needs")  # fmt: skip
 
 
 @_batch_norm_backward.derivative("g", "x", "weight")
@@ -162,24 +155,20 @@ def _scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None, shape: list[i
 # ---- layer norm ----------------------------------------------------------------------------
 
 
-@primitive(name="NativeLayerNorm", nondifferentiable=(1, 2))
+@primitive(name="NativeLayerNorm", nondifferentiable=(1, 2), kernel="layer_norm")
 def _layer_norm(x: Array, weight: Array | None, bias: Array | None, *, axes: int,
                 eps: float) -> tuple[Array, Array, Array]:  # fmt: skip
-    result: tuple[Array, Array, Array] = kernels(x).layer_norm(x, weight, bias, axes, eps)
-    return result
+    return kernels(x).layer_norm(x, weight, bias, axes, eps)
 
 
-@_layer_norm.derivative("x", "weight", "bias")
-def _layer_norm_grads(grad: Tensor, x: Tensor, weight: Tensor | None, results: Any, axes: int,
-                      needs: tuple[bool, ...]) -> Any:  # fmt: skip
-    return _layer_norm_backward(grad, x, weight, results[1], results[2], axes=axes, needs=needs)
-
-
-@primitive(name="NativeLayerNormBackward")
+@primitive(name="NativeLayerNormBackward", kernel="layer_norm_grad")
 def _layer_norm_backward(g: Array, x: Array, weight: Array | None, mean: Array, rstd: Array, *,
                          axes: int, needs: tuple[bool, ...]) -> tuple[Any, Any, Any]:  # fmt: skip
-    result: tuple[Any, Any, Any] = kernels(g).layer_norm_grad(g, x, weight, mean, rstd, axes, needs)
-    return result
+    return kernels(g).layer_norm_grad(g, x, weight, mean, rstd, axes, needs)
+
+
+_layer_norm.derive(("x", "weight", "bias"), _layer_norm_backward, "grad", "x", "weight",
+                   "results[1]", "results[2]", axes="axes", needs="needs")  # fmt: skip
 
 
 @_layer_norm_backward.derivative("g", "x", "weight")
@@ -249,26 +238,20 @@ def _trailing(op: str, input: Any, normalized_shape: Any, weight: Any, bias: Any
 # ---- the others ----------------------------------------------------------------------------
 
 
-@primitive(name="NativeGroupNorm", nondifferentiable=(1, 2))
+@primitive(name="NativeGroupNorm", nondifferentiable=(1, 2), kernel="group_norm")
 def _group_norm(x: Array, weight: Array | None, bias: Array | None, *, groups: int,
                 eps: float) -> tuple[Array, Array, Array]:  # fmt: skip
-    result: tuple[Array, Array, Array] = kernels(x).group_norm(x, weight, bias, groups, eps)
-    return result
+    return kernels(x).group_norm(x, weight, bias, groups, eps)
 
 
-@_group_norm.derivative("x", "weight", "bias")
-def _group_norm_grads(grad: Tensor, x: Tensor, weight: Tensor | None, results: Any, groups: int,
-                      needs: tuple[bool, ...]) -> Any:  # fmt: skip
-    return _group_norm_backward(grad, x, weight, results[1], results[2], groups=groups, needs=needs)
-
-
-@primitive(name="NativeGroupNormBackward")
+@primitive(name="NativeGroupNormBackward", kernel="group_norm_grad")
 def _group_norm_backward(g: Array, x: Array, weight: Array | None, mean: Array, rstd: Array, *,
                          groups: int, needs: tuple[bool, ...]) -> tuple[Any, Any, Any]:  # fmt: skip
-    result: tuple[Any, Any, Any] = kernels(g).group_norm_grad(
-        g, x, weight, mean, rstd, groups, needs
-    )
-    return result
+    return kernels(g).group_norm_grad(g, x, weight, mean, rstd, groups, needs)
+
+
+_group_norm.derive(("x", "weight", "bias"), _group_norm_backward, "grad", "x", "weight",
+                   "results[1]", "results[2]", groups="groups", needs="needs")  # fmt: skip
 
 
 @_group_norm_backward.derivative("g", "x", "weight")

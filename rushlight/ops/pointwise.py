@@ -14,6 +14,7 @@ from .common import (
     TensorBase,
     as_float,
     check_tensor,
+    compute_out,
     dtype_of,
     in_place,
     match,
@@ -36,13 +37,13 @@ __all__ = [
 # ---- angles and lengths --------------------------------------------------------------------
 
 
-@primitive(name="Atan2", broadcast=True)
-def _atan2(x: Array, y: Array) -> Array:
+@primitive(name="Atan2", broadcast=True, kinds="fV")
+def _atan2(x: Array, y: Array, *, out: Array = None) -> Array:
     if not agree(x, y):
         x, y = match(x, y)
     refuse("atan2", x, "c")
     x, y = as_float(x), as_float(y)
-    return kernels(x).float_function("arctan2", x, y)
+    return kernels(x).float_function("arctan2", x, y, out)
 
 
 @_atan2.derivative("x")
@@ -65,18 +66,17 @@ def atan2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([ 0.7854, -2.3562])
     """
     check_tensor(other, "atan2", "other", 2)
-    result = _atan2(input, other)
-    return result if out is None else write_out(out, result, "atan2", input, other)
+    return compute_out(_atan2, "atan2", out, input, other)
 
 
 arctan2 = atan2
 
 
-@primitive(name="Hypot", broadcast=True)
-def _hypot(x: Array, y: Array) -> Array:
+@primitive(name="Hypot", broadcast=True, kinds="fV")
+def _hypot(x: Array, y: Array, *, out: Array = None) -> Array:
     if not agree(x, y):
         x, y = match(x, y)
-    return kernels(x).float_function("hypot", x, y)
+    return kernels(x).float_function("hypot", x, y, out)
 
 
 @_hypot.derivative("x")
@@ -97,8 +97,7 @@ def hypot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([5.])
     """
     _fractional("hypot", input, other)
-    result = _hypot(input, other)
-    return result if out is None else write_out(out, result, "hypot", input, other)
+    return compute_out(_hypot, "hypot", out, input, other)
 
 
 def _fractional(op: str, *tensors: Tensor) -> None:

@@ -37,11 +37,6 @@ def _max_pool(x: Array, *, kernel_size: Ints, stride: Ints, padding: Ints, dilat
     return kernels(x).max_pool(x, kernel_size, stride, padding, dilation, ceil_mode)
 
 
-@_max_pool.derivative("x")
-def _max_pool_dx(grad: Tensor, results: Any, x_shape: Shape) -> Tensor:
-    return _max_pool_backward(grad, results[1], input_shape=x_shape)
-
-
 @primitive(name="MaxPool2D", kernel="max_pool_values")
 def _max_pool_values(x: Array, *, kernel_size: Ints, stride: Ints, padding: Ints, dilation: Ints,
                      ceil_mode: bool) -> Array:  # fmt: skip
@@ -53,6 +48,9 @@ def _max_pool_values(x: Array, *, kernel_size: Ints, stride: Ints, padding: Ints
 def _max_pool_backward(g: Array, indices: Array, *, input_shape: Shape) -> Array:
     """`g` added at the positions that won."""
     return kernels(g).max_pool_grad(g, indices, input_shape)
+
+
+_max_pool.derive("x", _max_pool_backward, "grad", "results[1]", input_shape="x_shape")
 
 
 @_max_pool_backward.derivative("g")
@@ -271,14 +269,12 @@ def _adaptive_avg_pool(x: Array, *, output_size: Ints) -> Array:
     return kernels(x).adaptive_avg_pool(x, output_size)
 
 
-@_adaptive_avg_pool.derivative("x")
-def _adaptive_avg_pool_dx(grad: Tensor, x_shape: Shape) -> Tensor:
-    return _adaptive_avg_pool_backward(grad, input_shape=x_shape)
-
-
 @primitive(name="AdaptiveAvgPool2DBackward", kernel="adaptive_avg_pool_grad")
 def _adaptive_avg_pool_backward(g: Array, *, input_shape: Shape) -> Array:
     return kernels(g).adaptive_avg_pool_grad(g, input_shape)
+
+
+_adaptive_avg_pool.derive("x", _adaptive_avg_pool_backward, "grad", input_shape="x_shape")
 
 
 @_adaptive_avg_pool_backward.derivative("g")
@@ -286,15 +282,13 @@ def _adaptive_avg_pool_backward_dg(grad: Tensor, g_shape: Shape) -> Tensor:
     return _adaptive_avg_pool(grad, output_size=tuple(g_shape[2:]))
 
 
-@primitive(name="AdaptiveMaxPool2D", nondifferentiable=(1,))
+@primitive(name="AdaptiveMaxPool2D", nondifferentiable=(1,), kernel="adaptive_max_pool")
 def _adaptive_max_pool(x: Array, *, output_size: Ints) -> tuple[Array, Array]:
-    result: tuple[Array, Array] = kernels(x).adaptive_max_pool(x, output_size)
-    return result
+    return kernels(x).adaptive_max_pool(x, output_size)
 
 
-@_adaptive_max_pool.derivative("x")
-def _adaptive_max_pool_dx(grad: Tensor, results: Any, x_shape: Shape) -> Tensor:
-    return _max_pool_backward(grad, results[1], input_shape=x_shape)
+_adaptive_max_pool.derive("x", _max_pool_backward, "grad", "results[1]",
+                          input_shape="x_shape")  # fmt: skip
 
 
 def _adaptive(op: str, n: int, input: Any, output_size: Any) -> tuple[Any, Ints, bool]:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import primitive
 from ..backends import agree, kernels
 from ..types_ import Array, Number
-from .common import NUMBERS, OPERANDS, check_tensor, in_place, match, refuse, write_out
+from .common import (
+    NUMBERS,
+    OPERANDS,
+    check_tensor,
+    compute_out,
+    in_place,
+    match,
+    refuse,
+    write_out,
+)
 from .operands import conj_of
 
 if TYPE_CHECKING:
@@ -16,15 +25,15 @@ if TYPE_CHECKING:
 __all__ = ["pow", "PowerMethods"]
 
 
-@primitive(name="Pow")
-def _pow_number(x: Array, *, exponent: Any) -> Array:
+@primitive(name="Pow", kinds="fcV")
+def _pow_number(x: Array, *, exponent: Any, out: Array = None) -> Array:
     if not agree(x, exponent):
         x, exponent = match(x, exponent)
     if x.dtype.kind in "iu" and exponent < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
     if exponent == 2 and x.dtype.kind == "f":
-        return kernels(x).square(x)
-    return kernels(x).pow(x, exponent)
+        return kernels(x).square(x, out)
+    return kernels(x).pow(x, exponent, out)
 
 
 @_pow_number.derivative("x")
@@ -39,13 +48,13 @@ def _pow_number_dx(grad: Tensor, x: Tensor, exponent: Number) -> Tensor:
 
 
 @primitive(name="Pow", suffix="Backward1", broadcast=True)
-def _pow(x: Array, y: Array) -> Array:
+def _pow(x: Array, y: Array, *, out: Array = None) -> Array:
     if not agree(x, y):
         x, y = match(x, y)
     refuse("pow", y, "b")
     if type(x) in NUMBERS:  # a number, too, is raised in the array's dtype
         x, y = kernels(y).full((), x, y.dtype), kernels(y).contiguous(y)
-    return kernels(y).pow(x, y)
+    return kernels(y).pow(x, y, out)
 
 
 @_pow.derivative("x")
@@ -76,18 +85,29 @@ def pow(input: Tensor | Number, exponent: Tensor | Number, *, out: Tensor | None
     """
     if type(exponent) in NUMBERS:
         check_tensor(input, "pow")
-        result = _pow_number(input, exponent=exponent)
-    elif isinstance(exponent, OPERANDS):
-        result = _pow(input, exponent)
-    else:
-        raise TypeError(
-            f"pow(): argument 'exponent' must be Tensor or Number, not {type(exponent).__name__}"
-        )
-    return result if out is None else write_out(out, result, "pow", input, exponent)
+        if out is None or type(exponent) is not complex:
+            return compute_out(_pow_number, "pow", out, input, exponent=exponent)
+        return write_out(out, _pow_number(input, exponent=exponent), "pow", input)
+    if isinstance(exponent, OPERANDS):
+        return compute_out(_pow, "pow", out, input, exponent)
+    raise TypeError(
+        f"pow(): argument 'exponent' must be Tensor or Number, not {type(exponent).__name__}"
+    )
+
+
+_pow_number_ = in_place(pow, _pow_number)
+_pow_tensor_ = in_place(pow, _pow)
+
+
+def _pow_(self: Any, exponent: Any) -> Any:
+    """In-place version of :func:`pow`."""
+    if type(exponent) is complex or type(exponent) not in NUMBERS:
+        return _pow_tensor_(self, exponent)
+    return _pow_number_(self, exponent=exponent)
 
 
 class PowerMethods:
     """Powers as methods of `Tensor`."""
 
     pow = pow
-    pow_ = in_place(pow)
+    pow_ = _pow_

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array
-from .common import as_float, check_tensor, in_place, refuse, write_out
+from .common import as_float, check_tensor, compute_out, in_place, refuse, write_out
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -22,13 +22,13 @@ __all__ = [
 
 
 @primitive(name="Neg")
-def _neg(x: Array) -> Array:
+def _neg(x: Array, *, out: Array = None) -> Array:
     if x.dtype.kind == "b":
         raise RuntimeError(
             "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
             "invert a mask, use the `~` or `logical_not()` operator instead."
         )
-    return kernels(x).neg(x)
+    return kernels(x).neg(x, out)
 
 
 @_neg.derivative("x")
@@ -44,8 +44,7 @@ def neg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     tensor([-1.,  2.])
     """
     check_tensor(input, "neg")
-    result = _neg(input)
-    return result if out is None else write_out(out, result, "neg", input)
+    return _neg(input) if out is None else compute_out(_neg, "neg", out, input)
 
 
 negative = neg
@@ -58,10 +57,10 @@ def positive(input: Tensor) -> Tensor:
     return input
 
 
-@primitive(name="Abs")
-def _abs(x: Array) -> Array:
+@primitive(name="Abs", kinds="iufV")
+def _abs(x: Array, *, out: Array = None) -> Array:
     refuse("abs", x, "b")
-    return kernels(x).abs(x)
+    return kernels(x).abs(x, out)
 
 
 @_abs.derivative("x")
@@ -76,17 +75,16 @@ def abs(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.abs(torch.tensor([-1, 2]))
     tensor([1, 2])
     """
-    result = _abs(input)
-    return result if out is None else write_out(out, result, "abs", input)
+    return _abs(input) if out is None else compute_out(_abs, "abs", out, input)
 
 
 absolute = abs
 
 
 @primitive(name="Sign")
-def _sign(x: Array) -> Array:
+def _sign(x: Array, *, out: Array = None) -> Array:
     refuse("sign", x, "c")
-    return kernels(x).sign(x)
+    return kernels(x).sign(x, out)
 
 
 @_sign.derivative("x")
@@ -101,8 +99,7 @@ def sign(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.sign(torch.tensor([-2., 0., 3.]))
     tensor([-1.,  0.,  1.])
     """
-    result = _sign(input)
-    return result if out is None else write_out(out, result, "sign", input)
+    return _sign(input) if out is None else compute_out(_sign, "sign", out, input)
 
 
 def sgn(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -163,28 +160,30 @@ def angle(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 # ---- rounding: flat almost everywhere ------------------------------------------------------
 
 
-@primitive(name="Floor")
-def _floor(x: Array) -> Array:
+@primitive(name="Floor", kinds="fV")
+def _floor(x: Array, *, out: Array = None) -> Array:
     refuse("floor", x, "bc")
-    return x.copy() if x.dtype.kind in "iu" else kernels(x).floor(x)
+    return x.copy() if x.dtype.kind in "iu" else kernels(x).floor(x, out)
 
 
-@primitive(name="Ceil")
-def _ceil(x: Array) -> Array:
+@primitive(name="Ceil", kinds="fV")
+def _ceil(x: Array, *, out: Array = None) -> Array:
     refuse("ceil", x, "bc")
-    return x.copy() if x.dtype.kind in "iu" else kernels(x).ceil(x)
+    return x.copy() if x.dtype.kind in "iu" else kernels(x).ceil(x, out)
 
 
-@primitive(name="Trunc")
-def _trunc(x: Array) -> Array:
+@primitive(name="Trunc", kinds="fV")
+def _trunc(x: Array, *, out: Array = None) -> Array:
     refuse("trunc", x, "bc")
-    return x.copy() if x.dtype.kind in "iu" else kernels(x).trunc(x)
+    return x.copy() if x.dtype.kind in "iu" else kernels(x).trunc(x, out)
 
 
-@primitive(name="Round")
-def _round(x: Array, *, decimals: int = 0) -> Array:
+@primitive(name="Round", kinds="fV")
+def _round(x: Array, *, decimals: int = 0, out: Array = None) -> Array:
     refuse("round", x, "bc")
-    return x.copy() if x.dtype.kind in "iu" and decimals == 0 else kernels(x).round(x, decimals)
+    return (
+        x.copy() if x.dtype.kind in "iu" and decimals == 0 else kernels(x).round(x, decimals, out)
+    )
 
 
 @_floor.derivative("x")
@@ -202,8 +201,7 @@ def floor(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.floor(torch.tensor([1.5, -1.5]))
     tensor([ 1., -2.])
     """
-    result = _floor(input)
-    return result if out is None else write_out(out, result, "floor", input)
+    return _floor(input) if out is None else compute_out(_floor, "floor", out, input)
 
 
 def ceil(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -213,8 +211,7 @@ def ceil(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.ceil(torch.tensor([1.5, -1.5]))
     tensor([ 2., -1.])
     """
-    result = _ceil(input)
-    return result if out is None else write_out(out, result, "ceil", input)
+    return _ceil(input) if out is None else compute_out(_ceil, "ceil", out, input)
 
 
 def trunc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -224,8 +221,7 @@ def trunc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.trunc(torch.tensor([1.5, -1.5]))
     tensor([ 1., -1.])
     """
-    result = _trunc(input)
-    return result if out is None else write_out(out, result, "trunc", input)
+    return _trunc(input) if out is None else compute_out(_trunc, "trunc", out, input)
 
 
 fix = trunc
@@ -238,14 +234,15 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
     >>> torch.round(torch.tensor([0.5, 1.5, -2.5]))
     tensor([ 0.,  2., -2.])
     """
-    result = _round(input, decimals=decimals)
-    return result if out is None else write_out(out, result, "round", input)
+    if out is None:
+        return _round(input, decimals=decimals)
+    return compute_out(_round, "round", out, input, decimals=decimals)
 
 
-@primitive(name="Frac")
-def _frac(x: Array) -> Array:
+@primitive(name="Frac", kinds="fV")
+def _frac(x: Array, *, out: Array = None) -> Array:
     refuse("frac", x, "biuc")
-    return kernels(x).frac(x)
+    return kernels(x).frac(x, out)
 
 
 @_frac.derivative("x")
@@ -260,11 +257,10 @@ def frac(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.frac(torch.tensor([1.5, -1.25]))
     tensor([ 0.5000, -0.2500])
     """
-    result = _frac(input)
-    return result if out is None else write_out(out, result, "frac", input)
+    return _frac(input) if out is None else compute_out(_frac, "frac", out, input)
 
 
-_abs_ = in_place(abs)
+_abs_ = in_place(abs, _abs)
 
 
 class RoundingMethods:
@@ -282,14 +278,14 @@ class RoundingMethods:
     trunc = fix = trunc
     round = round
     frac = frac
-    neg_ = negative_ = in_place(neg)
-    sign_ = in_place(sign)
-    sgn_ = in_place(sgn)
-    floor_ = in_place(floor)
-    ceil_ = in_place(ceil)
-    trunc_ = fix_ = in_place(trunc)
-    round_ = in_place(round)
-    frac_ = in_place(frac)
+    neg_ = negative_ = in_place(neg, _neg)
+    sign_ = in_place(sign, _sign)
+    sgn_ = in_place(sgn, _sign)
+    floor_ = in_place(floor, _floor)
+    ceil_ = in_place(ceil, _ceil)
+    trunc_ = fix_ = in_place(trunc, _trunc)
+    round_ = in_place(round, _round)
+    frac_ = in_place(frac, _frac)
 
     def abs_(self: Any) -> Any:
         """In-place `abs`; RuntimeError for complex tensors, whose modulus is real."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..types_ import Array
-from .common import as_float, in_place, refuse, write_out
+from .common import as_float, compute_out, in_place, refuse
 from .unary import _conj
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ __all__ = [
 # ---- trigonometry ---------------------------------------------------------------------------
 
 
-@primitive(name="Sin")
-def _sin(x: Array) -> Array:
-    return kernels(x).sin(as_float(x))
+@primitive(name="Sin", kinds="fcV")
+def _sin(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).sin(as_float(x), out)
 
 
 @_sin.derivative("x")
@@ -41,13 +41,12 @@ def sin(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.sin(torch.tensor([0., 1.]))
     tensor([0.0000, 0.8415])
     """
-    result = _sin(input)
-    return result if out is None else write_out(out, result, "sin", input)
+    return _sin(input) if out is None else compute_out(_sin, "sin", out, input)
 
 
-@primitive(name="Cos")
-def _cos(x: Array) -> Array:
-    return kernels(x).cos(as_float(x))
+@primitive(name="Cos", kinds="fcV")
+def _cos(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).cos(as_float(x), out)
 
 
 @_cos.derivative("x")
@@ -62,13 +61,12 @@ def cos(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.cos(torch.tensor([0., 1.]))
     tensor([1.0000, 0.5403])
     """
-    result = _cos(input)
-    return result if out is None else write_out(out, result, "cos", input)
+    return _cos(input) if out is None else compute_out(_cos, "cos", out, input)
 
 
-@primitive(name="Tan")
-def _tan(x: Array) -> Array:
-    return kernels(x).tan(as_float(x))
+@primitive(name="Tan", kinds="fcV")
+def _tan(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).tan(as_float(x), out)
 
 
 @_tan.derivative("x")
@@ -83,13 +81,12 @@ def tan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.tan(torch.tensor([0., 1.]))
     tensor([0.0000, 1.5574])
     """
-    result = _tan(input)
-    return result if out is None else write_out(out, result, "tan", input)
+    return _tan(input) if out is None else compute_out(_tan, "tan", out, input)
 
 
-@primitive(name="Asin")
-def _asin(x: Array) -> Array:
-    return kernels(x).asin(as_float(x))
+@primitive(name="Asin", kinds="fcV")
+def _asin(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).asin(as_float(x), out)
 
 
 @_asin.derivative("x")
@@ -104,13 +101,12 @@ def asin(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.asin(torch.tensor([0., 1.]))
     tensor([0.0000, 1.5708])
     """
-    result = _asin(input)
-    return result if out is None else write_out(out, result, "asin", input)
+    return _asin(input) if out is None else compute_out(_asin, "asin", out, input)
 
 
-@primitive(name="Acos")
-def _acos(x: Array) -> Array:
-    return kernels(x).acos(as_float(x))
+@primitive(name="Acos", kinds="fcV")
+def _acos(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).acos(as_float(x), out)
 
 
 @_acos.derivative("x")
@@ -125,13 +121,12 @@ def acos(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.acos(torch.tensor([1., 0.]))
     tensor([0.0000, 1.5708])
     """
-    result = _acos(input)
-    return result if out is None else write_out(out, result, "acos", input)
+    return _acos(input) if out is None else compute_out(_acos, "acos", out, input)
 
 
-@primitive(name="Atan")
-def _atan(x: Array) -> Array:
-    return kernels(x).atan(as_float(x))
+@primitive(name="Atan", kinds="fcV")
+def _atan(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).atan(as_float(x), out)
 
 
 @_atan.derivative("x")
@@ -146,13 +141,12 @@ def atan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.atan(torch.tensor([0., 1.]))
     tensor([0.0000, 0.7854])
     """
-    result = _atan(input)
-    return result if out is None else write_out(out, result, "atan", input)
+    return _atan(input) if out is None else compute_out(_atan, "atan", out, input)
 
 
-@primitive(name="Sinh")
-def _sinh(x: Array) -> Array:
-    return kernels(x).sinh(as_float(x))
+@primitive(name="Sinh", kinds="fcV")
+def _sinh(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).sinh(as_float(x), out)
 
 
 @_sinh.derivative("x")
@@ -167,13 +161,12 @@ def sinh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.sinh(torch.tensor([0., 1.]))
     tensor([0.0000, 1.1752])
     """
-    result = _sinh(input)
-    return result if out is None else write_out(out, result, "sinh", input)
+    return _sinh(input) if out is None else compute_out(_sinh, "sinh", out, input)
 
 
-@primitive(name="Cosh")
-def _cosh(x: Array) -> Array:
-    return kernels(x).cosh(as_float(x))
+@primitive(name="Cosh", kinds="fcV")
+def _cosh(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).cosh(as_float(x), out)
 
 
 @_cosh.derivative("x")
@@ -188,13 +181,12 @@ def cosh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.cosh(torch.tensor([0., 1.]))
     tensor([1.0000, 1.5431])
     """
-    result = _cosh(input)
-    return result if out is None else write_out(out, result, "cosh", input)
+    return _cosh(input) if out is None else compute_out(_cosh, "cosh", out, input)
 
 
-@primitive(name="Asinh")
-def _asinh(x: Array) -> Array:
-    return kernels(x).asinh(as_float(x))
+@primitive(name="Asinh", kinds="fcV")
+def _asinh(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).asinh(as_float(x), out)
 
 
 @_asinh.derivative("x")
@@ -209,13 +201,12 @@ def asinh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.asinh(torch.tensor([0., 1.]))
     tensor([0.0000, 0.8814])
     """
-    result = _asinh(input)
-    return result if out is None else write_out(out, result, "asinh", input)
+    return _asinh(input) if out is None else compute_out(_asinh, "asinh", out, input)
 
 
-@primitive(name="Acosh")
-def _acosh(x: Array) -> Array:
-    return kernels(x).acosh(as_float(x))
+@primitive(name="Acosh", kinds="fcV")
+def _acosh(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).acosh(as_float(x), out)
 
 
 @_acosh.derivative("x")
@@ -230,13 +221,12 @@ def acosh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.acosh(torch.tensor([1., 2.]))
     tensor([0.0000, 1.3170])
     """
-    result = _acosh(input)
-    return result if out is None else write_out(out, result, "acosh", input)
+    return _acosh(input) if out is None else compute_out(_acosh, "acosh", out, input)
 
 
-@primitive(name="Atanh")
-def _atanh(x: Array) -> Array:
-    return kernels(x).atanh(as_float(x))
+@primitive(name="Atanh", kinds="fcV")
+def _atanh(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).atanh(as_float(x), out)
 
 
 @_atanh.derivative("x")
@@ -251,17 +241,16 @@ def atanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.atanh(torch.tensor([0., 0.5]))
     tensor([0.0000, 0.5493])
     """
-    result = _atanh(input)
-    return result if out is None else write_out(out, result, "atanh", input)
+    return _atanh(input) if out is None else compute_out(_atanh, "atanh", out, input)
 
 
 # ---- error and gamma functions --------------------------------------------------------------
 
 
-@primitive(name="Erf")
-def _erf(x: Array) -> Array:
+@primitive(name="Erf", kinds="fV")
+def _erf(x: Array, *, out: Array = None) -> Array:
     refuse("erf", x, "c")
-    return kernels(x).erf(as_float(x))
+    return kernels(x).erf(as_float(x), out)
 
 
 @_erf.derivative("x")
@@ -276,14 +265,13 @@ def erf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.erf(torch.tensor([0., 1.]))
     tensor([0.0000, 0.8427])
     """
-    result = _erf(input)
-    return result if out is None else write_out(out, result, "erf", input)
+    return _erf(input) if out is None else compute_out(_erf, "erf", out, input)
 
 
-@primitive(name="Erfc")
-def _erfc(x: Array) -> Array:
+@primitive(name="Erfc", kinds="fV")
+def _erfc(x: Array, *, out: Array = None) -> Array:
     refuse("erfc", x, "c")
-    return kernels(x).erfc(as_float(x))
+    return kernels(x).erfc(as_float(x), out)
 
 
 @_erfc.derivative("x")
@@ -298,14 +286,13 @@ def erfc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.erfc(torch.tensor([0., 1.]))
     tensor([1.0000, 0.1573])
     """
-    result = _erfc(input)
-    return result if out is None else write_out(out, result, "erfc", input)
+    return _erfc(input) if out is None else compute_out(_erfc, "erfc", out, input)
 
 
-@primitive(name="Erfinv")
-def _erfinv(x: Array) -> Array:
+@primitive(name="Erfinv", kinds="fV")
+def _erfinv(x: Array, *, out: Array = None) -> Array:
     refuse("erfinv", x, "c")
-    return kernels(x).erfinv(as_float(x))
+    return kernels(x).erfinv(as_float(x), out)
 
 
 @_erfinv.derivative("x")
@@ -320,14 +307,13 @@ def erfinv(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.erfinv(torch.tensor([0., 0.5]))
     tensor([0.0000, 0.4769])
     """
-    result = _erfinv(input)
-    return result if out is None else write_out(out, result, "erfinv", input)
+    return _erfinv(input) if out is None else compute_out(_erfinv, "erfinv", out, input)
 
 
-@primitive(name="Lgamma")
-def _lgamma(x: Array) -> Array:
+@primitive(name="Lgamma", kinds="fV")
+def _lgamma(x: Array, *, out: Array = None) -> Array:
     refuse("lgamma", x, "c")
-    return kernels(x).lgamma(as_float(x))
+    return kernels(x).lgamma(as_float(x), out)
 
 
 @_lgamma.derivative("x")
@@ -342,14 +328,13 @@ def lgamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.lgamma(torch.tensor([1., 5.]))
     tensor([0.0000, 3.1781])
     """
-    result = _lgamma(input)
-    return result if out is None else write_out(out, result, "lgamma", input)
+    return _lgamma(input) if out is None else compute_out(_lgamma, "lgamma", out, input)
 
 
-@primitive(name="Digamma")
-def _digamma(x: Array) -> Array:
+@primitive(name="Digamma", kinds="fV")
+def _digamma(x: Array, *, out: Array = None) -> Array:
     refuse("digamma", x, "c")
-    return kernels(x).digamma(as_float(x))
+    return kernels(x).digamma(as_float(x), out)
 
 
 @_digamma.derivative("x")
@@ -366,8 +351,7 @@ def digamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.digamma(torch.tensor([1., 2.]))
     tensor([-0.5772,  0.4228])
     """
-    result = _digamma(input)
-    return result if out is None else write_out(out, result, "digamma", input)
+    return _digamma(input) if out is None else compute_out(_digamma, "digamma", out, input)
 
 
 arccos, arcsin, arctan = acos, asin, atan
@@ -393,19 +377,19 @@ class TrigonometryMethods:
     erfinv = erfinv
     lgamma = lgamma
     digamma = digamma
-    sin_ = in_place(sin)
-    cos_ = in_place(cos)
-    tan_ = in_place(tan)
-    asin_ = arcsin_ = in_place(asin)
-    acos_ = arccos_ = in_place(acos)
-    atan_ = arctan_ = in_place(atan)
-    sinh_ = in_place(sinh)
-    cosh_ = in_place(cosh)
-    asinh_ = arcsinh_ = in_place(asinh)
-    acosh_ = arccosh_ = in_place(acosh)
-    atanh_ = arctanh_ = in_place(atanh)
-    erf_ = in_place(erf)
-    erfc_ = in_place(erfc)
-    erfinv_ = in_place(erfinv)
-    lgamma_ = in_place(lgamma)
-    digamma_ = in_place(digamma)
+    sin_ = in_place(sin, _sin)
+    cos_ = in_place(cos, _cos)
+    tan_ = in_place(tan, _tan)
+    asin_ = arcsin_ = in_place(asin, _asin)
+    acos_ = arccos_ = in_place(acos, _acos)
+    atan_ = arctan_ = in_place(atan, _atan)
+    sinh_ = in_place(sinh, _sinh)
+    cosh_ = in_place(cosh, _cosh)
+    asinh_ = arcsinh_ = in_place(asinh, _asinh)
+    acosh_ = arccosh_ = in_place(acosh, _acosh)
+    atanh_ = arctanh_ = in_place(atanh, _atanh)
+    erf_ = in_place(erf, _erf)
+    erfc_ = in_place(erfc, _erfc)
+    erfinv_ = in_place(erfinv, _erfinv)
+    lgamma_ = in_place(lgamma, _lgamma)
+    digamma_ = in_place(digamma, _digamma)

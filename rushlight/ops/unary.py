@@ -9,7 +9,7 @@ from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..dtypes import int64
 from ..types_ import Array
-from .common import as_float, cast, in_place, refuse, write_out
+from .common import as_float, cast, compute_out, in_place, refuse, write_out
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -23,9 +23,9 @@ __all__ = [
 # ---- exponentials and roots --------------------------------------------------------------
 
 
-@primitive(name="Exp")
-def _exp(x: Array) -> Array:
-    return kernels(x).exp(as_float(x))
+@primitive(name="Exp", kinds="fcV")
+def _exp(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).exp(as_float(x), out)
 
 
 @_exp.derivative("x")
@@ -40,13 +40,12 @@ def exp(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.exp(torch.tensor([0., 1.]))
     tensor([1.0000, 2.7183])
     """
-    result = _exp(input)
-    return result if out is None else write_out(out, result, "exp", input)
+    return _exp(input) if out is None else compute_out(_exp, "exp", out, input)
 
 
-@primitive(name="Exp2")
-def _exp2(x: Array) -> Array:
-    return kernels(x).exp2(as_float(x))
+@primitive(name="Exp2", kinds="fcV")
+def _exp2(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).exp2(as_float(x), out)
 
 
 @_exp2.derivative("x")
@@ -61,13 +60,12 @@ def exp2(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.exp2(torch.tensor([0., 3.]))
     tensor([1., 8.])
     """
-    result = _exp2(input)
-    return result if out is None else write_out(out, result, "exp2", input)
+    return _exp2(input) if out is None else compute_out(_exp2, "exp2", out, input)
 
 
-@primitive(name="Expm1")
-def _expm1(x: Array) -> Array:
-    return kernels(x).expm1(as_float(x))
+@primitive(name="Expm1", kinds="fcV")
+def _expm1(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).expm1(as_float(x), out)
 
 
 @_expm1.derivative("x")
@@ -82,13 +80,12 @@ def expm1(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.expm1(torch.tensor([0., 1.]))
     tensor([0.0000, 1.7183])
     """
-    result = _expm1(input)
-    return result if out is None else write_out(out, result, "expm1", input)
+    return _expm1(input) if out is None else compute_out(_expm1, "expm1", out, input)
 
 
-@primitive(name="Log")
-def _log(x: Array) -> Array:
-    return kernels(x).log(as_float(x))
+@primitive(name="Log", kinds="fcV")
+def _log(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).log(as_float(x), out)
 
 
 @_log.derivative("x")
@@ -103,13 +100,12 @@ def log(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.log(torch.tensor([1., 2.]))
     tensor([0.0000, 0.6931])
     """
-    result = _log(input)
-    return result if out is None else write_out(out, result, "log", input)
+    return _log(input) if out is None else compute_out(_log, "log", out, input)
 
 
-@primitive(name="Log2")
-def _log2(x: Array) -> Array:
-    return kernels(x).log2(as_float(x))
+@primitive(name="Log2", kinds="fcV")
+def _log2(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).log2(as_float(x), out)
 
 
 @_log2.derivative("x")
@@ -124,13 +120,12 @@ def log2(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.log2(torch.tensor([1., 8.]))
     tensor([0., 3.])
     """
-    result = _log2(input)
-    return result if out is None else write_out(out, result, "log2", input)
+    return _log2(input) if out is None else compute_out(_log2, "log2", out, input)
 
 
-@primitive(name="Log10")
-def _log10(x: Array) -> Array:
-    return kernels(x).log10(as_float(x))
+@primitive(name="Log10", kinds="fcV")
+def _log10(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).log10(as_float(x), out)
 
 
 @_log10.derivative("x")
@@ -145,13 +140,12 @@ def log10(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.log10(torch.tensor([1., 100.]))
     tensor([0., 2.])
     """
-    result = _log10(input)
-    return result if out is None else write_out(out, result, "log10", input)
+    return _log10(input) if out is None else compute_out(_log10, "log10", out, input)
 
 
-@primitive(name="Log1P")
-def _log1p(x: Array) -> Array:
-    return kernels(x).log1p(as_float(x))
+@primitive(name="Log1P", kinds="fcV")
+def _log1p(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).log1p(as_float(x), out)
 
 
 @_log1p.derivative("x")
@@ -166,13 +160,12 @@ def log1p(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.log1p(torch.tensor([0., 1.]))
     tensor([0.0000, 0.6931])
     """
-    result = _log1p(input)
-    return result if out is None else write_out(out, result, "log1p", input)
+    return _log1p(input) if out is None else compute_out(_log1p, "log1p", out, input)
 
 
-@primitive(name="Sqrt")
-def _sqrt(x: Array) -> Array:
-    return kernels(x).sqrt(as_float(x))
+@primitive(name="Sqrt", kinds="fcV")
+def _sqrt(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).sqrt(as_float(x), out)
 
 
 @_sqrt.derivative("x")
@@ -187,13 +180,12 @@ def sqrt(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.sqrt(torch.tensor([4., 2.]))
     tensor([2.0000, 1.4142])
     """
-    result = _sqrt(input)
-    return result if out is None else write_out(out, result, "sqrt", input)
+    return _sqrt(input) if out is None else compute_out(_sqrt, "sqrt", out, input)
 
 
-@primitive(name="Rsqrt")
-def _rsqrt(x: Array) -> Array:
-    return kernels(x).rsqrt(as_float(x))
+@primitive(name="Rsqrt", kinds="fcV")
+def _rsqrt(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).rsqrt(as_float(x), out)
 
 
 @_rsqrt.derivative("x")
@@ -208,15 +200,14 @@ def rsqrt(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.rsqrt(torch.tensor([4., 1.]))
     tensor([0.5000, 1.0000])
     """
-    result = _rsqrt(input)
-    return result if out is None else write_out(out, result, "rsqrt", input)
+    return _rsqrt(input) if out is None else compute_out(_rsqrt, "rsqrt", out, input)
 
 
-@primitive(name="Pow")
-def _square(x: Array) -> Array:
+@primitive(name="Pow", kinds="iufcV")
+def _square(x: Array, *, out: Array = None) -> Array:
     if x.dtype.kind == "b":
         x = cast(x, int64)
-    return kernels(x).square(x)
+    return kernels(x).square(x, out)
 
 
 @_square.derivative("x")
@@ -231,13 +222,12 @@ def square(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.square(torch.tensor([-3., 2.]))
     tensor([9., 4.])
     """
-    result = _square(input)
-    return result if out is None else write_out(out, result, "square", input)
+    return _square(input) if out is None else compute_out(_square, "square", out, input)
 
 
-@primitive(name="Reciprocal")
-def _reciprocal(x: Array) -> Array:
-    return kernels(x).reciprocal(as_float(x))
+@primitive(name="Reciprocal", kinds="fcV")
+def _reciprocal(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).reciprocal(as_float(x), out)
 
 
 @_reciprocal.derivative("x")
@@ -252,16 +242,15 @@ def reciprocal(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.reciprocal(torch.tensor([2., 4.]))
     tensor([0.5000, 0.2500])
     """
-    result = _reciprocal(input)
-    return result if out is None else write_out(out, result, "reciprocal", input)
+    return _reciprocal(input) if out is None else compute_out(_reciprocal, "reciprocal", out, input)
 
 
 # ---- tanh and sigmoid: their gradients are kernels of their own -----------------------------
 
 
-@primitive(name="Tanh")
-def _tanh(x: Array) -> Array:
-    return kernels(x).tanh(as_float(x))
+@primitive(name="Tanh", kinds="fcV")
+def _tanh(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).tanh(as_float(x), out)
 
 
 @_tanh.derivative("x")
@@ -294,13 +283,12 @@ def tanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.tanh(torch.tensor([0., 1.]))
     tensor([0.0000, 0.7616])
     """
-    result = _tanh(input)
-    return result if out is None else write_out(out, result, "tanh", input)
+    return _tanh(input) if out is None else compute_out(_tanh, "tanh", out, input)
 
 
-@primitive(name="Sigmoid")
-def _sigmoid(x: Array) -> Array:
-    return kernels(x).sigmoid(as_float(x))
+@primitive(name="Sigmoid", kinds="fcV")
+def _sigmoid(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).sigmoid(as_float(x), out)
 
 
 @_sigmoid.derivative("x")
@@ -333,8 +321,7 @@ def sigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.sigmoid(torch.tensor([0., 1.]))
     tensor([0.5000, 0.7311])
     """
-    result = _sigmoid(input)
-    return result if out is None else write_out(out, result, "sigmoid", input)
+    return _sigmoid(input) if out is None else compute_out(_sigmoid, "sigmoid", out, input)
 
 
 # ---- compositions --------------------------------------------------------------------------
@@ -415,19 +402,19 @@ class UnaryMethods:
     deg2rad = deg2rad
     rad2deg = rad2deg
 
-    exp_ = in_place(exp)
-    exp2_ = in_place(exp2)
-    expm1_ = in_place(expm1)
-    log_ = in_place(log)
-    log2_ = in_place(log2)
-    log10_ = in_place(log10)
-    log1p_ = in_place(log1p)
-    sqrt_ = in_place(sqrt)
-    rsqrt_ = in_place(rsqrt)
-    square_ = in_place(square)
-    reciprocal_ = in_place(reciprocal)
-    tanh_ = in_place(tanh)
-    sigmoid_ = in_place(sigmoid)
+    exp_ = in_place(exp, _exp)
+    exp2_ = in_place(exp2, _exp2)
+    expm1_ = in_place(expm1, _expm1)
+    log_ = in_place(log, _log)
+    log2_ = in_place(log2, _log2)
+    log10_ = in_place(log10, _log10)
+    log1p_ = in_place(log1p, _log1p)
+    sqrt_ = in_place(sqrt, _sqrt)
+    rsqrt_ = in_place(rsqrt, _rsqrt)
+    square_ = in_place(square, _square)
+    reciprocal_ = in_place(reciprocal, _reciprocal)
+    tanh_ = in_place(tanh, _tanh)
+    sigmoid_ = in_place(sigmoid, _sigmoid)
     logit_ = in_place(logit)
     sinc_ = in_place(sinc)
     deg2rad_ = in_place(deg2rad)

@@ -359,12 +359,16 @@ def shared_memory() -> Any:
         square[:, 1:], tensor.view(1, 12), tensor[:1].expand(12), torch.zeros(12), torch.zeros(()),
         torch.from_numpy(tensor.numpy()[1:]), tensor.double(), torch.zeros(0), 2.0,
     ]  # fmt: skip
+    masks = [tensor > 5, tensor.view(torch.bool)[::4], square > 5, (tensor > 5)[:1].expand(12)]
     tables = [
-        [[f(x, (y,)) for y in others] for x in others if isinstance(x, torch.Tensor)]
-        for f in (native.is_free_target, native.can_write_over)
-    ]
+        [[f(x, (y,), *kinds) for y in (*others, *masks)] for x in (*others[:-1], *masks)]
+        for f, *kinds in (
+            (native.is_free_target,), (native.can_write_over, "biufcV"),
+            (native.can_write_over, "iu"), (native.can_write_over, "?"),
+        )
+    ]  # fmt: skip
     tensor.add_(1)  # views are behind, but want no gradient
-    return tables, native.can_write_over(square, (square,)), native.is_recorded((square,))
+    return tables, native.is_recorded((square,))
 
 
 PROGRAMS = [

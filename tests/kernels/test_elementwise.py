@@ -15,7 +15,7 @@ SIZES = [0, 1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 1000, 65535
 ARITHMETIC = ["add", "sub", "mul", "maximum", "minimum"]
 COMPARISONS = ["eq", "ne", "lt", "le", "gt", "ge"]
 FLOAT_ONLY = ["div", "relu_grad", "sigmoid_grad", "tanh_grad", "silu_grad", "gelu_grad"]
-UNARY_ANY = ["neg", "abs", "square", "relu"]
+UNARY_ANY = ["neg", "abs", "sign", "square", "relu"]
 UNARY_FLOAT = [
     "sqrt",
     "rsqrt",
@@ -27,6 +27,11 @@ UNARY_FLOAT = [
     "silu",
     "gelu",
     "erf",
+    "floor",
+    "ceil",
+    "trunc",
+    "round",
+    "frac",
 ]
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.625, 89.0, -104.0, 1e-40, math.inf, -math.inf, math.nan]
 FLOATS = [np.float32, np.float64]
@@ -193,6 +198,20 @@ def test_limits(native: Kernels, reference: Kernels) -> None:
         np.testing.assert_array_equal(k.log(np.abs(x))[:3], [math.inf, math.inf, -math.inf])
         np.testing.assert_array_equal(k.relu(x), [0, math.inf, 0, 0])
         np.testing.assert_array_equal(k.relu_grad(np.ones(4, np.float32), x), [0, 1, 0, 0])
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_rounding(native: Kernels, reference: Kernels, dtype: Any) -> None:
+    """Halves, zeros of either sign, numbers without fractions, and what is none."""
+    edges = [0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 4194303.5, 8388607.5, 2.0**52 - 0.5, 1e38]
+    x = np.array([*edges, math.inf, math.nan], dtype)
+    x = np.concatenate([x, -x])
+    for name in ("floor", "ceil", "trunc", "round", "frac", "sign"):
+        got, want = getattr(native, name)(x), getattr(reference, name)(x)
+        np.testing.assert_array_equal(got, want)
+        is_number = want == want
+        np.testing.assert_array_equal(np.signbit(got[is_number]), np.signbit(want[is_number]))
+    np.testing.assert_array_equal(native.round(x, 1), reference.round(x, 1))
 
 
 def test_denormal_results(native: Kernels) -> None:

@@ -283,6 +283,11 @@ struct Abs {
     static f32v apply(f32v a) { return vabs(a); }
     static f64v apply(f64v a) { return vabs(a); }
 };
+// The sign of a NaN is 0.
+struct Sign {
+    template <class T>
+    static T apply(T a) { return a > T{} ? T{} + 1 : a < T{} ? T{} - 1 : T{}; }
+};
 // 0 > NaN is false, so a NaN stays.
 struct Relu {
     template <class T>
@@ -297,6 +302,30 @@ struct Sqrt {
 struct Rsqrt {
     template <class V>
     static V apply(V x) { return 1 / vsqrt(x); }
+};
+// From the nearest whole number; zeros keep the sign that the rounded number had.
+struct Round {
+    template <class V>
+    static V apply(V x) { return vround(x); }
+};
+struct Floor {
+    template <class V>
+    static V apply(V x) {
+        const V nearest = vround(x);
+        return nearest > x ? nearest - 1 : nearest;
+    }
+};
+struct Ceil {
+    template <class V>
+    static V apply(V x) { return -Floor::apply(-x); }
+};
+struct Trunc {
+    template <class V>
+    static V apply(V x) { return vcopysign(Floor::apply(vabs(x)), x); }
+};
+struct Frac {
+    template <class V>
+    static V apply(V x) { return x - Trunc::apply(x); }
 };
 struct Exp {
     template <class V>
@@ -373,8 +402,10 @@ extern const ElementwiseKernels elementwise_kernels = {
         RL_COMPARE(Ge),
     },
     {
-        RL_UNARY(Neg), RL_UNARY(Abs), RL_UNARY(Square), RL_UNARY_FLOAT(Reciprocal),
-        RL_UNARY_VEC(Sqrt), RL_UNARY_VEC(Rsqrt), RL_UNARY(Relu),
+        RL_UNARY(Neg), RL_UNARY(Abs), RL_UNARY(Sign), RL_UNARY(Square),
+        RL_UNARY_FLOAT(Reciprocal), RL_UNARY_VEC(Sqrt), RL_UNARY_VEC(Rsqrt), RL_UNARY(Relu),
+        RL_UNARY_VEC(Floor), RL_UNARY_VEC(Ceil), RL_UNARY_VEC(Trunc), RL_UNARY_VEC(Round),
+        RL_UNARY_VEC(Frac),
         RL_UNARY_VEC(Exp), RL_UNARY_VEC(Log), RL_UNARY_VEC(Tanh), RL_UNARY_VEC(Sigmoid),
         RL_UNARY_VEC(Silu), RL_UNARY_VEC(Gelu), RL_UNARY_VEC(GeluTanh), RL_UNARY_VEC(Erf),
     },

@@ -15,7 +15,8 @@ enum BinaryOp {
     kBinaryOps
 };
 enum UnaryOp {
-    kNeg, kAbs, kSquare, kReciprocal, kSqrt, kRsqrt, kRelu,
+    kNeg, kAbs, kSign, kSquare, kReciprocal, kSqrt, kRsqrt, kRelu,
+    kFloor, kCeil, kTrunc, kRound, kFrac,
     kExp, kLog, kTanh, kSigmoid, kSilu, kGelu, kGeluTanh, kErf,
     kUnaryOps
 };

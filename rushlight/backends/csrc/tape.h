@@ -11,6 +11,7 @@
 //   tape_record.cpp     PrimitiveCall: recording                       primitive.py
 //   tape_inplace.cpp    in-place changes: who may, and counting them   inplace.py
 //   tape_lists.cpp      lists of tensors: arrays, gradients            variable.py
+//   tape_writing.cpp    in-place methods and out=                      ops/common.py
 //   tape_engine.cpp     one backward pass                              engine.py
 //   tape_module.cpp     the module, and what it needs from Python
 //
@@ -103,6 +104,11 @@ bool count_change(Tensor* tensor, PyObject* who);
 // As count_change, by the innermost caller outside the package.
 bool bump_version(Tensor* tensor, PyObject* operation);
 
+// Whether one of the inputs wants a gradient while recording is on.
+bool are_recorded(PyObject* const* inputs, Py_ssize_t n);
+// Whether what a primitive of these `kinds` makes of the inputs may go straight into the tensor.
+bool can_write_over(Tensor* tensor, PyObject* const* inputs, Py_ssize_t n, const char* kinds);
+
 // ------------------------------------------------------------------ nodes
 // Something kept for backward: a tensor with its version, or a plain value (version kPlain).
 struct Kept {
@@ -170,7 +176,7 @@ PyObject* unpack_result(Node* node, int number);
 // ------------------------------------------------------------------ primitives
 // Where an argument of a derivative rule comes from.
 enum Source : unsigned char {
-    kGrad, kGrads, kResult, kResults, kNeeds, kSpare, kKept, kAttribute
+    kGrad, kGrads, kResult, kResults, kOneResult, kNeeds, kSpare, kKept, kAttribute
 };
 
 struct Argument {
@@ -222,6 +228,7 @@ struct Primitive {
     PyObject* defaults;  // {name: value}
     PyObject* node_type;
     Plan* plan;
+    PyObject* kinds;  // str: of the dtypes that the forward keeps, "?" if it makes bools
     Py_ssize_t n_inputs;  // of its positional parameters
     char view;
     char broadcast;
@@ -281,10 +288,12 @@ extern Names names;
 bool add_tensor_types(PyObject* module);
 bool add_node_types(PyObject* module);
 bool add_primitive_types(PyObject* module);
+bool add_writing_types(PyObject* module);
 
 extern PyMethodDef engine_methods[];
 extern PyMethodDef inplace_methods[];
 extern PyMethodDef list_methods[];
+extern PyMethodDef writing_methods[];
 
 // Makes a type from its spec and adds it to the module under its last name.
 PyTypeObject* add_type(PyObject* module, PyType_Spec* spec);

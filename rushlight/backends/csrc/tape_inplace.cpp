@@ -76,12 +76,6 @@ bool wants_gradient(PyObject* object) {
            (is_stale(tensor) && as_tensor(tensor->base)->requires_grad);
 }
 
-bool are_recorded(PyObject* const* inputs, Py_ssize_t n) {
-    for (Py_ssize_t i = 0; switches.enabled && i < n; i++)
-        if (wants_gradient(inputs[i])) return true;
-    return false;
-}
-
 // The NumPy array of `tensor` if its elements may be replaced one by one.
 PyArrayObject* free_array(Tensor* tensor) {
     if (tensor->array == nullptr || !PyArray_CheckExact(tensor->array)) return nullptr;
@@ -132,11 +126,26 @@ bool is_apart(PyArrayObject* array, PyObject* input) {
            !may_overlap(array, reinterpret_cast<PyArrayObject*>(other));
 }
 
-// Whether an elementwise kernel takes this operand beside `array` without changing the result's
-// dtype or shape, and reads each of its elements before that is overwritten; notes whether it has
-// that shape.
-bool stands_beside(PyArrayObject* array, PyObject* input, bool* has_shape) {
-    const char kind = PyArray_DESCR(array)->kind;
+// The dtype that operands must have for a result in `array`: its own, or, of a primitive that makes
+// bools (kinds "?"), that of the first tensor. Null where the result has another dtype.
+PyArray_Descr* operand_descr(PyArrayObject* array, const char* kinds, PyObject* const* inputs,
+                             Py_ssize_t n) {
+    PyArray_Descr* const own = PyArray_DESCR(array);
+    if (*kinds != '?') return strchr(kinds, own->kind) != nullptr ? own : nullptr;
+    if (own->kind != 'b') return nullptr;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject* object = is_tensor(inputs[i]) ? as_tensor(inputs[i])->array : nullptr;
+        if (object != nullptr && PyArray_CheckExact(object))
+            return PyArray_DESCR(reinterpret_cast<PyArrayObject*>(object));
+    }
+    return own;
+}
+
+// Whether an elementwise kernel takes this operand (all are of one dtype, or numbers) beside `array`
+// without changing the result's shape, and reads each of its elements before that is overwritten;
+// notes whether it has that shape.
+bool stands_beside(PyArrayObject* array, PyArray_Descr* descr, PyObject* input, bool* has_shape) {
+    const char kind = descr->kind;
     if (!is_tensor(input)) {
         const bool takes_fractions = kind == 'f' || kind == 'c' || kind == 'V';
         return (takes_fractions && (PyFloat_CheckExact(input) || PyLong_CheckExact(input))) ||
@@ -145,7 +154,7 @@ bool stands_beside(PyArrayObject* array, PyObject* input, bool* has_shape) {
     PyObject* object = as_tensor(input)->array;
     if (object == nullptr || !PyArray_CheckExact(object)) return false;
     PyArrayObject* other = reinterpret_cast<PyArrayObject*>(object);
-    if (PyArray_DESCR(other) != PyArray_DESCR(array)) return false;
+    if (PyArray_DESCR(other) != descr) return false;
     if (other != array && may_overlap(array, other) && !lies_as(array, other)) return false;
     if (same_shape(other, array)) {
         *has_shape = true;
@@ -158,17 +167,13 @@ bool stands_beside(PyArrayObject* array, PyObject* input, bool* has_shape) {
     return lead >= 0;
 }
 
-// can_write_over(tensor, inputs)
+// can_write_over(tensor, inputs, kinds)
 PyObject* py_can_write_over(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    if (n != 2 || !is_tensor(args[0]) || !PyTuple_Check(args[1])) Py_RETURN_FALSE;
-    PyObject* const* inputs = &PyTuple_GET_ITEM(args[1], 0);
-    const Py_ssize_t count = PyTuple_GET_SIZE(args[1]);
-    PyArrayObject* array = free_array(as_tensor(args[0]));
-    bool has_shape = false;
-    if (array == nullptr) Py_RETURN_FALSE;
-    for (Py_ssize_t i = 0; i < count; i++)
-        if (!stands_beside(array, inputs[i], &has_shape)) Py_RETURN_FALSE;
-    return PyBool_FromLong(has_shape);
+    if (n != 3 || !is_tensor(args[0]) || !PyTuple_Check(args[1])) Py_RETURN_FALSE;
+    const char* kinds = PyUnicode_AsUTF8(args[2]);
+    if (kinds == nullptr) return nullptr;
+    return PyBool_FromLong(can_write_over(as_tensor(args[0]), &PyTuple_GET_ITEM(args[1], 0),
+                                          PyTuple_GET_SIZE(args[1]), kinds));
 }
 
 // is_recorded(inputs)
@@ -192,6 +197,22 @@ PyObject* py_is_free_target(PyObject*, PyObject* const* args, Py_ssize_t n) {
 
 }  // namespace
 
+bool are_recorded(PyObject* const* inputs, Py_ssize_t n) {
+    for (Py_ssize_t i = 0; switches.enabled && i < n; i++)
+        if (wants_gradient(inputs[i])) return true;
+    return false;
+}
+
+bool can_write_over(Tensor* tensor, PyObject* const* inputs, Py_ssize_t n, const char* kinds) {
+    PyArrayObject* array = free_array(tensor);
+    if (array == nullptr) return false;
+    PyArray_Descr* const descr = operand_descr(array, kinds, inputs, n);
+    bool has_shape = false;
+    for (Py_ssize_t i = 0; descr != nullptr && i < n; i++)
+        if (!stands_beside(array, descr, inputs[i], &has_shape)) return false;
+    return has_shape;
+}
+
 bool count_change(Tensor* tensor, PyObject* who) {
     Storage* storage = storage_of(tensor);
     if (storage == nullptr) return false;
@@ -211,7 +232,7 @@ bool bump_version(Tensor* tensor, PyObject* operation) {
 PyMethodDef inplace_methods[] = {
     method("mark_changed", py_mark_changed, "Counts an in-place change of each tensor."),
     method("bump_version", py_bump_version, "Counts an in-place change of a tensor."),
-    method("can_write_over", py_can_write_over, "(tensor, inputs): see inplace.py."),
+    method("can_write_over", py_can_write_over, "(tensor, inputs, kinds): see inplace.py."),
     {"is_recorded", py_is_recorded, METH_O, "(inputs): see inplace.py."},
     method("is_free_target", py_is_free_target, "(tensor, inputs): see inplace.py."),
     {nullptr, nullptr, 0, nullptr},

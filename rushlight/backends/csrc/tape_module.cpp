@@ -130,10 +130,12 @@ PyMODINIT_FUNC PyInit__tape() {
     PyObject* module = PyModule_Create(&module_definition);
     if (module == nullptr) return nullptr;
     if (intern_names() && add_tensor_types(module) && add_node_types(module) &&
-        add_primitive_types(module) && PyModule_AddFunctions(module, module_methods) == 0 &&
+        add_primitive_types(module) && add_writing_types(module) &&
+        PyModule_AddFunctions(module, module_methods) == 0 &&
         PyModule_AddFunctions(module, engine_methods) == 0 &&
         PyModule_AddFunctions(module, inplace_methods) == 0 &&
-        PyModule_AddFunctions(module, list_methods) == 0)
+        PyModule_AddFunctions(module, list_methods) == 0 &&
+        PyModule_AddFunctions(module, writing_methods) == 0)
         return module;
     Py_DECREF(module);
     return nullptr;

@@ -2,6 +2,8 @@
 // recording copies pointers and running a rule looks nothing up (class Rule in primitive.py).
 #include "tape.h"
 
+#include <stdio.h>
+
 #include <initializer_list>
 
 namespace rl {
@@ -68,6 +70,13 @@ bool plan_argument(Plan* plan, PyObject* name, Argument* argument) {
     for (const auto& row : special) {
         if (PyUnicode_CompareWithASCIIString(name, row.name) != 0) continue;
         *argument = {row.source, 0};
+        return true;
+    }
+    const char* text = PyUnicode_AsUTF8(name);
+    if (text == nullptr) return false;
+    int number;
+    if (sscanf(text, "results[%d]", &number) == 1) {
+        *argument = {kOneResult, number};
         return true;
     }
     const int attribute = index_in(plan->attributes, name);

@@ -279,6 +279,7 @@ int primitive_clear(PyObject* self) {
     Py_CLEAR(op->keywords);
     Py_CLEAR(op->defaults);
     Py_CLEAR(op->node_type);
+    Py_CLEAR(op->kinds);
     return 0;
 }
 void primitive_dealloc(PyObject* self) {
@@ -325,6 +326,7 @@ PyMemberDef primitive_members[] = {
     {"defaults", T_OBJECT_EX, offsetof(Primitive, defaults), 0, nullptr},
     {"node_type", T_OBJECT_EX, offsetof(Primitive, node_type), 0, nullptr},
     {"n_inputs", T_PYSSIZET, offsetof(Primitive, n_inputs), 0, nullptr},
+    {"kinds", T_OBJECT_EX, offsetof(Primitive, kinds), 0, nullptr},
     {"view", T_BOOL, offsetof(Primitive, view), 0, nullptr},
     {"broadcast", T_BOOL, offsetof(Primitive, broadcast), 0, nullptr},
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Primitive, vectorcall), READONLY, nullptr},

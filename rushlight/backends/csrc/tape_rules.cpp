@@ -127,12 +127,8 @@ class Arguments {
             case kGrad: value = grads_[0] != nullptr ? grads_[0] : Py_None; break;
             case kGrads: value = grad_list(); break;
             case kResults: value = results(); break;
-            case kResult: {
-                PyObject* all = results();
-                if (all != nullptr && PyTuple_GET_SIZE(all) > 0) value = PyTuple_GET_ITEM(all, 0);
-                if (all != nullptr && value == nullptr) freed();
-                break;
-            }
+            case kResult: value = result(0); break;
+            case kOneResult: value = result(argument.index); break;
             case kNeeds: value = needs; break;
             case kSpare: value = spare_ != nullptr ? spare_ : Py_None; break;
             case kAttribute: value = PyTuple_GET_ITEM(node_->attrs, argument.index); break;
@@ -155,6 +151,14 @@ class Arguments {
 
     // Another thread's pass may release the node between two rules.
     void freed() { PyErr_SetObject(PyExc_RuntimeError, callbacks.freed_message); }
+
+    PyObject* result(int number) {
+        PyObject* all = results();
+        if (all == nullptr) return nullptr;
+        if (number < PyTuple_GET_SIZE(all)) return PyTuple_GET_ITEM(all, number);
+        freed();
+        return nullptr;
+    }
 
     PyObject* grad_list() {
         if (grad_list_ != nullptr) return grad_list_;

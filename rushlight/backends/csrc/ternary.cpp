@@ -10,6 +10,7 @@
 #include "ternary.h"
 
 #include "lanes.h"
+#include "stream.h"
 #include "vec.h"
 #include "vecmath.h"
 
@@ -97,6 +98,13 @@ RL_INLINE void side_by_side(T* r, const T* a, const T* b, const T* c, int64_t n,
 template <class Op, class T>
 RL_INLINE void with_numbers(T* r, const T* a, T b, T c, int64_t n, T factor) {
     const Vec<T> all_b = splat(b), all_c = splat(c);
+    if (r != a && is_aligned(r) && worth_streaming(n * int64_t(sizeof(T)))) {
+        const int64_t whole = n - n % kW<T>;
+        for (int64_t i = 0; i < whole; i += kW<T>)
+            stream(r + i, WithNumbers<Op>::type::apply(ld(a + i), all_b, all_c, factor));
+        end_stream();
+        r += whole, a += whole, n -= whole;
+    }
     for_vectors<T>(n, [&](int64_t i, int m) RL_LAMBDA_INLINE {
         store(r + i, WithNumbers<Op>::type::apply(load(a + i, m), all_b, all_c, factor), m);
     });

@@ -255,6 +255,12 @@ RL_INLINE V rectified(V v, bool relu) {
 
 RL_INLINE f32v vabs(f32v x) { return (f32v)((i32v)x & 0x7fffffff); }
 RL_INLINE f64v vabs(f64v x) { return (f64v)((i64v)x & int64_t(0x7fffffffffffffff)); }
+RL_INLINE f32v vcopysign(f32v size, f32v sign) {
+    return (f32v)((i32v)vabs(size) | ((i32v)sign & int32_t(0x80000000)));
+}
+RL_INLINE f64v vcopysign(f64v size, f64v sign) {
+    return (f64v)((i64v)vabs(size) | ((i64v)sign & int64_t(0x8000000000000000)));
+}
 
 RL_INLINE f32v vsqrt(f32v x) {
 #if defined(__AVX512F__)

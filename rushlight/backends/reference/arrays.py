@@ -261,12 +261,6 @@ class ArrayKernels(KernelBase):
 
     # ---- numbers ---------------------------------------------------------------------------
 
-    def float_function(self, name: str, x: Array, y: Array) -> Array:
-        """A function of the namespace on two fractional operands; half types go by float32."""
-        with self.quiet():
-            result = getattr(self.xp, name)(self.widen(x), self.widen(y))
-            return self.finish(result, x.dtype, operands=(x, y))
-
     def nan_to_num(self, x: Array, nan: float, posinf: Any, neginf: Any) -> Array:
         return self.xp.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
 

@@ -35,12 +35,24 @@ class ElementwiseKernels(KernelBase):
 
     def _unary(self, function: Function, x: Array, out: Array | None) -> Array:
         with self.quiet():
+            if self._writes(function, x.dtype, out):
+                function(x, out=out)
+                return out
             return self.finish(function(self.widen(x)), x.dtype, out, (x,))
 
     def _binary(self, function: Function, x: Array, y: Array | Scalar, out: Array | None) -> Array:
         with self.quiet():
+            if self._writes(function, x.dtype, out):
+                function(x, self._operand(y, x.dtype), out=out)
+                return out
             result = function(self.widen(x), self._operand(y, x.dtype))
             return self.finish(result, x.dtype, out, (x, y))
+
+    def _writes(self, function: Function, dtype: Any, out: Array | None) -> bool:
+        """Whether a function of the namespace itself can put its results into ``out``."""
+        if out is None or out.dtype != dtype or self.is_half(dtype):
+            return False
+        return isinstance(function, self.xp.ufunc)
 
     def _refuse_zero(self, x: Array, y: Array | Scalar) -> None:
         """Integer division by zero has no result; PyTorch's class and message."""
@@ -317,6 +329,10 @@ class ElementwiseKernels(KernelBase):
         """The next number of x's own type in the direction of ``y``."""
         with self.quiet():
             return self.finish(self.xp.nextafter(x, y), x.dtype, out, (x, y))
+
+    def float_function(self, name: str, x: Array, y: Array, out: Array | None = None) -> Array:
+        """A function of the namespace on two fractional operands; half types go by float32."""
+        return self._binary(getattr(self.xp, name), x, y, out)
 
     def gcd(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
         return self._binary(self.xp.gcd, x, y, out)
