@@ -15,6 +15,7 @@ from .reference.base import Array
 class NativeOptim(Kernels):
     """Lists of contiguous float32 (or float64) arrays; one call is one parallel job."""
 
+    add_to_each = native_or(Kernels.add_to_each, _native.add_to_each)
     sgd_step = native_or(Kernels.sgd_step, _native.sgd_step)
     adam_step = native_or(Kernels.adam_step, _native.adam_step)
 

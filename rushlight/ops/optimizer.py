@@ -85,7 +85,7 @@ def _foreach_add_(self: Sequence[Any], other: Any, alpha: float = 1) -> None:
         for tensor, term in zip(self, other):
             tensor.add_(term, alpha=alpha)
         return
-    for tensor in self:
-        array = tensor._array
-        array += other * alpha
+    if not self:
+        return
+    kernels(self[0]._array).add_to_each(arrays_of(self), other * alpha)
     mark_changed(self, "_foreach_add_")

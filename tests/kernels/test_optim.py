@@ -67,6 +67,18 @@ def test_adam(
     assert_all_close(states[0], states[1], dtype)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.float16])
+def test_add_to_each(native: Kernels, reference: Kernels, dtype: Any) -> None:
+    start = [*arrays(dtype, 1), np.arange(6).astype(dtype)[::2]]
+    lists = copies([start, start])
+    for k, chosen in zip((native, reference), lists, strict=True):
+        k.add_to_each(chosen, 1)
+        k.add_to_each([], 1)
+    for got, want, before in zip(*lists, start, strict=True):
+        np.testing.assert_array_equal(got, want)
+        np.testing.assert_array_equal(got, before + dtype(1))
+
+
 RULES: list[tuple[str, int, tuple[float, ...], tuple[float, ...]]] = [
     ("adagrad", 1, (0.1,), (1e-10,)),
     ("adadelta", 2, (), (0.5, 0.9, 1e-6)),

@@ -68,6 +68,41 @@ bool make_ranges(const ArrayList& params, const ArrayList& grads, const ArrayLis
     return true;
 }
 
+// ------------------------------------------------------------------ step counts
+template <class T>
+void add_to(PyArrayObject* array, double value) {
+    T* numbers = data<T>(array);
+    for (int64_t i = 0, n = PyArray_SIZE(array); i < n; i++) numbers[i] += T(value);
+}
+
+// add_to_each(arrays, value): adds a number to every element of every array.
+PyObject* py_add_to_each(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+    double value;
+    if (nargs != 2 || !as_double(args[1], &value)) return not_handled();
+    const ArrayList arrays(args[0]);
+    if (!arrays.is_list()) return not_handled();
+    std::vector<PyArrayObject*> checked;
+    int64_t total = 0;
+    for (Py_ssize_t i = 0; i < arrays.size(); i++) {
+        PyArrayObject* array = as_array(arrays.item(i));
+        if (array == nullptr || !is_behaved(array) || !is_contiguous(array) ||
+            !PyArray_ISWRITEABLE(array) ||
+            (PyArray_TYPE(array) != NPY_FLOAT && PyArray_TYPE(array) != NPY_DOUBLE))
+            return not_handled();
+        checked.push_back(array);
+        total += PyArray_SIZE(array);
+    }
+    ReleaseGil released(total > kReleaseGilElements);
+    for (PyArrayObject* array : checked) {
+        if (PyArray_TYPE(array) == NPY_FLOAT)
+            add_to<float>(array, value);
+        else
+            add_to<double>(array, value);
+    }
+    Py_RETURN_NONE;
+}
+
+// ------------------------------------------------------------------ steps
 int64_t total_size(const std::vector<OptimRange>& ranges) {
     int64_t n = 0;
     for (const OptimRange& range : ranges) n += range.n;
@@ -187,6 +222,7 @@ PyMethodDef optim_methods[] = {
     method("rmsprop_momentum_step", py_rule<kRmspropMomentum, 2>, kRuleDoc),
     method("rmsprop_both_step", py_rule<kRmspropBoth, 3>, kRuleDoc),
     method("rprop_step", py_rule<kRprop, 2>, kRuleDoc),
+    method("add_to_each", py_add_to_each, "(arrays, value), or NotImplemented."),
     method("sgd_step", py_sgd_step, "One step of SGD over a list, or NotImplemented."),
     method("adam_step", py_adam_step, "One step of Adam or AdamW, or NotImplemented."),
     {nullptr, nullptr, 0, nullptr},

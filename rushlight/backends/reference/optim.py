@@ -12,6 +12,11 @@ from .base import Array, KernelBase
 class OptimKernels(KernelBase):
     """One call does the step of a whole parameter group."""
 
+    def add_to_each(self, arrays: Sequence[Array], value: float) -> None:
+        """Add ``value`` to every element of every array, such as the step counts of a group."""
+        for array in arrays:
+            array += value
+
     def sgd_step(
         self,
         params: Sequence[Array],
