@@ -119,13 +119,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             return _mm(input, _t(weight))
         if bias._array.dtype != x.dtype:
             _same_dtype("linear", input, bias)
-        if bias._array.shape == w.shape[:1]:
-            return _affine(bias, input, _t(weight))
-        return _addmm(bias, input, _t(weight))
+        add = _affine if bias._array.shape == w.shape[:1] else _addmm
+        return add(bias, input, _t(weight))
     if x.ndim == 1 and bias is not None:
-        return _addmm(bias, input.unsqueeze(0), _t(weight)).squeeze(0)
-    rows = reshape(input, -1, x.shape[-1])
-    flat = _mm(rows, _t(weight)) if bias is None else _addmm(bias, rows, _t(weight))
+        return linear(input.unsqueeze(0), weight, bias).squeeze(0)
+    flat = linear(reshape(input, -1, x.shape[-1]), weight, bias)
     return reshape(flat, (*x.shape[:-1], w.shape[0]))
 
 
