@@ -121,6 +121,30 @@ def test_zeros_are_zero_in_reused_memory() -> None:
 
 
 @needs_native
+def test_blocks_whose_pages_went_back() -> None:
+    """Their neighbours keep their contents, and their addresses serve again, zeroed or not."""
+    sizes = [(256 << 10) - 64, 256 << 10, 300_000, 1 << 20, 5_000_000, 16 << 20, (16 << 20) + 1]
+    kept, given = [], []
+    for n in sizes:
+        kept.append(np.full(n, 3, np.uint8))
+        given.append(np.full(n, 7, np.uint8))
+        kept.append(np.full(n, 5, np.uint8))
+    assert all(array.ctypes.data % 64 == 0 for array in (*kept, *given))
+    current = frame.memory_stats()["current"]
+    given.clear()
+    assert frame.memory_stats()["current"] <= current - sum(sizes)
+    frame.empty_cache()
+    assert all((array == value).all() for array, value in zip(kept, [3, 5] * len(sizes)))
+    for n in sizes:
+        again = np.zeros(n, np.uint8)
+        assert not again.any()
+        given.append(again)
+        again[:] = 9
+    assert all((array == value).all() for array, value in zip(kept, [3, 5] * len(sizes)))
+    assert all((array == 9).all() for array in given)
+
+
+@needs_native
 def test_resize_keeps_the_contents() -> None:
     for n in (10, 1000, 300_000):
         array = np.arange(n)

@@ -1,10 +1,11 @@
 // Reductions.
 //
 // Along rows, where the reduced elements lie side by side, eight vector accumulators run over
-// blocks of 1,024 elements; each block's total is added up in double precision, so a float32 sum
-// has an error of a few units in the last place however long the row. A reduction to very few
-// numbers is cut into pieces of fixed size, whose totals are combined in order: the result does not
-// depend on the number of threads.
+// blocks of 4,096 elements; what the blocks come to is added up in double precision, lane by lane,
+// so a float32 sum has an error of a few units in the last place however long the row. Two rows far
+// apart (or two pieces of one) are read at once: memory is busy while one of them ends. A
+// reduction to very few numbers is cut into pieces of fixed size, whose totals are combined in
+// order: the result does not depend on the number of threads.
 //
 // Along columns, where neighbouring elements belong to different results, each of up to 2,048
 // columns has an accumulator in the first-level cache, and rows are taken eight at a time, so that
@@ -21,7 +22,8 @@ namespace rl {
 namespace RL_ISA {
 namespace {
 
-constexpr int64_t kBlock = 1024;      // elements summed before going to the wide total
+constexpr int64_t kBlock = 4096;      // elements summed before going to the wide totals
+constexpr int64_t kMostTotals = 512;  // results of several rows each that are made together
 constexpr int64_t kBlockRows = 64;    // rows, in the column case
 constexpr int64_t kRowsAtOnce = 8;
 constexpr int64_t kStrip = 2048;      // columns that are reduced together
@@ -95,61 +97,113 @@ struct Min {
 };
 
 // ------------------------------------------------------------------ along rows
+// What blocks come to, lane by lane, in the wide type. Folding lanes at the end of each block would
+// leave the memory idle meanwhile.
 template <class Op, class T>
-typename Wide<T>::type reduce_block(const T* x, int64_t n) {
-    constexpr int W = kW<T>;
-    const T filler = Op::template start<T>();
-    Vec<T> first = splat(filler);
-    int64_t i = 0;
-    if (n >= 8 * W) {
-        Vec<T> acc[8];
-        for (int k = 0; k < 8; k++) acc[k] = splat(filler);
-        for (; i + 8 * W <= n; i += 8 * W)
-            for (int k = 0; k < 8; k++) acc[k] = Op::step(acc[k], ld(x + i + k * W));
-        for (int width = 4; width > 0; width /= 2)
-            for (int k = 0; k < width; k++) acc[k] = Op::merge_vectors(acc[k], acc[k + width]);
-        first = acc[0];
+struct Totals {
+    Vec<T> lanes = splat(Op::template start<T>());
+    RL_INLINE void take(Vec<T> block) { lanes = Op::merge_vectors(lanes, block); }
+    T fold() const { return Op::fold(lanes); }
+};
+template <>
+struct Totals<Sum, float> {
+    f64v lanes = {};
+    RL_INLINE void take(f32v block) { lanes += halves_to_double(block); }
+    double fold() const { return hsum(lanes); }
+};
+
+// n elements of each of R rows, reduced to one vector per row. The loop is kept as it is: unrolled by
+// the compiler, it would not read memory in order, which takes twice as long.
+template <class Op, int R, class T>
+RL_INLINE void reduce_vectors(const T* x, int64_t apart, int64_t n, Vec<T>* out) {
+    constexpr int W = kW<T>, N = 8 / R;
+    Vec<T> acc[R][N];
+    RL_UNROLL
+    for (int r = 0; r < R; r++)
+        RL_UNROLL
+        for (int k = 0; k < N; k++) acc[r][k] = splat(Op::template start<T>());
+    RL_KEEP_LOOP
+    for (int64_t i = 0; i + N * W <= n; i += N * W)
+        RL_UNROLL
+        for (int r = 0; r < R; r++)
+            RL_UNROLL
+            for (int k = 0; k < N; k++)
+                acc[r][k] = Op::step(acc[r][k], ld(x + r * apart + i + k * W));
+    RL_UNROLL
+    for (int r = 0; r < R; r++) {
+        RL_UNROLL
+        for (int width = N / 2; width > 0; width /= 2)
+            RL_UNROLL
+            for (int k = 0; k < width; k++)
+                acc[r][k] = Op::merge_vectors(acc[r][k], acc[r][k + width]);
+        out[r] = acc[r][0];
     }
-    for_vectors<T>(n - i, [&](int64_t j, int m) {
-        first = Op::step(first, keep_lanes(load(x + i + j, m), m, filler));
-    });
-    return Op::fold(first);
+}
+
+// The reductions of R rows at once; one begins `apart` elements behind the other. Two rows that are
+// far apart keep memory busy while one of them ends.
+template <class Op, int R, class T>
+RL_INLINE void reduce_rows(const T* x, int64_t apart, int64_t n, typename Wide<T>::type* out) {
+    constexpr int64_t together = 8 / R * kW<T>;
+    const T filler = Op::template start<T>();
+    Totals<Op, T> totals[R];
+    Vec<T> vectors[R];
+    int64_t i = 0;
+    if (Op::rounds)
+        for (; i + kBlock <= n; i += kBlock) {
+            reduce_vectors<Op, R>(x + i, apart, kBlock, vectors);
+            RL_UNROLL
+            for (int r = 0; r < R; r++) totals[r].take(vectors[r]);
+        }
+    reduce_vectors<Op, R>(x + i, apart, n - i, vectors);
+    i += (n - i) / together * together;
+    RL_UNROLL
+    for (int r = 0; r < R; r++) {
+        for_vectors<T>(n - i, [&](int64_t j, int m) RL_LAMBDA_INLINE {
+            const Vec<T> part = keep_lanes(load(x + r * apart + i + j, m), m, filler);
+            vectors[r] = Op::step(vectors[r], part);
+        });
+        totals[r].take(vectors[r]);
+        out[r] = totals[r].fold();
+    }
 }
 
 template <class Op, class T>
 typename Wide<T>::type reduce_row(const T* x, int64_t n) {
-    typedef typename Wide<T>::type W;
-    W total = Op::template start<W>();
-    for (int64_t i = 0; i < n; i += kBlock)
-        total = Op::merge(total, reduce_block<Op>(x + i, n - i < kBlock ? n - i : kBlock));
+    typename Wide<T>::type total;
+    reduce_rows<Op, 1>(x, 0, n, &total);
     return total;
 }
-
-// The totals of the pieces of a long contiguous row, combined in order; piece(x, n) gives one.
-template <class W, class T, class Piece, class Merge>
-W in_pieces(const T* x, int64_t n, W start, const Piece& piece, const Merge& merge) {
-    const int64_t pieces = (n + kPiece - 1) / kPiece;
-    Scratch partial(size_t(pieces) * sizeof(W));
-    if (pieces <= 1 || !partial) return piece(x, n);
-    W* totals = partial.as<W>();
-    parallel_for(pieces, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t p = begin; p < end; p++) {
-            const int64_t left = n - p * kPiece;
-            totals[p] = piece(x + p * kPiece, left < kPiece ? left : kPiece);
-        }
-    });
-    W total = start;
-    for (int64_t p = 0; p < pieces; p++) total = merge(total, totals[p]);
-    return total;
+// Rows first ... last-1 of n elements, `apart` from one another, two at a time from either half. An
+// odd one is paired with itself: the order of additions must not depend on the number of threads.
+template <class Op, class T, class Store>
+void reduce_many(const T* x, int64_t apart, int64_t n, int64_t first, int64_t last,
+                 const Store& store_total) {
+    typename Wide<T>::type totals[2];
+    const int64_t half = (last - first) / 2;
+    for (int64_t r = first; r < first + half; r++) {
+        reduce_rows<Op, 2>(x + r * apart, half * apart, n, totals);
+        store_total(r, totals[0]);
+        store_total(r + half, totals[1]);
+    }
+    if (first + 2 * half == last) return;
+    reduce_rows<Op, 2>(x + (last - 1) * apart, 0, n, totals);
+    store_total(last - 1, totals[0]);
 }
 
 template <class Op, class T>
 typename Wide<T>::type reduce_long_row(const T* x, int64_t n) {
     typedef typename Wide<T>::type W;
-    return in_pieces<W>(
-        x, n, Op::template start<W>(),
-        [](const T* piece, int64_t length) { return reduce_row<Op>(piece, length); },
-        [](W a, W b) { return Op::merge(a, b); });
+    const int64_t pieces = n / kPiece;  // of full length
+    Scratch partial(size_t(pieces) * sizeof(W));
+    if (pieces == 0 || !partial) return reduce_row<Op>(x, n);
+    W* totals = partial.as<W>();
+    parallel_for(pieces, 1, [&](int64_t begin, int64_t end) {
+        reduce_many<Op>(x, kPiece, kPiece, begin, end, [&](int64_t p, W total) { totals[p] = total; });
+    });
+    W total = Op::template start<W>();
+    for (int64_t p = 0; p < pieces; p++) total = Op::merge(total, totals[p]);
+    return Op::merge(total, reduce_row<Op>(x + pieces * kPiece, n - pieces * kPiece));
 }
 
 // Squares of float32 leave its range early (1e-23, 1e20), so they are formed in double precision.
@@ -167,8 +221,19 @@ double sum_squares_piece(const T* x, int64_t n) {
 }
 template <class T>
 double sum_squares(const T* x, int64_t n) {
-    return in_pieces<double>(x, n, 0.0, sum_squares_piece<T>,
-                             [](double a, double b) { return a + b; });
+    const int64_t pieces = (n + kPiece - 1) / kPiece;
+    Scratch partial(size_t(pieces) * sizeof(double));
+    if (pieces <= 1 || !partial) return sum_squares_piece(x, n);
+    double* totals = partial.as<double>();
+    parallel_for(pieces, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t p = begin; p < end; p++) {
+            const int64_t left = n - p * kPiece;
+            totals[p] = sum_squares_piece(x + p * kPiece, left < kPiece ? left : kPiece);
+        }
+    });
+    double total = 0;
+    for (int64_t p = 0; p < pieces; p++) total += totals[p];
+    return total;
 }
 
 // The offset of the i-th element (in C order) of axes of this shape.
@@ -186,6 +251,41 @@ inline int64_t product(int dims, const int64_t* shape) {
     return n;
 }
 
+// The results first ... last-1 (at most kMostTotals), each of `outer` rows: in the order of memory.
+template <class Op, class T>
+void reduce_planes(T* out, const T* x, const ReduceCall& call, int64_t first, int64_t last) {
+    typedef typename Wide<T>::type W;
+    const int64_t outer = call.reduced_shape[0], inner = call.reduced_shape[1];
+    const int64_t row_step = call.reduced_stride[0], step = call.kept_stride[0];
+    W totals[kMostTotals];
+    for (int64_t r = first; r < last; r++) totals[r - first] = Op::template start<W>();
+    const auto take = [&](int64_t r, W total) {
+        totals[r - first] = Op::merge(totals[r - first], total);
+    };
+    if (row_step > step) {
+        for (int64_t o = 0; o < outer; o++)
+            reduce_many<Op>(x + o * row_step, step, inner, first, last, take);
+    } else {
+        for (int64_t r = first; r < last; r++)
+            reduce_many<Op>(x + r * step, row_step, inner, 0, outer,
+                            [&](int64_t, W total) { take(r, total); });
+    }
+    for (int64_t r = first; r < last; r++) out[r] = T(Op::scaled(totals[r - first], call.scale));
+}
+
+// One result of rows that lie anyhow.
+template <class Op, class T>
+T reduce_scattered(const T* x, const ReduceCall& call) {
+    typename Wide<T>::type total = Op::template start<typename Wide<T>::type>();
+    const int outer_dims = call.reduced_dims - 1;
+    const int64_t outer = product(outer_dims, call.reduced_shape);
+    for (int64_t o = 0; o < outer; o++) {
+        const T* row = x + offset_of(o, outer_dims, call.reduced_shape, call.reduced_stride);
+        total = Op::merge(total, reduce_row<Op>(row, call.reduced_shape[outer_dims]));
+    }
+    return T(Op::scaled(total, call.scale));
+}
+
 template <class Op, class T>
 void along_rows(const ReduceCall& call) {
     typedef typename Wide<T>::type W;
@@ -201,23 +301,18 @@ void along_rows(const ReduceCall& call) {
     }
     const int64_t grain = 1 + kGrain / (inner * outer + 1);
     parallel_for(results, grain, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; r++) {
-            const T* base = x + (call.kept_dims == 1 ? r * call.kept_stride[0]
-                                                     : offset_of(r, call.kept_dims,
-                                                                 call.kept_shape,
-                                                                 call.kept_stride));
-            if (outer == 1) {
-                out[r] = T(Op::scaled(reduce_row<Op>(base, inner), call.scale));
-                continue;
-            }
-            W total = Op::template start<W>();
-            for (int64_t o = 0; o < outer; o++) {
-                const T* row =
-                    base + offset_of(o, outer_dims, call.reduced_shape, call.reduced_stride);
-                total = Op::merge(total, reduce_row<Op>(row, inner));
-            }
-            out[r] = T(Op::scaled(total, call.scale));
+        if (call.kept_dims == 1 && outer_dims == 0)
+            return reduce_many<Op>(x, call.kept_stride[0], inner, begin, end, [&](int64_t r, W t) {
+                out[r] = T(Op::scaled(t, call.scale));
+            });
+        if (call.kept_dims == 1 && outer_dims == 1) {
+            for (int64_t r = begin; r < end; r += kMostTotals)
+                reduce_planes<Op>(out, x, call, r, end - r < kMostTotals ? end : r + kMostTotals);
+            return;
         }
+        for (int64_t r = begin; r < end; r++)
+            out[r] = reduce_scattered<Op>(
+                x + offset_of(r, call.kept_dims, call.kept_shape, call.kept_stride), call);
     });
 }
 

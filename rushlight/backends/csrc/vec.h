@@ -27,8 +27,10 @@
 // Loops over registers must vanish; GCC unrolls them only when asked.
 #if defined(__clang__)
 #define RL_UNROLL _Pragma("unroll")
+#define RL_KEEP_LOOP _Pragma("nounroll")
 #else
 #define RL_UNROLL _Pragma("GCC unroll 16")
+#define RL_KEEP_LOOP _Pragma("GCC unroll 1")
 #endif
 
 #define RL_INLINE inline __attribute__((always_inline))
@@ -324,6 +326,20 @@ RL_INLINE f64v vround(f64v x) {
 // Lane by lane conversion between int32 and float (towards zero in the first direction).
 RL_INLINE i32v to_int(f32v x) { return __builtin_convertvector(x, i32v); }
 RL_INLINE f32v to_float(i32v x) { return __builtin_convertvector(x, f32v); }
+// The sum of the two halves of x in double precision.
+RL_INLINE f64v halves_to_double(f32v x) {
+#if defined(__AVX512F__)
+    return (f64v)_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)x)) +
+           (f64v)_mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)x, 1));
+#elif defined(__AVX__)
+    return (f64v)_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)x)) +
+           (f64v)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)x, 1));
+#else
+    f64v sum;
+    for (int i = 0; i < kW<double>; i++) sum[i] = double(x[i]) + double(x[kW<double> + i]);
+    return sum;
+#endif
+}
 
 // ---------------------------------------------------------------------------- across lanes
 // The halves are folded pairwise, so a sum of W lanes rounds log2(W) times.
