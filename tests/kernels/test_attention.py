@@ -14,8 +14,8 @@ import pytest
 import rushlight
 from rushlight.backends import Kernels, native_available
 
-# (batch, heads, L, S, E, Ev): both sides of a vector, of a block of 64 queries and of 256 keys, and
-# under a causal mask of blocks of rows that end at 16, 32 and 48 keys
+# (batch, heads, L, S, E, Ev): both sides of a vector, of a block of 64 queries and of 256 keys, of
+# the 4 queries that are few (alone or left over), and under a causal mask of vectors' ends
 SHAPES = [
     (1, 1, 1, 1, 1, 1),
     (2, 3, 5, 7, 3, 4),
@@ -32,6 +32,10 @@ SHAPES = [
     (1, 1, 40, 512, 8, 5),
     (1, 2, 3, 1030, 4, 8),
     (1, 1, 530, 530, 8, 8),
+    (2, 2, 4, 40, 17, 9),
+    (1, 2, 5, 40, 17, 9),
+    (1, 1, 68, 68, 8, 8),
+    (1, 1, 69, 300, 8, 8),
 ]
 MASKS = ["none", "causal", "bool", "bool row", "float", "float row"]
 
@@ -56,9 +60,11 @@ def mask_of(kind: str, shape: Any, dtype: Any = np.float32) -> Any:
     return rng.normal(size=(1, h, 1, keys)).astype(dtype) if kind == "float row" else None
 
 
-def compare(native: Kernels, reference: Kernels, shape: Any, kind: str, given: Any) -> None:
+def compare(
+    native: Kernels, reference: Kernels, shape: Any, kind: str, given: Any, scale: float = 0.3
+) -> None:
     *inputs, grad = given
-    options = (mask_of(kind, shape), kind == "causal", 0.3)
+    options = (mask_of(kind, shape), kind == "causal", scale)
     got, want = native.attention(*inputs, *options), reference.attention(*inputs, *options)
     for a, b in zip(got, want, strict=True):
         assert a.shape == b.shape and a.dtype == b.dtype
@@ -72,6 +78,14 @@ def compare(native: Kernels, reference: Kernels, shape: Any, kind: str, given: A
 @pytest.mark.parametrize("kind", MASKS)
 def test_native(native: Any, reference: Any, shape: Any, kind: str) -> None:
     compare(native, reference, shape, kind, arrays(shape))
+
+
+@pytest.mark.parametrize("scale", [-0.3, 0.0])
+@pytest.mark.parametrize("length", [3, 70])
+def test_any_scale(native: Any, reference: Any, length: int, scale: float) -> None:
+    shape = (1, 2, length, 300, 8, 8)
+    for kind in MASKS:
+        compare(native, reference, shape, kind, arrays(shape), scale)
 
 
 @pytest.mark.parametrize("kind", MASKS)
