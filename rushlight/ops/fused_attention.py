@@ -20,27 +20,29 @@ if TYPE_CHECKING:
 __all__ = ["can_fuse", "fused_attention"]
 
 
-@primitive(name="ScaledDotProductFlashAttentionForCpu", nondifferentiable=(1,))
+@primitive(name="ScaledDotProductFlashAttentionForCpu", nondifferentiable=(1, 2))
 def _attention(query: Array, key: Array, value: Array, mask: Array | None, *, causal: bool,
-               scale: float) -> tuple[Array, Array]:  # fmt: skip
-    """The result and the logarithm of each row's sum."""
-    result: tuple[Array, Array] = kernels(query).attention(query, key, value, mask, causal, scale)
+               scale: float, keep: bool) -> tuple[Array, Array, Array | None]:  # fmt: skip
+    """The result, the logarithm of each row's sum, and the weights if they are worth keeping."""
+    result: tuple[Array, Array, Array | None] = kernels(query).attention(
+        query, key, value, mask, causal, scale, keep
+    )
     return result
 
 
 @_attention.derivative("query", "key", "value")
 def _attention_grads(grad: Tensor, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None,
                      result: Tensor, results: Any, causal: bool, scale: float) -> Any:  # fmt: skip
-    return _attention_backward(grad, query, key, value, mask, result, results[1], causal=causal,
-                               scale=scale)  # fmt: skip
+    return _attention_backward(grad, query, key, value, mask, result, results[1], results[2],
+                               causal=causal, scale=scale)  # fmt: skip
 
 
 @primitive(name="ScaledDotProductFlashAttentionForCpuBackward")
 def _attention_backward(g: Array, query: Array, key: Array, value: Array, mask: Array | None,
-                        out: Array, lse: Array, *, causal: bool,
+                        out: Array, lse: Array, weights: Array | None, *, causal: bool,
                         scale: float) -> tuple[Array, Array, Array]:  # fmt: skip
     result: tuple[Array, Array, Array] = kernels(query).attention_grad(
-        g, query, key, value, mask, causal, scale, out, lse
+        g, query, key, value, mask, causal, scale, out, lse, weights
     )
     return result
 
@@ -77,7 +79,9 @@ def can_fuse(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> 
 def fused_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool,
                     scale: float) -> Tensor:  # fmt: skip
     """`softmax(query @ keyᵀ · scale + mask) @ value` in blocks (Dao et al., 2022)."""
-    if query._array.ndim == 4:
-        return _attention(query, key, value, mask, causal=causal, scale=scale)[0]
-    query, key, value = query.unsqueeze(0), key.unsqueeze(0), value.unsqueeze(0)
-    return _attention(query, key, value, mask, causal=causal, scale=scale)[0].squeeze(0)
+    without_batch = query._array.ndim == 3
+    if without_batch:
+        query, key, value = query.unsqueeze(0), key.unsqueeze(0), value.unsqueeze(0)
+    keep = state.enabled and (query.requires_grad or key.requires_grad or value.requires_grad)
+    out = _attention(query, key, value, mask, causal=causal, scale=scale, keep=keep)[0]
+    return out.squeeze(0) if without_batch else out

@@ -5,7 +5,7 @@
 // and then forgotten. Each query carries its largest score so far and the sum of its weights
 // relative to it; when a later block raises the maximum, what was summed before is scaled down.
 // What is kept for backward is one number per query, the logarithm of its sum, from which the
-// weights are computed anew, block by block.
+// weights are computed anew, block by block. A short context's weights are kept themselves.
 // Products are turned: a row for each key, a lane for each query. Only a block's queries, and
 // backward their gradients, are copied for that; maxima and sums are whole vectors. Under a causal
 // mask all products leave out most of the masked half (attention_products.h).
@@ -79,12 +79,23 @@ struct Queries {
     const float* packed;
 };
 
+Queries rows_of_queries(const HeadsView& x, const Block& block) {
+    return {x.at(block.b, block.h) + block.begin * x.row, x.row, nullptr};
+}
+
 Queries pack_queries(const HeadsView& x, int64_t width, const Block& block, ScratchSlot slot) {
-    const float* const rows = x.at(block.b, block.h) + block.begin * x.row;
-    if (block.rows() <= kFewQueries) return {rows, x.row, nullptr};
+    Queries queries = rows_of_queries(x, block);
+    if (block.rows() <= kFewQueries) return queries;
     float* const packed = scratch<float>(slot, width * kQueries);
-    pack_b(rows, 1, x.row, width, int(block.rows()), int(block.lanes()), packed);
-    return {rows, x.row, packed};
+    pack_b(queries.rows, 1, x.row, width, int(block.rows()), int(block.lanes()), packed);
+    queries.packed = packed;
+    return queries;
+}
+
+// Where the weights of the block's queries are kept, if they are.
+float* kept_weights(const AttentionCall& call, const Block& block) {
+    const int64_t head = block.b * call.H + block.h;
+    return call.weights + (head * call.kept_queries() + block.begin) * call.S;
 }
 
 // The block's keys (or values) times its queries (or their gradients).
@@ -135,16 +146,26 @@ void mask_block(const AttentionCall& call, const Block& block, float* products) 
 }
 
 // ------------------------------------------------------------------ forward
-// Weights become relative to their sum, whose logarithm is kept.
-void finish_rows(const AttentionCall& call, const Block& block, const Running<kQueries>& running) {
-    float* const rows = call.out.at(block.b, block.h) + block.begin * call.out.row;
+// 1 / sum; a query that has seen nothing gets zeros.
+f32v inverse_sum(f32v sum) { return select(sum == f32v{}, f32v{}, 1.0f / sum); }
+
+// The logarithms of the sums are kept.
+void store_logarithms(const AttentionCall& call, const Block& block,
+                      const Running<kQueries>& running) {
     float* const lse = call.lse + (block.b * call.H + block.h) * call.L + block.begin;
     for_each_column(block, [&](int64_t first, int queries) {
-        alignas(64) float factors[kW<float>];
         const f32v sum = ld(running.sum + first);
         const f32v logs = ld(running.largest + first) * kLn2 + vlog(sum);
         store(lse + first, select(sum == f32v{}, splat(kInfinity), logs), queries);
-        st(factors, select(sum == f32v{}, f32v{}, 1.0f / sum));
+    });
+}
+
+// The result becomes relative to the sums of weights.
+void finish_rows(const AttentionCall& call, const Block& block, const Running<kQueries>& running) {
+    float* const rows = call.out.at(block.b, block.h) + block.begin * call.out.row;
+    for_each_column(block, [&](int64_t first, int queries) {
+        alignas(64) float factors[kW<float>];
+        st(factors, inverse_sum(ld(running.sum + first)));
         for (int r = 0; r < queries; r++)
             multiply_row(rows + (first + r) * call.out.row, call.Ev, factors[r]);
     });
@@ -164,43 +185,59 @@ void weigh_block(const AttentionCall& call, const Block& block, float* scores,
     });
 }
 
-void forward_queries(const AttentionCall& call, const Block& queries_block, float* scores) {
+void forward_queries(const AttentionCall& call, const Block& queries_block) {
     const Queries queries = pack_queries(call.q, call.E, queries_block, kPanelB);
+    const bool keeps = call.weights != nullptr;
+    float* const scores = keeps ? kept_weights(call, queries_block)
+                                : scratch<float>(kPlane, kQueries * kKeys);
     Running<kQueries> running;
     running.start();
     for_each_keys(call, queries_block, [&](const Block& block) {
         keys_times_queries(call, block, call.k, call.E, queries, scores);
         mask_block(call, block, scores);
         weigh_block(call, block, scores, running);
+        for_each_column(block, [&](int64_t first, int) {
+            if (keeps)
+                multiply_column(column_of(call, block, scores, first),
+                                inverse_sum(ld(running.sum + first)));
+        });
         turned_times_keys(call, block, scores, call.v, call.Ev, call.out);
     });
-    finish_rows(call, queries_block, running);
-}
-
-void forward_head(const AttentionCall& call, int64_t b, int64_t h) {
-    float* const scores = scratch<float>(kPlane, kQueries * kKeys);
-    for_each_queries(call, b, h, [&](const Block& block) {
-        if (block.rows() <= kFewQueries)
-            few_queries(call, block);
-        else
-            forward_queries(call, block, scores);
-    });
+    store_logarithms(call, queries_block, running);
+    if (!keeps) finish_rows(call, queries_block, running);
 }
 
 void forward(const AttentionCall& call) {
-    for_each_head(call, [&](int64_t b, int64_t h) { forward_head(call, b, h); });
+    for_each_head(call, [&](int64_t b, int64_t h) {
+        for_each_queries(call, b, h, [&](const Block& block) {
+            if (block.rows() <= kFewQueries && call.weights == nullptr)
+                few_queries(call, block);
+            else
+                forward_queries(call, block);
+        });
+    });
 }
 
 // ------------------------------------------------------------------ backward
 // With P the weights and dP = v gT: dS = P (dP - rowsum(g out)). The sums are the `shifts`.
 void slope_block(const AttentionGradCall& call, const Block& block, const float* shifts,
-                 float* scores, float* slopes) {
+                 float* weights, float* slopes) {
     const AttentionCall& f = call.forward;
-    const float* const lse = f.lse + (block.b * f.H + block.h) * f.L + block.begin;
-    const float factor = scaling_of(f).exponents;
-    for_each_column(block, [&](int64_t first, int queries) {
-        slope_column(column_of(f, block, scores, first), column_of(f, block, slopes, first), factor,
-                     load(lse + first, queries) * kLog2E, ld(shifts + first), f.scale);
+    for_each_column(block, [&](int64_t first, int) {
+        slope_column(column_of(f, block, weights, first), column_of(f, block, slopes, first),
+                     ld(shifts + first), f.scale);
+    });
+}
+
+// The block's weights, computed anew.
+void weigh_block_again(const AttentionCall& call, const Block& block, const Queries& queries,
+                       float* weights) {
+    const float* const lse = call.lse + (block.b * call.H + block.h) * call.L + block.begin;
+    keys_times_queries(call, block, call.k, call.E, queries, weights);
+    mask_block(call, block, weights);
+    for_each_column(block, [&](int64_t first, int rows) {
+        weigh_again(column_of(call, block, weights, first), scaling_of(call).exponents,
+                    load(lse + first, rows) * kLog2E);
     });
 }
 
@@ -219,17 +256,20 @@ void clear_rows(float* rows, int64_t stride, int64_t count, int64_t width) {
     for (int64_t i = 0; i < count; i++) memset(rows + i * stride, 0, size_t(width) * sizeof(float));
 }
 
-void backward_queries(const AttentionGradCall& call, const Block& queries_block, float* weights,
-                      float* slopes) {
+void backward_queries(const AttentionGradCall& call, const Block& queries_block) {
     const AttentionCall& f = call.forward;
-    const Queries queries = pack_queries(f.q, f.E, queries_block, kPanelB);
+    const bool keeps = f.weights != nullptr;
+    float* const weights = keeps ? kept_weights(f, queries_block)
+                                 : scratch<float>(kPlane, kQueries * kKeys);
+    float* const slopes = scratch<float>(kPlane2, kQueries * kKeys);
     const Queries grads = pack_queries(call.grad, f.Ev, queries_block, kWeights);
+    const Queries queries = keeps ? rows_of_queries(f.q, queries_block)
+                                  : pack_queries(f.q, f.E, queries_block, kPanelB);
     alignas(64) float shifts[kQueries];
     sum_products(call, queries_block, shifts);
     for_each_keys(f, queries_block, [&](const Block& block) {
-        keys_times_queries(f, block, f.k, f.E, queries, weights);
+        if (!keeps) weigh_block_again(f, block, queries, weights);
         keys_times_queries(f, block, f.v, f.Ev, grads, slopes);
-        mask_block(f, block, weights);
         slope_block(call, block, shifts, weights, slopes);
         weights_times_queries(f, block, weights, grads, f.Ev, call.dv);
         weights_times_queries(f, block, slopes, queries, f.E, call.dk);
@@ -240,14 +280,10 @@ void backward_queries(const AttentionGradCall& call, const Block& queries_block,
 void backward_head(const AttentionGradCall& call, int64_t b, int64_t h) {
     const AttentionCall& f = call.forward;
     const HeadsView &dk = call.dk, &dv = call.dv;
-    float* const weights = scratch<float>(kPlane, kQueries * kKeys);
-    float* const slopes = scratch<float>(kPlane2, kQueries * kKeys);
     const int64_t seen = visible(f, f.L);
     clear_rows(dk.at(b, h) + seen * dk.row, dk.row, f.S - seen, f.E);
     clear_rows(dv.at(b, h) + seen * dv.row, dv.row, f.S - seen, f.Ev);
-    for_each_queries(f, b, h, [&](const Block& block) {
-        backward_queries(call, block, weights, slopes);
-    });
+    for_each_queries(f, b, h, [&](const Block& block) { backward_queries(call, block); });
 }
 
 void backward(const AttentionGradCall& call) {

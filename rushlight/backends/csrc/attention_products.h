@@ -1,9 +1,9 @@
 // attention_products.h: attention's products, on the tiles of gemm_tile.h.
 //
-// Scores and weights are turned: a row for each key, a lane for each query. Then keys and values are
-// read where they lie, and so are the rows of queries and gradients but for one packed copy of each
-// block, which has a lane for each query, too. A few queries are not worth lanes: their products are
-// dot products along the width.
+// Scores and weights are turned: a row for each key, a lane for each query. Then keys and values
+// are read where they lie, and so are the rows of queries and gradients but for one packed copy of
+// each block, which has a lane for each query, too. A few queries are not worth lanes: their
+// products are dot products along the width.
 // Under a causal mask nearly half of a matrix of scores or weights is nothing. So these products
 // know for every block of rows (6 or 14 high) which lanes of the result are wanted, or which part
 // of k counts: the triangle is cut to some 60 % of the square.
@@ -73,8 +73,8 @@ void multiply_packed(const float* a, int64_t a_row, const float* packed, int64_t
     }
 }
 
-// c (rows x columns) = a (rows x K) * b turned (columns x K), all read along K; c's rows are `lanes`
-// apart.
+// c (rows x columns) = a (rows x K) * b turned (columns x K), all read along K; c's rows are
+// `lanes` apart.
 void multiply_along(const float* a, int64_t a_row, const float* b, int64_t b_row, int64_t rows,
                     int64_t columns, int64_t K, int64_t lanes, float* c) {
     Tile<float> t = {};

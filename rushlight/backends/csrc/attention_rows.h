@@ -97,18 +97,21 @@ struct Running {
     }
 };
 
-// Backward: scores become weights, and the weights' gradients in `slopes` those of the products,
-// weight (slope - shift) scale.
-RL_INLINE void slope_column(const Column& scores, const Column& slopes, float factor, f32v lse,
-                            f32v shift, float scale) {
-    const f32v factors = splat(factor);
-    hide(scores, -kInfinity);
-    for (int64_t j = 0; j < scores.any; j++) {
-        const f32v weight = short_weight(ld(scores.at(j)) * factors - lse);
-        st(scores.at(j), weight);
-        st(slopes.at(j), weight * ((ld(slopes.at(j)) - shift) * scale));
-    }
+RL_INLINE void multiply_column(const Column& c, f32v factor) {
+    for (int64_t j = 0; j < c.any; j++) st(c.at(j), ld(c.at(j)) * factor);
+}
+
+// Backward: the gradients of weights become those of the products.
+RL_INLINE void slope_column(const Column& weights, const Column& slopes, f32v shift, float scale) {
+    for (int64_t j = 0; j < weights.any; j++)
+        st(slopes.at(j), ld(weights.at(j)) * ((ld(slopes.at(j)) - shift) * scale));
     hide(slopes, 0.0f);
+}
+
+// The weights anew, from the logarithm (to the base of two) of their sum.
+RL_INLINE void weigh_again(const Column& scores, float factor, f32v lse) {
+    hide(scores, -kInfinity);
+    weigh(scores, factor, lse);
 }
 
 RL_INLINE void multiply_row(float* x, int64_t n, float factor) {
