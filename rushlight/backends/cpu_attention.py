@@ -20,12 +20,19 @@ class NativeAttention(Kernels):
         return self.xp.broadcast_to(mask, (*q.shape[:-1], k.shape[-2]))
 
     def attention(
-        self, q: Array, k: Array, v: Array, mask: Array | None, causal: bool, scale: float
-    ) -> tuple[Array, Array]:
+        self,
+        q: Array,
+        k: Array,
+        v: Array,
+        mask: Array | None,
+        causal: bool,
+        scale: float,
+        keep: bool,
+    ) -> tuple[Array, Array, Array | None]:
         rows = self._rows(q), self._rows(k), self._rows(v)
-        result = _native.attention(*rows, self._whole_mask(mask, q, k), causal, scale)
+        result = _native.attention(*rows, self._whole_mask(mask, q, k), causal, scale, keep)
         if result is NotImplemented:
-            return super().attention(q, k, v, mask, causal, scale)
+            return super().attention(q, k, v, mask, causal, scale, keep)
         return result
 
     def attention_grad(
@@ -39,10 +46,12 @@ class NativeAttention(Kernels):
         scale: float,
         out: Array,
         lse: Array,
+        weights: Array | None,
     ) -> tuple[Array, Array, Array]:
         rows = self._rows(grad), self._rows(q), self._rows(k), self._rows(v)
         whole_mask = self._whole_mask(mask, q, k)
-        result = _native.attention_grad(*rows, whole_mask, causal, scale, self._rows(out), lse)
+        kept = self._rows(out), lse, weights
+        result = _native.attention_grad(*rows, whole_mask, causal, scale, *kept)
         if result is NotImplemented:
-            return super().attention_grad(grad, q, k, v, mask, causal, scale, out, lse)
+            return super().attention_grad(grad, q, k, v, mask, causal, scale, out, lse, weights)
         return result

@@ -20,22 +20,26 @@ if TYPE_CHECKING:
 __all__ = ["can_fuse", "fused_attention"]
 
 
-@primitive(name="ScaledDotProductFlashAttentionForCpu", nondifferentiable=(1,), kernel="attention")
+@primitive(name="ScaledDotProductFlashAttentionForCpu", nondifferentiable=(1, 2),
+           kernel="attention")  # fmt: skip
 def _attention(query: Array, key: Array, value: Array, mask: Array | None, *, causal: bool,
-               scale: float) -> tuple[Array, Array]:  # fmt: skip
-    """The result and the logarithm of each row's sum."""
-    return kernels(query).attention(query, key, value, mask, causal, scale)
+               scale: float, keep: bool) -> tuple[Array, Array, Array | None]:  # fmt: skip
+    """The result, the logarithm of each row's sum, and the weights if they are worth keeping."""
+    return kernels(query).attention(query, key, value, mask, causal, scale, keep)
 
 
 @primitive(name="ScaledDotProductFlashAttentionForCpuBackward")
 def _attention_backward(g: Array, query: Array, key: Array, value: Array, mask: Array | None,
-                        out: Array, lse: Array, *, causal: bool,
+                        out: Array, lse: Array, weights: Array | None, *, causal: bool,
                         scale: float) -> tuple[Array, Array, Array]:  # fmt: skip
-    return kernels(query).attention_grad(g, query, key, value, mask, causal, scale, out, lse)
+    return kernels(query).attention_grad(
+        g, query, key, value, mask, causal, scale, out, lse, weights
+    )
 
 
 _attention.derive(("query", "key", "value"), _attention_backward, "grad", "query", "key", "value",
-                  "mask", "result", "results[1]", causal="causal", scale="scale")  # fmt: skip
+                  "mask", "result", "results[1]", "results[2]", causal="causal",
+                  scale="scale")  # fmt: skip
 
 
 @_attention_backward.derivative("g", "query", "key", "value")
@@ -70,7 +74,9 @@ def can_fuse(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> 
 def fused_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool,
                     scale: float) -> Tensor:  # fmt: skip
     """`softmax(query @ keyᵀ · scale + mask) @ value` in blocks (Dao et al., 2022)."""
-    if query._array.ndim == 4:
-        return _attention(query, key, value, mask, causal=causal, scale=scale)[0]
-    query, key, value = query.unsqueeze(0), key.unsqueeze(0), value.unsqueeze(0)
-    return _attention(query, key, value, mask, causal=causal, scale=scale)[0].squeeze(0)
+    without_batch = query._array.ndim == 3
+    if without_batch:
+        query, key, value = query.unsqueeze(0), key.unsqueeze(0), value.unsqueeze(0)
+    keep = state.enabled and (query.requires_grad or key.requires_grad or value.requires_grad)
+    out = _attention(query, key, value, mask, causal=causal, scale=scale, keep=keep)[0]
+    return out.squeeze(0) if without_batch else out

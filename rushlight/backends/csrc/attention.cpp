@@ -2,19 +2,20 @@
 //
 // A block of 64 query rows meets the keys in blocks of up to 256: the products of such a pair
 // (64 KB) are formed, turned into weights and multiplied with the values while they are in cache,
-// and then forgotten. Each row carries its largest score so far and the sum of its weights relative
-// to it; when a later block raises the maximum, what was summed before is scaled down. What is kept
-// for backward is one number per row, the logarithm of its sum, from which the weights are computed
-// anew, block by block. Under a causal mask all products leave out most of the masked half
-// (attention_products.h).
-// Keys (and values, backward) are packed once per head. The scale goes into the exponentials, which
-// are powers of two: 2^(scale log2(e) q k - shift) is one multiply-add before the power.
+// and then forgotten. Each query carries its largest score so far and the sum of its weights
+// relative to it; when a later block raises the maximum, what was summed before is scaled down.
+// What is kept for backward is one number per query, the logarithm of its sum, from which the
+// weights are computed anew, block by block. A short context's weights are kept themselves.
+// Products are turned: a row for each key, a lane for each query. Only a block's queries, and
+// backward their gradients, are copied for that; maxima and sums are whole vectors. Under a causal
+// mask all products leave out most of the masked half (attention_products.h).
+// The scale goes into the exponentials, which are powers of two: 2^(scale log2(e) q k - shift) is
+// one multiply-add before the power.
 // Backward starts with the last queries: they see the most keys, whose gradients they write, and
 // the others add to them. Threads take whole heads.
 #include "attention.h"
 
-#include "attention_products.h"
-#include "attention_rows.h"
+#include "attention_few.h"
 #include "parallel.h"
 
 namespace rl {
@@ -22,42 +23,27 @@ namespace RL_ISA {
 namespace {
 
 constexpr int64_t kQueries = 64, kKeys = 256;  // of a block
-static_assert(kKeys % (4 * kW<float>) == 0, "blocks of keys start at panels");
-constexpr int64_t kShareWork = 750000;  // multiply-adds worth a thread
+constexpr int64_t kShareWork = 750000;         // multiply-adds worth a thread
 
-// Rows [begin, end) of the queries, columns [first, first + count) of the keys.
-struct Block {
-    int64_t b, h;
-    int64_t begin, end;
-    int64_t first, count;
-
-    int64_t rows() const { return end - begin; }
-    int64_t stride() const { return row_stride(count); }
-};
-
-// Columns that the rows before `end` may see.
-int64_t visible(const AttentionCall& call, int64_t end) {
-    return call.causal ? min64(call.S, end) : call.S;
+// Queries of the block that do not see its key j.
+int64_t blind(const AttentionCall& call, const Block& block, int64_t j) {
+    const int64_t queries = call.causal ? block.first + j - block.begin : 0;
+    return queries < 0 ? 0 : min64(queries, block.rows());
 }
 
-// Columns of the block that row i may see.
-int64_t visible_in(const AttentionCall& call, const Block& block, int64_t i) {
-    if (!call.causal) return block.count;
-    const int64_t count = i + 1 - block.first;
-    return count < 0 ? 0 : min64(count, block.count);
+// A vector of the block's queries, from lane `first` on, in its scores or their gradients.
+Column column_of(const AttentionCall& call, const Block& block, float* scores, int64_t first) {
+    const int64_t n = block.count;
+    const int64_t diagonal = call.causal ? block.begin + first - block.first : n;
+    const int64_t all = min64(max64(diagonal + 1, 0), n);
+    const int64_t any = min64(max64(diagonal + kW<float>, 0), n);
+    return {scores + first, block.lanes(), n, diagonal, all, any};
 }
 
-// Calls body(block, columns) for all pairs of blocks of a head, from the last queries to the first,
-// the keys in the inner loop; `columns` is how many keys the queries' block sees.
+// Calls body(first, queries) for the block's vectors of queries.
 template <class Body>
-void for_each_block(const AttentionCall& call, int64_t b, int64_t h, const Body& body) {
-    const int64_t blocks = ceil_div(call.L, kQueries);
-    for (int64_t i = blocks - 1; i >= 0; i--) {
-        const int64_t begin = share(call.L, blocks, i), end = share(call.L, blocks, i + 1);
-        const int64_t columns = visible(call, end);
-        for (int64_t first = 0; first < columns; first += kKeys)
-            body(Block{b, h, begin, end, first, min64(kKeys, columns - first)}, columns);
-    }
+void for_each_column(const Block& block, const Body& body) {
+    for_vectors<float>(block.rows(), body);
 }
 
 template <class Body>
@@ -68,167 +54,236 @@ void for_each_head(const AttentionCall& call, const Body& body) {
     });
 }
 
+// Calls body(block) for all blocks of a head's queries, from the last to the first.
+template <class Body>
+void for_each_queries(const AttentionCall& call, int64_t b, int64_t h, const Body& body) {
+    for (int64_t i = ceil_div(call.L, kQueries) - 1; i >= 0; i--)
+        body(Block{b, h, i * kQueries, min64((i + 1) * kQueries, call.L), 0, 0});
+}
+
+// Calls body(block) for the blocks of keys that the queries see.
+template <class Body>
+void for_each_keys(const AttentionCall& call, Block block, const Body& body) {
+    const int64_t keys = visible(call, block.end);
+    for (; block.first < keys; block.first += block.count) {
+        block.count = min64(kKeys, keys - block.first);
+        body(block);
+    }
+}
+
 // ------------------------------------------------------------------ products
-// What a product of query and key is multiplied by: before it becomes a score, and after, to become
-// an exponent of two. What is added to scores, and a largest score, need the scale first.
-struct Scaling {
-    float keys, exponents;
+// A block's rows of queries, or of their gradients, and as columns: a lane for each. Few have none.
+struct Queries {
+    const float* rows;
+    int64_t row;
+    const float* packed;
 };
-Scaling scaling_of(const AttentionCall& call) {
-    if (call.scale > 0.0f && call.mask.added == nullptr) return {1.0f, call.scale * kLog2E};
-    return {call.scale, kLog2E};
+
+Queries rows_of_queries(const HeadsView& x, const Block& block) {
+    return {x.at(block.b, block.h) + block.begin * x.row, x.row, nullptr};
 }
 
-Panels<float> pack_rows(const float* rows, int64_t stride, int64_t count, int64_t width,
-                        float factor, ScratchSlot slot) {
-    const int64_t size = panels_size<float>(width, count);
-    float* const memory = scratch<float>(slot, size);
-    const Panels<float> panels = pack_panels(rows, 1, stride, width, count, kQueries, memory);
-    const int64_t packed = ceil_div(count, kW<float>) * kW<float> * width;
-    if (factor != 1.0f) multiply_row(memory, packed, factor);
-    return panels;
+Queries pack_queries(const HeadsView& x, int64_t width, const Block& block, ScratchSlot slot) {
+    Queries queries = rows_of_queries(x, block);
+    if (block.rows() <= kFewQueries) return queries;
+    float* const packed = scratch<float>(slot, width * kQueries);
+    pack_b(queries.rows, 1, x.row, width, int(block.rows()), int(block.lanes()), packed);
+    queries.packed = packed;
+    return queries;
 }
 
-// The block's rows of x times the keys or values that `panels` holds as columns.
-void rows_times_packed(const AttentionCall& call, const Panels<float>& panels, const float* x,
-                       int64_t x_row, const Block& block, float* result) {
-    multiply_by_columns(panels, block.first, Rows<const float>{x + block.begin * x_row, x_row},
-                        Rows<float>{result, block.stride()}, block.rows(), [&](int64_t r) {
-                            return visible_in(call, block, block.begin + r);
-                        });
+// Where the weights of the block's queries are kept, if they are.
+float* kept_weights(const AttentionCall& call, const Block& block) {
+    const int64_t head = block.b * call.H + block.h;
+    return call.weights + (head * call.kept_queries() + block.begin) * call.S;
 }
 
-// The block's weights (or slopes) times rows of y, a row for each key: into rows of queries.
-void weights_times_rows(const AttentionCall& call, const Block& block, const float* weights,
-                        const float* y, int64_t y_row, int64_t width, float* out,
-                        int64_t out_row) {
-    const Factors factors = {weights, block.stride(), 1, y + block.first * y_row, y_row,
-                             out + block.begin * out_row, out_row};
-    multiply_spans(block.rows(), width, factors, block.first > 0, [&](int64_t r, int height) {
-        return Span{0, visible_in(call, block, block.begin + r + height - 1)};
-    });
+// The block's keys (or values) times its queries (or their gradients).
+void keys_times_queries(const AttentionCall& call, const Block& block, const HeadsView& y,
+                        int64_t width, const Queries& x, float* result) {
+    const float* const keys = y.at(block.b, block.h) + block.first * y.row;
+    if (x.packed == nullptr)
+        return multiply_along(keys, y.row, x.rows, x.row, block.count, block.rows(), width,
+                              block.lanes(), result);
+    multiply_packed(keys, y.row, x.packed, block.count, width, block.lanes(), result,
+                    [&](int64_t key) { return blind(call, block, key); });
 }
 
-// The weights turned, times rows of x, a row for each query: into rows of keys.
-void turned_times_rows(const AttentionCall& call, const Block& block, const float* weights,
-                       const float* x, int64_t x_row, int64_t width, float* out,
-                       int64_t out_row) {
-    const Factors factors = {weights, 1, block.stride(), x + block.begin * x_row, x_row,
-                             out + block.first * out_row, out_row};
+// The weights (or slopes) times queries (or their gradients): rows of keys (or values) of `out`.
+void weights_times_queries(const AttentionCall& call, const Block& block, const float* weights,
+                           const Queries& x, int64_t width, const HeadsView& out) {
+    float* const rows = out.at(block.b, block.h) + block.first * out.row;
+    const Factors factors = {weights, block.lanes(), 1, x.rows, x.row, rows, out.row};
     const bool is_last = block.end == call.L;
     multiply_spans(block.count, width, factors, !is_last, [&](int64_t key, int) {
-        const int64_t blind = call.causal ? block.first + key - block.begin : 0;
-        return Span{min64(blind < 0 ? 0 : blind, block.rows()), block.rows()};
+        return Span{blind(call, block, key), block.rows()};
     });
 }
 
-// ------------------------------------------------------------------ rows of scores
-// Applies the mask, if there is one, to n scores of row i.
-void mask_row(const AttentionMask& mask, const Block& block, int64_t i, float* x, int64_t n) {
-    const int64_t start =
-        block.b * mask.batch + block.h * mask.head + i * mask.row + block.first * mask.column;
-    if (mask.allowed != nullptr) {
-        for (int64_t j = 0; j < n; j++)
-            x[j] = mask.allowed[start + j * mask.column] ? x[j] : -kInfinity;
-    } else if (mask.added != nullptr) {
-        for (int64_t j = 0; j < n; j++) x[j] += mask.added[start + j * mask.column];
-    }
+// The weights (or slopes) turned back, times values (or keys): rows of queries of `out`.
+void turned_times_keys(const AttentionCall& call, const Block& block, const float* weights,
+                       const HeadsView& y, int64_t width, const HeadsView& out) {
+    const float* const keys = y.at(block.b, block.h) + block.first * y.row;
+    float* const rows = out.at(block.b, block.h) + block.begin * out.row;
+    const Factors factors = {weights, 1, block.lanes(), keys, y.row, rows, out.row};
+    multiply_spans(block.rows(), width, factors, block.first > 0, [&](int64_t r, int height) {
+        return Span{0, min64(visible(call, block.begin + r + height) - block.first, block.count)};
+    });
 }
 
-void mask_rows(const AttentionCall& call, const Block& block, float* scores) {
-    if (call.mask.allowed == nullptr && call.mask.added == nullptr) return;
-    for (int64_t r = 0; r < block.rows(); r++) {
-        const int64_t i = block.begin + r;
-        mask_row(call.mask, block, i, scores + r * block.stride(), visible_in(call, block, i));
-    }
+// Products become scores, as far as the exponentials leave that undone.
+void mask_block(const AttentionCall& call, const Block& block, float* products) {
+    const AttentionMask& mask = call.mask;
+    const float factor = scaling_of(call).products;
+    if (factor != 1.0f) multiply_row(products, block.count * block.lanes(), factor);
+    if (mask.allowed == nullptr && mask.added == nullptr) return;
+    const int64_t start = block.b * mask.batch + block.h * mask.head + block.begin * mask.row +
+                          block.first * mask.column;
+    for_each_column(block, [&](int64_t first, int queries) {
+        mask_column(mask, start + first * mask.row, queries,
+                    column_of(call, block, products, first));
+    });
 }
 
 // ------------------------------------------------------------------ forward
-// Weights become relative to their sum, whose logarithm is kept.
-void finish_rows(const AttentionCall& call, const Block& block, const Running<kQueries>& running) {
-    alignas(64) float factors[kQueries];
+// 1 / sum; a query that has seen nothing gets zeros.
+f32v inverse_sum(f32v sum) { return select(sum == f32v{}, f32v{}, 1.0f / sum); }
+
+// The logarithms of the sums are kept.
+void store_logarithms(const AttentionCall& call, const Block& block,
+                      const Running<kQueries>& running) {
     float* const lse = call.lse + (block.b * call.H + block.h) * call.L + block.begin;
-    for_vectors<float>(block.rows(), [&](int64_t r, int m) RL_LAMBDA_INLINE {
-        const f32v sum = load(running.sum + r, m);
-        const f32v logs = load(running.largest + r, m) * kLn2 + vlog(sum);
-        store(lse + r, select(sum == f32v{}, splat(kInfinity), logs), m);
-        store(factors + r, select(sum == f32v{}, f32v{}, 1.0f / sum), m);
+    for_each_column(block, [&](int64_t first, int queries) {
+        const f32v sum = ld(running.sum + first);
+        const f32v logs = ld(running.largest + first) * kLn2 + vlog(sum);
+        store(lse + first, select(sum == f32v{}, splat(kInfinity), logs), queries);
     });
-    float* const rows = call.out.at(block.b, block.h) + block.begin * call.out.row;
-    for (int64_t r = 0; r < block.rows(); r++)
-        multiply_row(rows + r * call.out.row, call.Ev, factors[r]);
 }
 
-void forward_head(const AttentionCall& call, int64_t b, int64_t h) {
-    const Scaling scaling = scaling_of(call);
-    const Panels<float> keys =
-        pack_rows(call.k.at(b, h), call.k.row, call.S, call.E, scaling.keys, kPanelB);
-    float* const scores = scratch<float>(kPlane, kQueries * kKeys);
-    float* const out = call.out.at(b, h);
-    Running<kQueries> running;
-    for_each_block(call, b, h, [&](const Block& block, int64_t columns) {
-        if (block.first == 0) running.start();
-        rows_times_packed(call, keys, call.q.at(b, h), call.q.row, block, scores);
-        mask_rows(call, block, scores);
-        running.weigh_rows(
-            scores, block.rows(), block.stride(), scaling.exponents,
-            [&](int64_t r) { return visible_in(call, block, block.begin + r); },
-            [&](int64_t r, float by) {
-                if (block.first > 0)
-                    multiply_row(out + (block.begin + r) * call.out.row, call.Ev, by);
-            });
-        weights_times_rows(call, block, scores, call.v.at(b, h), call.v.row, call.Ev, out,
-                           call.out.row);
-        if (block.first + block.count == columns) finish_rows(call, block, running);
+// The result becomes relative to the sums of weights.
+void finish_rows(const AttentionCall& call, const Block& block, const Running<kQueries>& running) {
+    float* const rows = call.out.at(block.b, block.h) + block.begin * call.out.row;
+    for_each_column(block, [&](int64_t first, int queries) {
+        alignas(64) float factors[kW<float>];
+        st(factors, inverse_sum(ld(running.sum + first)));
+        for (int r = 0; r < queries; r++)
+            multiply_row(rows + (first + r) * call.out.row, call.Ev, factors[r]);
     });
+}
+
+// Scores become weights; rows of the result that were summed with larger weights are scaled down.
+void weigh_block(const AttentionCall& call, const Block& block, float* scores,
+                 Running<kQueries>& running) {
+    const float factor = scaling_of(call).exponents;
+    float* const rows = call.out.at(block.b, block.h) + block.begin * call.out.row;
+    for_each_column(block, [&](int64_t first, int queries) {
+        alignas(64) float fading[kW<float>];
+        st(fading, running.weigh_column(first, column_of(call, block, scores, first), factor));
+        for (int r = 0; r < queries && block.first > 0; r++)
+            if (fading[r] != 1.0f)
+                multiply_row(rows + (first + r) * call.out.row, call.Ev, fading[r]);
+    });
+}
+
+void forward_queries(const AttentionCall& call, const Block& queries_block) {
+    const Queries queries = pack_queries(call.q, call.E, queries_block, kPanelB);
+    const bool keeps = call.weights != nullptr;
+    float* const scores = keeps ? kept_weights(call, queries_block)
+                                : scratch<float>(kPlane, kQueries * kKeys);
+    Running<kQueries> running;
+    running.start();
+    for_each_keys(call, queries_block, [&](const Block& block) {
+        keys_times_queries(call, block, call.k, call.E, queries, scores);
+        mask_block(call, block, scores);
+        weigh_block(call, block, scores, running);
+        for_each_column(block, [&](int64_t first, int) {
+            if (keeps)
+                multiply_column(column_of(call, block, scores, first),
+                                inverse_sum(ld(running.sum + first)));
+        });
+        turned_times_keys(call, block, scores, call.v, call.Ev, call.out);
+    });
+    store_logarithms(call, queries_block, running);
+    if (!keeps) finish_rows(call, queries_block, running);
 }
 
 void forward(const AttentionCall& call) {
-    for_each_head(call, [&](int64_t b, int64_t h) { forward_head(call, b, h); });
+    for_each_head(call, [&](int64_t b, int64_t h) {
+        for_each_queries(call, b, h, [&](const Block& block) {
+            if (block.rows() <= kFewQueries && call.weights == nullptr)
+                few_queries(call, block);
+            else
+                forward_queries(call, block);
+        });
+    });
 }
 
 // ------------------------------------------------------------------ backward
-// With P the weights and dP = g vT: dS = P (dP - rowsum(g out)).
-void grad_block(const AttentionGradCall& call, const Block& block, float* scores, float* slopes) {
+// With P the weights and dP = v gT: dS = P (dP - rowsum(g out)). The sums are the `shifts`.
+void slope_block(const AttentionGradCall& call, const Block& block, const float* shifts,
+                 float* weights, float* slopes) {
     const AttentionCall& f = call.forward;
-    const float* const lse = f.lse + (block.b * f.H + block.h) * f.L;
-    const float* const out = f.out.at(block.b, block.h);
-    const float* const grad = call.grad.at(block.b, block.h);
-    const float factor = scaling_of(f).exponents;
-    const int64_t stride = block.stride();
-    mask_rows(f, block, scores);
-    for (int64_t r = 0; r < block.rows(); r++) {
-        const int64_t i = block.begin + r, n = visible_in(f, block, i);
-        const float shift = dot_rows(grad + i * call.grad.row, out + i * f.out.row, f.Ev);
-        slope_row(scores + r * stride, slopes + r * stride, n, stride, factor, lse[i] * kLog2E,
-                  shift, f.scale);
-    }
+    for_each_column(block, [&](int64_t first, int) {
+        slope_column(column_of(f, block, weights, first), column_of(f, block, slopes, first),
+                     ld(shifts + first), f.scale);
+    });
+}
+
+// The block's weights, computed anew.
+void weigh_block_again(const AttentionCall& call, const Block& block, const Queries& queries,
+                       float* weights) {
+    const float* const lse = call.lse + (block.b * call.H + block.h) * call.L + block.begin;
+    keys_times_queries(call, block, call.k, call.E, queries, weights);
+    mask_block(call, block, weights);
+    for_each_column(block, [&](int64_t first, int rows) {
+        weigh_again(column_of(call, block, weights, first), scaling_of(call).exponents,
+                    load(lse + first, rows) * kLog2E);
+    });
+}
+
+// The sums: of each query's gradient times its result.
+void sum_products(const AttentionGradCall& call, const Block& block, float* shifts) {
+    const HeadsView &grad = call.grad, &out = call.forward.out;
+    for_each_column(block, [&](int64_t first, int queries) {
+        const int64_t i = block.begin + first;
+        st(shifts + first, dot_rows(grad.at(block.b, block.h) + i * grad.row, grad.row,
+                                    out.at(block.b, block.h) + i * out.row, out.row, queries,
+                                    call.forward.Ev));
+    });
 }
 
 void clear_rows(float* rows, int64_t stride, int64_t count, int64_t width) {
     for (int64_t i = 0; i < count; i++) memset(rows + i * stride, 0, size_t(width) * sizeof(float));
 }
 
+void backward_queries(const AttentionGradCall& call, const Block& queries_block) {
+    const AttentionCall& f = call.forward;
+    const bool keeps = f.weights != nullptr;
+    float* const weights = keeps ? kept_weights(f, queries_block)
+                                 : scratch<float>(kPlane, kQueries * kKeys);
+    float* const slopes = scratch<float>(kPlane2, kQueries * kKeys);
+    const Queries grads = pack_queries(call.grad, f.Ev, queries_block, kWeights);
+    const Queries queries = keeps ? rows_of_queries(f.q, queries_block)
+                                  : pack_queries(f.q, f.E, queries_block, kPanelB);
+    alignas(64) float shifts[kQueries];
+    sum_products(call, queries_block, shifts);
+    for_each_keys(f, queries_block, [&](const Block& block) {
+        if (!keeps) weigh_block_again(f, block, queries, weights);
+        keys_times_queries(f, block, f.v, f.Ev, grads, slopes);
+        slope_block(call, block, shifts, weights, slopes);
+        weights_times_queries(f, block, weights, grads, f.Ev, call.dv);
+        weights_times_queries(f, block, slopes, queries, f.E, call.dk);
+        turned_times_keys(f, block, slopes, f.k, f.E, call.dq);
+    });
+}
+
 void backward_head(const AttentionGradCall& call, int64_t b, int64_t h) {
     const AttentionCall& f = call.forward;
-    const float *q = f.q.at(b, h), *k = f.k.at(b, h), *grad = call.grad.at(b, h);
-    float *dq = call.dq.at(b, h), *dk = call.dk.at(b, h), *dv = call.dv.at(b, h);
-    const Panels<float> keys =
-        pack_rows(k, f.k.row, f.S, f.E, scaling_of(f).keys, kPanelB);
-    const Panels<float> values = pack_rows(f.v.at(b, h), f.v.row, f.S, f.Ev, 1.0f, kWeights);
-    float* const weights = scratch<float>(kPlane, kQueries * kKeys);
-    float* const slopes = scratch<float>(kPlane2, kQueries * kKeys);
+    const HeadsView &dk = call.dk, &dv = call.dv;
     const int64_t seen = visible(f, f.L);
-    clear_rows(dk + seen * call.dk.row, call.dk.row, f.S - seen, f.E);
-    clear_rows(dv + seen * call.dv.row, call.dv.row, f.S - seen, f.Ev);
-    for_each_block(f, b, h, [&](const Block& block, int64_t) {
-        rows_times_packed(f, keys, q, f.q.row, block, weights);
-        rows_times_packed(f, values, grad, call.grad.row, block, slopes);
-        grad_block(call, block, weights, slopes);
-        turned_times_rows(f, block, weights, grad, call.grad.row, f.Ev, dv, call.dv.row);
-        turned_times_rows(f, block, slopes, q, f.q.row, f.E, dk, call.dk.row);
-        weights_times_rows(f, block, slopes, k, f.k.row, f.E, dq, call.dq.row);
-    });
+    clear_rows(dk.at(b, h) + seen * dk.row, dk.row, f.S - seen, f.E);
+    clear_rows(dv.at(b, h) + seen * dv.row, dv.row, f.S - seen, f.Ev);
+    for_each_queries(f, b, h, [&](const Block& block) { backward_queries(call, block); });
 }
 
 void backward(const AttentionGradCall& call) {

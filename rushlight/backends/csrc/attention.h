@@ -30,7 +30,16 @@ struct AttentionCall {
     bool causal;  // row i sees columns up to i
     float scale;
     float* lse;  // (B, H, L): the logarithm of each row's sum; +inf for a row that sees nothing
+    // kept_weights() numbers, for each block of queries a row for each key; null: not kept
+    float* weights;
+
+    int64_t kept_queries() const { return (L + kMostLanes - 1) / kMostLanes * kMostLanes; }
+    int64_t kept_weights() const { return B * H * kept_queries() * S; }
+
+    static constexpr int64_t kMostLanes = 16;
 };
+// They are kept if all keys are one block, and if they are likely to stay in the cache.
+constexpr int64_t kMostKeptKeys = 256, kMostKeptWeights = 1 << 20;
 
 struct AttentionGradCall {
     AttentionCall forward;  // out and lse are inputs here

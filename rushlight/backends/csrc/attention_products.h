@@ -1,20 +1,29 @@
 // attention_products.h: attention's products, on the tiles of gemm_tile.h.
 //
+// Scores and weights are turned: a row for each key, a lane for each query. Then keys and values
+// are read where they lie, and so are the rows of queries and gradients but for one packed copy of
+// each block, which has a lane for each query, too. A few queries are not worth lanes: their
+// products are dot products along the width.
 // Under a causal mask nearly half of a matrix of scores or weights is nothing. So these products
-// know for every block of rows (6 or 14 high) which columns of the result are wanted, or which part
+// know for every block of rows (6 or 14 high) which lanes of the result are wanted, or which part
 // of k counts: the triangle is cut to some 60 % of the square.
 #pragma once
 
-#include "recurrent_panels.h"
+#include "gemm_pack.h"
+#include "gemm_tile.h"
 
 namespace rl {
 namespace RL_ISA {
 namespace {
 
+constexpr int kMostVectors = kWideTiles ? 4 : 2;
+// Two vectors wide, the highest tiles take 1 % longer where k is short: more stores come at once.
+constexpr int kShortTileRows = kTileRows < 12 ? kTileRows : 12;
+
 // Calls body(i, rows) for blocks of `count` rows that are at most as high as a tile of `vectors`.
 template <class Body>
 void for_row_blocks(int64_t count, int vectors, const Body& body) {
-    const int64_t blocks = ceil_div(count, vectors == 4 ? kWideRows : kTileRows);
+    const int64_t blocks = ceil_div(count, vectors == 4 ? kWideRows : kShortTileRows);
     for (int64_t rb = 0; rb < blocks; rb++) {
         const int64_t i = share(count, blocks, rb);
         body(i, int(share(count, blocks, rb + 1) - i));
@@ -27,36 +36,58 @@ int vectors_for(int64_t columns, int most) {
     return most >= 2 && columns > W ? 2 : 1;
 }
 
-// c = a * panels from column `first` on, a panel's start. Of row i at least the first wanted(i)
-// columns are computed, and none behind c's stride; wanted does not decrease. All are whole
-// vectors: c's stride is a multiple of W, and panels have zeros behind their last column.
-template <class Wanted>
-void multiply_by_columns(const Panels<float>& panels, int64_t first, Rows<const float> a,
-                         Rows<float> c, int64_t rows, const Wanted& wanted) {
+void run_attention_tile(int vectors, int rows, const Tile<float>& t) {
+    if (vectors == 4)
+        wide_tile_of_height<float>(rows)(t);
+    else if (vectors == 2)
+        tile_of_height<float, 2>(rows)(t);
+    else
+        tile_of_height<float, 1>(rows)(t);
+}
+
+// c (rows x lanes) = a (rows x K) * packed (K x lanes), where `lanes` fill whole vectors. The first
+// blind(i) lanes of row i need not be computed; blind does not decrease.
+template <class Blind>
+void multiply_packed(const float* a, int64_t a_row, const float* packed, int64_t rows, int64_t K,
+                     int64_t lanes, float* c, const Blind& blind) {
     constexpr int W = kW<float>;
     Tile<float> t = {};
-    t.K = panels.K;
-    t.a_row = a.stride;
-    t.a_k = 1;
-    t.c_row = c.stride;
+    t.K = K;
+    t.a_row = a_row, t.a_k = 1;
+    t.b_k = t.c_row = lanes;
     t.last = W;
-    for (int64_t j = 0; j < c.stride;) {
-        const int most = panels.vectors(first + j);
-        const int64_t width = most * W;
-        t.b_k = width;
+    for (int64_t j = 0; j < lanes;) {
+        const int most = vectors_for(lanes - j, kMostVectors);
+        const int64_t end = j + most * W;
         for_row_blocks(rows, most, [&](int64_t i, int height) {
-            const int64_t end = min64(wanted(i + height - 1), j + width);
-            t.a = a.data + i * a.stride;
-            for (int64_t k = j; k < end;) {
-                const int vectors = vectors_for(end - k, k == j ? most : 2);
-                t.b = panels.data + (first + j) * panels.K + (k - j);
-                t.c = c.data + i * c.stride + k;
-                run_panel_tile<float>(vectors, height, t);
-                k += vectors * W;
+            t.a = a + i * a_row;
+            for (int64_t lane = max64(j, blind(i) / W * W); lane < end;) {
+                const int vectors = vectors_for(end - lane, most);
+                t.b = packed + lane;
+                t.c = c + i * lanes + lane;
+                run_attention_tile(vectors, height, t);
+                lane += vectors * W;
             }
         });
-        j += width;
+        j = end;
     }
+}
+
+// c (rows x columns) = a (rows x K) * b turned (columns x K), all read along K; c's rows are
+// `lanes` apart.
+void multiply_along(const float* a, int64_t a_row, const float* b, int64_t b_row, int64_t rows,
+                    int64_t columns, int64_t K, int64_t lanes, float* c) {
+    Tile<float> t = {};
+    t.K = K;
+    t.a_row = a_row, t.b_k = b_row;
+    t.c_row = lanes;
+    for (int64_t i = 0; i < rows; i += kDotRows)
+        for (int64_t j = 0; j < columns; j += kDotCols) {
+            t.a = a + i * a_row, t.b = b + j * b_row;
+            t.c = c + i * lanes + j;
+            t.last = int(min64(kDotCols, columns - j));
+            dot_tile_of_height<float>(int(min64(kDotRows, rows - i)))(t);
+        }
 }
 
 // The part of k that counts for some rows.
@@ -83,7 +114,7 @@ void multiply_spans(int64_t M, int64_t N, const Factors& f, bool accumulate, con
     t.c_row = f.c_row;
     t.accumulate = accumulate;
     for (int64_t j = 0; j < N;) {
-        const int vectors = vectors_for(N - j, kWideTiles ? 4 : 2);
+        const int vectors = vectors_for(N - j, kMostVectors);
         t.last = int(min64(vectors * W, N - j)) - (vectors - 1) * W;
         for_row_blocks(M, vectors, [&](int64_t i, int height) {
             const Span k = span(i, height);
@@ -91,7 +122,7 @@ void multiply_spans(int64_t M, int64_t N, const Factors& f, bool accumulate, con
             t.a = f.a + i * f.a_row + k.begin * f.a_k;
             t.b = f.b + k.begin * f.b_k + j;
             t.c = f.c + i * f.c_row + j;
-            run_panel_tile<float>(vectors, height, t);
+            run_attention_tile(vectors, height, t);
         });
         j += vectors * W;
     }

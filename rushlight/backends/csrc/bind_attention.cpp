@@ -89,34 +89,51 @@ bool is_long(const AttentionCall& call) {
     return call.B * call.H * call.L * call.S * (call.E + call.Ev) > kReleaseGilWork;
 }
 
-// attention(q, k, v, mask, causal, scale) -> (out, lse)
+bool worth_keeping(const AttentionCall& call) {
+    return call.S <= kMostKeptKeys && call.kept_weights() <= kMostKeptWeights;
+}
+
+// attention(q, k, v, mask, causal, scale, keep) -> (out, lse, weights or None)
 PyObject* py_attention(PyObject*, PyObject* const* args, Py_ssize_t n) {
     AttentionCall call = {};
-    if (n != kInputs || !read_call(args, &call)) return not_handled();
+    if (n != kInputs + 1 || !read_call(args, &call)) return not_handled();
     const npy_intp rows[] = {npy_intp(call.B), npy_intp(call.H), npy_intp(call.L)};
     Owned out(heads_like(as_array(args[0]), npy_intp(call.Ev)));
     Owned lse(new_array(3, rows, NPY_FLOAT32));
     if (!out.get() || !lse.get()) return PyErr_NoMemory();
     call.out = view_of(out.get());
     call.lse = lse.values<float>();
+    Owned weights;
+    if (args[kInputs] == Py_True && worth_keeping(call)) {
+        const npy_intp size = npy_intp(call.kept_weights());
+        weights.set(new_array(1, &size, NPY_FLOAT32));
+        if (!weights.get()) return PyErr_NoMemory();
+        call.weights = weights.values<float>();
+    }
     {
         ReleaseGil unlocked(is_long(call));
         attention_kernels().forward(call);
     }
     PyObject* const first = out.release();
-    return Py_BuildValue("(NN)", first, lse.release());
+    PyObject* const second = lse.release();
+    return Py_BuildValue("(NNN)", first, second, weights.release());
 }
 
-// attention_grad(grad, q, k, v, mask, causal, scale, out, lse) -> (dq, dk, dv)
+// attention_grad(grad, q, k, v, mask, causal, scale, out, lse, weights or None) -> (dq, dk, dv)
 PyObject* py_attention_grad(PyObject*, PyObject* const* args, Py_ssize_t n) {
     AttentionGradCall call = {};
     AttentionCall& f = call.forward;
-    if (n != kInputs + 3 || !read_call(args + 1, &f)) return not_handled();
+    if (n != kInputs + 4 || !read_call(args + 1, &f)) return not_handled();
     const npy_intp shape[] = {npy_intp(f.B), npy_intp(f.H), npy_intp(f.L), npy_intp(f.Ev)};
     PyArrayObject* grad = heads_of(args[0], shape);
     PyArrayObject* out = heads_of(args[7], shape);
     PyArrayObject* lse = contiguous_of(args[8], NPY_FLOAT32);
     if (!grad || !out || !lse || PyArray_SIZE(lse) != f.B * f.H * f.L) return not_handled();
+    if (!is_none(args[9])) {
+        PyArrayObject* weights = contiguous_of(args[9], NPY_FLOAT32);
+        if (!weights || PyArray_SIZE(weights) != f.kept_weights()) return not_handled();
+        f.weights = data<float>(weights);
+    }
     Owned dq(heads_like(as_array(args[1]), npy_intp(f.E)));
     Owned dk(heads_like(as_array(args[2]), npy_intp(f.E)));
     Owned dv(heads_like(as_array(args[3]), npy_intp(f.Ev)));

@@ -6,6 +6,7 @@ needs only the logarithm of each row's sum: P = exp(S − lse), and with g the g
     dv = Pᵀ g,  dS = P (g vᵀ − rowsum(g · out)),  dq = scale · dS k,  dk = scale · dSᵀ q
 
 A row that may see nothing has the weights zero; its lse is +inf, with which they come out as zero.
+A backend that is asked to ``keep`` the weights may return them in a form of its own.
 """
 
 from __future__ import annotations
@@ -28,9 +29,16 @@ class AttentionKernels(KernelBase):
         return scores
 
     def attention(
-        self, q: Array, k: Array, v: Array, mask: Array | None, causal: bool, scale: float
-    ) -> tuple[Array, Array]:
-        """``(out, lse)``: ``out (N, H, L, Ev)``, and the logarithm of each row's sum."""
+        self,
+        q: Array,
+        k: Array,
+        v: Array,
+        mask: Array | None,
+        causal: bool,
+        scale: float,
+        keep: bool,
+    ) -> tuple[Array, Array, Array | None]:
+        """``out (N, H, L, Ev)``, the logarithm of each row's sum, and None or kept weights."""
         xp = self.xp
         with self.quiet():
             scores = self._scores(q, k, mask, causal, scale)
@@ -41,7 +49,7 @@ class AttentionKernels(KernelBase):
             is_empty = total == 0
             out = (weights @ self.widen(v)) / xp.where(is_empty, xp.ones_like(total), total)
             lse = xp.where(is_empty, xp.inf, peak + xp.log(total))[..., 0]
-        return self.finish(out, q.dtype), self.finish(lse, scores.dtype)
+        return self.finish(out, q.dtype), self.finish(lse, scores.dtype), None
 
     def attention_grad(
         self,
@@ -54,6 +62,7 @@ class AttentionKernels(KernelBase):
         scale: float,
         out: Array,
         lse: Array,
+        weights: Array | None,
     ) -> tuple[Array, Array, Array]:
         """``(dq, dk, dv)``."""
         xp = self.xp
