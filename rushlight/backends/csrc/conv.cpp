@@ -2,6 +2,7 @@
 //
 //   3 x 3, stride one         by Winograd's transforms (conv_winograd.h, conv_winograd_weight.h),
 //                             which need a quarter of the multiplications: 16 channels and more.
+//   3 x 3, stride two         likewise (conv_winograd_strided.h), with 9 / 16 of them
 //   one channel per group     vectors of pixels, nothing shared (conv_depthwise.h)
 //   few channels, 3 or 5 wide by Winograd's transforms along rows (conv_rows.h, conv_rows_weight.h)
 //   small images, 16 and more one image per lane (conv_batch.h, conv_batch_weight.h)
@@ -37,6 +38,9 @@
 #include "conv_unfold.h"
 #include "conv_weight.h"
 #include "conv_winograd.h"
+#include "conv_winograd_strided_forward.h"
+#include "conv_winograd_strided_input.h"
+#include "conv_winograd_strided_weight.h"
 #include "conv_winograd_weight.h"
 #include "parallel.h"
 
@@ -114,16 +118,17 @@ ConvShape laid_out(const ConvShape& s, Way way) {
 // ---------------------------------------------------------------------------- Winograd
 Winograd winograd_forward(const ConvShape& s, const float* weight) {
     const int64_t k = s.weight_last ? 1 : 9, tap = s.weight_last ? s.C : 1;
-    return Winograd{s.N,     s.C,         s.H,         s.W,    s.O,     s.OH, s.OW, s.pad_h,
-                    s.pad_w, s.x_steps(), s.y_steps(), weight, s.C * 9, k,    tap,  false,
-                    s.relu};
+    return Winograd{s.N,    s.C,     s.H,     s.W,         s.O,         s.OH,   s.OW,
+                    s.pad_h, s.pad_w, s.x_steps(), s.y_steps(), weight, {s.C * 9, k, tap},
+                    false,  s.relu};
 }
 
 // The gradient's convolution reads grad with the taps reversed, inputs and outputs exchanged.
 Winograd winograd_input_grad(const ConvShape& s, const float* weight) {
     const int64_t o = s.weight_last ? 1 : 9, tap = s.weight_last ? s.C : 1;
-    return Winograd{s.N,         s.O,         s.OH,        s.OW,   s.C, s.H,     s.W, 2 - s.pad_h,
-                    2 - s.pad_w, s.y_steps(), s.x_steps(), weight, o,   s.C * 9, tap, true};
+    return Winograd{s.N,         s.O,         s.OH,        s.OW,        s.C,    s.H, s.W,
+                    2 - s.pad_h, 2 - s.pad_w, s.y_steps(), s.x_steps(), weight, {o, s.C * 9, tap},
+                    true};
 }
 
 // Costs in vector multiply-adds per channel and vector of outputs, measured with AVX-512 against
@@ -139,6 +144,19 @@ bool prefers_winograd(const ConvShape& s, const Winograd& w, int64_t weight_cost
         return false;
     const int64_t per_tile = kWinogradPoints + kTransformTile * (s.C + s.O) / (s.C * s.O);
     return w.tiles() * per_tile + weight_cost < s.N * s.OH * s.OW * 9;
+}
+
+// The same for stride two, where the direct ways are a tenth slower than they might be.
+constexpr int64_t kTransformStrided = 300, kTransformStridedSums = 600, kTransformStridedTile = 450;
+
+bool prefers_strided_winograd(const ConvShape& s, int64_t weight_cost) {
+    if (s.KH != 3 || s.KW != 3 || s.stride_h != 2 || s.stride_w != 2 || s.dil_h != 1 ||
+        s.dil_w != 1 || s.groups != 1 || s.C < kWinogradChannels || s.O < kWinogradChannels)
+        return false;
+    const int64_t C = round_up(s.C, kW<float>), O = round_up(s.O, kW<float>);
+    const int64_t tiles = s.N * strided_tiles(s.OH) * strided_tiles(s.OW);
+    const int64_t per_tile = kStridedProducts * C * O + kTransformStridedTile * (C + O);
+    return tiles * per_tile + weight_cost * C * O < s.work() * 11 / 10;
 }
 
 // ---------------------------------------------------------------------------- forward
@@ -254,6 +272,8 @@ void forward_first(const ConvShape& s, const float* x, const float* weight, cons
 bool forward(const ConvShape& s, const float* x, const float* weight, const float* bias, float* y) {
     const Winograd w = winograd_forward(s, weight);
     if (prefers_winograd(s, w, kTransformWeight) && winograd(w, x, bias, y)) return true;
+    if (prefers_strided_winograd(s, kTransformStrided) && strided_forward(s, x, weight, bias, y))
+        return true;
     const bool few = s.groups == 1 && !has_many_outputs(s.O);
     const bool in_lanes = has_last(s) && (rows_forward_bands(s) > 0 || batch_forward_pays(s));
     const Way way = few ? Way::first : way_of(s, in_lanes);
@@ -366,6 +386,8 @@ void input_grad_first(const ConvShape& s, const float* grad, const float* weight
 bool input_grad(const ConvShape& s, const float* grad, const float* weight, float* dx) {
     const Winograd w = winograd_input_grad(s, weight);
     if (prefers_winograd(s, w, kTransformWeight) && winograd(w, grad, nullptr, dx)) return true;
+    if (prefers_strided_winograd(s, kTransformStrided) && strided_input_grad(s, grad, weight, dx))
+        return true;
     const bool in_lanes =
         has_last(s) && (rows_input_grad_bands(s) > 0 || batch_input_grad_pays(s));
     Way way = way_of(s, in_lanes);
@@ -448,6 +470,9 @@ void weight_grad_first(const ConvShape& s, const float* grad, const float* x, fl
 bool weight_grad(const ConvShape& s, const float* grad, const float* x, float* dweight) {
     const Winograd w = winograd_forward(s, nullptr);
     if (prefers_winograd(s, w, kTransformSums) && winograd_weight_grad(w, x, grad, dweight))
+        return true;
+    if (prefers_strided_winograd(s, kTransformStridedSums) &&
+        strided_weight_grad(s, x, grad, dweight))
         return true;
     const bool in_lanes =
         has_last(s) && (rows_weight_grad_bands(s) > 0 || batch_weight_grad_pays(s));

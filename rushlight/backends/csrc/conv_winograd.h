@@ -14,20 +14,13 @@
 // that the last cache would not keep (37 MB for 512 x 512 channels). Products of 128 channels are
 // added up in M, which also keeps the rounding error of long sums down.
 //
-// Images lie channels first or channels last. Blocks of pixels of the former are turned in
-// registers on their way, those of the latter are already what a vector holds.
-//
-// Strides between points are padded by a vector: powers of two would map all 36 to one cache set.
-//
 // A number that is not finite would spread over its whole tile, so what is stored is watched:
 // false is returned if any result is not finite, and the caller computes it all again directly.
 #pragma once
 
 #include "allocator.h"
-#include "conv.h"
-#include "conv_plane.h"
 #include "conv_winograd_math.h"
-#include "gemm.h"
+#include "conv_winograd_tiles.h"
 #include "parallel.h"
 
 namespace rl {
@@ -39,9 +32,8 @@ struct Winograd {
     int64_t O, OH, OW;     // what is written
     int64_t pad_h, pad_w;  // may be negative
     ImageSteps in, out;    // how they lie
-    // Tap t of (output o, input k) is at weight + o * weight_o + k * weight_k + t * weight_tap.
     const float* weight;
-    int64_t weight_o, weight_k, weight_tap;
+    WeightSteps steps;
     bool reversed;      // last tap first
     bool relu = false;  // negative results become zero
 
@@ -51,57 +43,9 @@ struct Winograd {
     int64_t tiles() const { return tile_rows() * tiles_w(); }
 };
 
-constexpr int64_t kWinogradBlock = 28, kWinogradLongBlock = 112;  // tiles
-constexpr int64_t kKeptWeights = 4 << 20;                         // numbers, 16 MB
 constexpr int64_t kWinogradDepth = 128;                           // channels of a product
 
-inline int64_t round_up(int64_t n, int64_t unit) { return ceil_div(n, unit) * unit; }
-
-// [point][row][lanes], rows and points a vector further apart than they need be.
-struct PointMatrix {
-    float* data;
-    int64_t row, point;
-
-    static PointMatrix of(int64_t rows, int64_t lanes) {
-        constexpr int W = kW<float>;
-        PointMatrix m;
-        m.data = nullptr;
-        m.row = round_up(lanes, W) + W;
-        m.point = rows * m.row + W;
-        return m;
-    }
-    int64_t size() const { return kWinogradPoints * point; }
-};
-
 // ---------------------------------------------------------------------------- weights
-// The taps of `count` inputs and of `outputs` outputs, up to a vector of each, from `from` on:
-// to[k][tap][output]. Whichever of the three axes is contiguous in memory is read along.
-inline void load_taps(const Winograd& w, const float* from, int outputs, int count, float* to) {
-    constexpr int W = kW<float>;
-    if (w.weight_o == 1) {
-        for (int k = 0; k < count; k++)
-            for (int t = 0; t < 9; t++)
-                st(to + (k * 9 + t) * W, ldn(from + k * w.weight_k + t * w.weight_tap, outputs));
-        return;
-    }
-    // Squares of outputs x taps, or, of outputs x inputs, turned.
-    const bool along_k = w.weight_k == 1;
-    const int squares = along_k ? 9 : count, length = along_k ? count : 9;
-    const int64_t square_step = along_k ? w.weight_tap : w.weight_k;
-    const int to_square = along_k ? W : 9 * W, to_row = along_k ? 9 * W : W;
-    for (int s = 0; s < squares; s++)
-        for (int first = 0; first < length; first += W) {
-            const float* square = from + s * square_step + first;
-            const int n = length - first < W ? length - first : W;
-            f32v block[W];
-            RL_UNROLL
-            for (int j = 0; j < W; j++)
-                block[j] = j < outputs ? ldn(square + j * w.weight_o, n) : f32v{};
-            transpose(block);
-            for (int i = 0; i < n; i++) st(to + s * to_square + (first + i) * to_row, block[i]);
-        }
-}
-
 // turned[tap][output] to u's points.
 inline void transform_taps(const float* turned, bool reversed, float* u, int64_t u_point) {
     constexpr int W = kW<float>;
@@ -136,8 +80,8 @@ inline void transform_weights(const Winograd& w, int64_t o, int64_t width, int64
         const int outputs = int(min64(W, w.O - o - v));
         for (int64_t k = 0; k < depth; k += W) {
             const int count = int(min64(W, depth - k));
-            load_taps(w, w.weight + (o + v) * w.weight_o + (k0 + k) * w.weight_k, outputs, count,
-                      taps);
+            load_taps(w.steps, w.weight + (o + v) * w.steps.output + (k0 + k) * w.steps.input,
+                      outputs, count, taps);
             for (int i = 0; i < count; i++)
                 transform_taps(taps + i * 9 * W, w.reversed, u + (k + i) * width + v, u_point);
         }
@@ -145,16 +89,6 @@ inline void transform_weights(const Winograd& w, int64_t o, int64_t width, int64
 }
 
 // ---------------------------------------------------------------------------- inputs
-// Images cut into rows of `wide` tiles, `high` of them each; the first tile's first pixel lies
-// pad_h and pad_w before the image.
-struct TiledImages {
-    const float* data;
-    int64_t C, H, W;
-    ImageSteps steps;
-    int64_t pad_h, pad_w;
-    int64_t high, wide;
-};
-
 // Inputs come as 6 x 6, overlapping by 2, the gradients of outputs as 4 x 4.
 template <int Size>
 RL_INLINE void transform_to_points(const f32v* d, f32v* v) {
@@ -162,38 +96,6 @@ RL_INLINE void transform_to_points(const f32v* d, f32v* v) {
         transform_input(d, v);
     else
         transform_output_grad(d, v);
-}
-
-// n pixels of up to W channels, zeros for the others: to[pixel][lane]. Channels last, the next
-// vector of channels is fetched: the processor does not see it coming when pixels are far apart.
-inline void load_pixels(const float* from, const ImageSteps& steps, int lanes, int64_t n,
-                        float* to) {
-    constexpr int W = kW<float>;
-    if (steps.channel != 1) return interleave_vector(from, steps.channel, lanes, n, to);
-    for (int64_t i = 0; i < n; i++, from += steps.pixel) {
-        __builtin_prefetch(from + W);
-        st(to + i * W, lanes == W ? ld(from) : ldn(from, lanes));
-    }
-}
-
-// The pixels of one row of tiles, one vector of channels: to[row][col][lane], padding included.
-template <int Size>
-void load_tile_row(const TiledImages& in, const float* channels, int lanes, int64_t top,
-                   int64_t cols, float* to) {
-    constexpr int W = kW<float>;
-    const int64_t begin = min64(in.pad_w > 0 ? in.pad_w : 0, cols);
-    const int64_t end = min64(in.W + in.pad_w, cols);
-    for (int r = 0; r < Size; r++, to += cols * W) {
-        const int64_t y = top + r;
-        if (y < 0 || y >= in.H || end <= begin) {
-            fill_floats(to, cols * W, 0.0f);
-            continue;
-        }
-        fill_floats(to, begin * W, 0.0f);
-        load_pixels(channels + y * in.steps.row + (begin - in.pad_w) * in.steps.pixel, in.steps,
-                    lanes, end - begin, to + begin * W);
-        fill_floats(to + end * W, (cols - end) * W, 0.0f);
-    }
 }
 
 // Columns first, where they lie (pixels has room for 6 rows), then rows, to V's points.
@@ -243,42 +145,6 @@ void transform_tiles(const TiledImages& in, int64_t first, int64_t last, const P
 }
 
 // ---------------------------------------------------------------------------- outputs
-struct OutputRow {
-    float* y;            // the first pixel of the first channel
-    ImageSteps steps;
-    int64_t rows, cols;  // pixels that exist
-    int channels;        // that exist
-    f32v bias;
-    bool relu;
-};
-
-// One row of pixels[col][lane] to y. Returns a vector that holds NaN if a pixel is not finite.
-inline f32v store_pixels(const float* pixels, const OutputRow& out, float* y) {
-    constexpr int W = kW<float>;
-    f32v poison = {};
-    if (out.steps.channel == 1) {
-        for (int64_t x = 0; x < out.cols; x++, y += out.steps.pixel) {
-            const f32v pixel = ld(pixels + x * W);
-            poison += pixel * 0.0f;
-            stn(y, rectified(pixel, out.relu), out.channels);
-        }
-        return poison;
-    }
-    for (int64_t x = 0; x < out.cols; x += W) {
-        const int n = int(min64(W, out.cols - x));
-        f32v block[W];
-        RL_UNROLL
-        for (int j = 0; j < W; j++) block[j] = j < n ? ld(pixels + (x + j) * W) : f32v{};
-        RL_UNROLL
-        for (int j = 0; j < W; j++) poison += block[j] * 0.0f;
-        transpose(block);
-        float* to = y + x;
-        for (int c = 0; c < out.channels; c++, to += out.steps.channel)
-            stn(to, rectified(block[c], out.relu), n);
-    }
-    return poison;
-}
-
 // One row of tiles, one vector of channels: M's points to pixels; likewise.
 inline f32v transform_output_row(const float* from, const PointMatrix& M, int64_t tiles,
                                  const OutputRow& out) {
@@ -335,51 +201,16 @@ inline f32v transform_outputs(const Winograd& w, const PointMatrix& M, int64_t o
 }
 
 // ---------------------------------------------------------------------------- products
-// c[point] = a[point] * b[point], of M x K times K x width, width one or two vectors.
-struct PointProducts {
-    int64_t M, K, width;
-    const float* a;
-    int64_t a_row, a_k, a_point;
-    const float* b;
-    int64_t b_k, b_point;
-    float* c;
-    int64_t c_row, c_point;
-    bool accumulate;  // add to what c holds
-};
-
-inline void multiply_points(const PointProducts& p, int64_t first_point, int64_t last_point) {
-    Gemm<float> g;
-    g.M = p.M, g.N = p.width, g.K = p.K;
-    g.a_row = p.a_row, g.a_col = p.a_k;
-    g.b_row = p.b_k, g.b_col = 1;
-    g.c_row = p.c_row;
-    g.accumulate = p.accumulate;
-    for (int64_t point = first_point; point < last_point; point++) {
-        g.a = p.a + point * p.a_point;
-        g.b = p.b + point * p.b_point;
-        g.c = p.c + point * p.c_point;
-        gemm_one_thread(g);
-    }
-}
-
-// Rows of tiles first .. last - 1 and panels first_panel .. last_panel - 1. `transformed` holds
-// all of U, one panel after the other; null: transform what is needed here.
-struct WinogradTask {
-    int64_t first, last;
-    int64_t first_panel, last_panel;
-};
-
 inline TiledImages tiled_inputs(const Winograd& w, const float* x) {
     return {x, w.C, w.H, w.W, w.in, w.pad_h, w.pad_w, w.tiles_h(), w.tiles_w()};
 }
 
-inline int64_t panel_point(int64_t depth, int64_t width) { return depth * width + kW<float>; }
-
-inline bool winograd_task(const Winograd& w, const WinogradTask& task, const float* transformed,
+inline bool winograd_task(const Winograd& w, const BlockTask& task, const float* transformed,
                           const float* x, const float* bias, float* y) {
     constexpr int W = kW<float>, panel = 2 * W;
     const int64_t tiles = (task.last - task.first) * w.tiles_w();
-    PointMatrix V = PointMatrix::of(tiles, w.C), M = PointMatrix::of(tiles, panel);
+    PointMatrix V = PointMatrix::of(tiles, w.C, kWinogradPoints);
+    PointMatrix M = PointMatrix::of(tiles, panel, kWinogradPoints);
     V.data = scratch<float>(kPanelA, V.size());
     M.data = scratch<float>(kPanelB, M.size());
     transform_tiles<kWinogradPatch>(tiled_inputs(w, x), task.first, task.last, V);
@@ -416,15 +247,8 @@ inline bool winograd(const Winograd& w, const float* x, const float* bias, float
     const int64_t panels = ceil_div(w.O, panel);
     const int64_t panel_size = kWinogradPoints * panel_point(w.C, panel);
     const bool small = panels * panel_size <= kKeptWeights;
-    const int64_t block_rows = ceil_div(small ? kWinogradBlock : kWinogradLongBlock, w.tiles_w());
-    const int64_t threads = num_threads(), least = ceil_div(w.tile_rows(), block_rows);
-    // As many for each thread, if there are so few that it matters.
-    const bool even_out = least >= threads && least < 4 * threads;
-    const int64_t rounded = min64(w.tile_rows(), ceil_div(least, threads) * threads);
-    const int64_t blocks = even_out ? rounded : least;
-    const int64_t parts = blocks >= threads ? 1 : min64(panels, threads);
-
-    const bool keep = small && blocks > 1;
+    const TileBlocks plan = plan_blocks(w.tile_rows(), w.tiles_w(), panels, small);
+    const bool keep = small && plan.blocks > 1;
     const Scratch memory(size_t(keep ? panels * panel_size : 0) * sizeof(float));
     float* const transformed = keep ? memory.as<float>() : nullptr;
     if (transformed)
@@ -436,19 +260,9 @@ inline bool winograd(const Winograd& w, const float* x, const float* bias, float
             }
         });
 
-    bool finite = true;
-    const int64_t tasks = blocks * parts, grain = ceil_div(tasks << 20, winograd_work(w) + 1);
-    parallel_for(tasks, grain, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; i++) {
-            const int64_t block = i / parts, part = i % parts;
-            const WinogradTask task{share(w.tile_rows(), blocks, block),
-                                    share(w.tile_rows(), blocks, block + 1),
-                                    share(panels, parts, part), share(panels, parts, part + 1)};
-            if (!winograd_task(w, task, transformed, x, bias, y))
-                __atomic_store_n(&finite, false, __ATOMIC_RELAXED);
-        }
+    return run_blocks(plan, winograd_work(w), [&](const BlockTask& task) {
+        return winograd_task(w, task, transformed, x, bias, y);
     });
-    return finite;
 }
 
 }  // namespace

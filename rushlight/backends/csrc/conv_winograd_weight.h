@@ -41,7 +41,7 @@ inline WeightUnit weight_unit(const Winograd& w, int64_t u, float* sums) {
     unit.channels = share(w.C, blocks, block + 1) - unit.c;
     unit.o = u / blocks * kWeightOutputs;
     unit.width = w.O - unit.o > W ? kWeightOutputs : W;
-    unit.sums = PointMatrix::of(kWeightChannels, kWeightOutputs);
+    unit.sums = PointMatrix::of(kWeightChannels, kWeightOutputs, kWinogradPoints);
     unit.sums.data = sums;
     return unit;
 }
@@ -76,8 +76,28 @@ inline void transform_sums(const float* from, int64_t point, float* taps) {
     }
 }
 
-// A unit's sums to dweight (O, C, 3, 3), 9 * W taps of W outputs at a time, which are turned in
-// registers. Returns a vector that holds NaN if a number is not finite.
+// taps[tap][output] of `outputs` outputs to dweight, where those of an output lie `step` from the
+// next's; turned in registers. Returns a vector that holds NaN if a number is not finite. `taps`
+// has room for whole vectors.
+inline f32v store_taps(const float* taps, int count, int outputs, int64_t step, float* dweight) {
+    constexpr int W = kW<float>;
+    f32v poison = {};
+    for (int t = 0; t < count; t += W) {
+        const int n = count - t < W ? count - t : W;
+        f32v block[W];
+        RL_UNROLL
+        for (int i = 0; i < W; i++) {
+            block[i] = i < n ? ld(taps + (t + i) * W) : f32v{};
+            poison += block[i] * 0.0f;
+        }
+        transpose(block);
+        for (int o = 0; o < outputs; o++) stn(dweight + o * step + t, block[o], n);
+    }
+    return poison;
+}
+
+// A unit's sums to dweight (O, C, 3, 3), 9 * W taps of W outputs at a time. Returns a vector that
+// holds NaN if a number is not finite.
 inline f32v store_unit(const Winograd& w, const WeightUnit& unit, float* dweight) {
     constexpr int W = kW<float>;
     float taps[(9 * W + W) * W];
@@ -89,18 +109,8 @@ inline f32v store_unit(const Winograd& w, const WeightUnit& unit, float* dweight
             for (int i = 0; i < count / 9; i++)
                 transform_sums(unit.sums.data + (c + i) * unit.sums.row + v, unit.sums.point,
                                taps + i * 9 * W);
-            float* to = dweight + ((unit.o + v) * w.C + unit.c + c) * 9;
-            for (int t = 0; t < count; t += W) {
-                const int n = count - t < W ? count - t : W;
-                f32v block[W];
-                RL_UNROLL
-                for (int i = 0; i < W; i++) {
-                    block[i] = i < n ? ld(taps + (t + i) * W) : f32v{};
-                    poison += block[i] * 0.0f;
-                }
-                transpose(block);
-                for (int o = 0; o < outputs; o++) stn(to + o * w.C * 9 + t, block[o], n);
-            }
+            poison += store_taps(taps, count, outputs, w.C * 9,
+                                 dweight + ((unit.o + v) * w.C + unit.c + c) * 9);
         }
     }
     return poison;
@@ -114,10 +124,11 @@ inline bool winograd_weight_grad(const Winograd& w, const float* x, const float*
     const int64_t rows = w.tile_rows(), units = weight_units(w);
     const int64_t blocks = ceil_div(rows, ceil_div(kWeightBlock, w.tiles_w()));
     const int64_t most = ceil_div(rows, blocks) * w.tiles_w();
-    PointMatrix V = PointMatrix::of(most, w.C), D = PointMatrix::of(most, w.O);
+    PointMatrix V = PointMatrix::of(most, w.C, kWinogradPoints);
+    PointMatrix D = PointMatrix::of(most, w.O, kWinogradPoints);
     V.data = scratch<float>(kPanelA, V.size());
     D.data = scratch<float>(kPanelB, D.size());
-    const int64_t unit_size = PointMatrix::of(kWeightChannels, kWeightOutputs).size();
+    const int64_t unit_size = weight_unit(w, 0, nullptr).sums.size();
     const Scratch memory(size_t(blocks > 1 ? units * unit_size : 0) * sizeof(float));
     if (blocks > 1 && !memory) return false;
     bool finite = true;
