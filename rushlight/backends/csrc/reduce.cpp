@@ -112,8 +112,8 @@ struct Totals<Sum, float> {
     double fold() const { return hsum(lanes); }
 };
 
-// n elements of each of R rows, reduced to one vector per row. The loop is kept as it is: unrolled by
-// the compiler, it would not read memory in order, which takes twice as long.
+// n elements of each of R rows, reduced to one vector per row. The loop is kept as it is: unrolled
+// by the compiler, it would not read memory in order, which takes twice as long.
 template <class Op, int R, class T>
 RL_INLINE void reduce_vectors(const T* x, int64_t apart, int64_t n, Vec<T>* out) {
     constexpr int W = kW<T>, N = 8 / R;
@@ -199,7 +199,8 @@ typename Wide<T>::type reduce_long_row(const T* x, int64_t n) {
     if (pieces == 0 || !partial) return reduce_row<Op>(x, n);
     W* totals = partial.as<W>();
     parallel_for(pieces, 1, [&](int64_t begin, int64_t end) {
-        reduce_many<Op>(x, kPiece, kPiece, begin, end, [&](int64_t p, W total) { totals[p] = total; });
+        reduce_many<Op>(x, kPiece, kPiece, begin, end,
+                        [&](int64_t p, W total) { totals[p] = total; });
     });
     W total = Op::template start<W>();
     for (int64_t p = 0; p < pieces; p++) total = Op::merge(total, totals[p]);
