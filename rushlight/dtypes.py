@@ -216,11 +216,7 @@ def can_cast(from_: dtype, to: dtype) -> bool:
     >>> torch.can_cast(torch.double, torch.float), torch.can_cast(torch.float, torch.int)
     (True, False)
     """
-    if from_.category > to.category:
-        return False
-    return not (from_.is_signed and from_.category is Category.INTEGER and to is uint8) or (
-        from_.category < to.category
-    )
+    return from_.category <= to.category
 
 
 class finfo:
