@@ -14,9 +14,10 @@ NAMES = (
     "bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64",
     "complex64", "complex128",
 )  # fmt: skip
+PAIRS = list(itertools.product(NAMES, NAMES))
 
 
-@pytest.mark.parametrize(("a", "b"), itertools.product(NAMES, NAMES))
+@pytest.mark.parametrize(("a", "b"), PAIRS)
 def test_pairs(a: str, b: str) -> None:
     def answers(lib: Any) -> tuple[str, bool]:
         x, y = getattr(lib, a), getattr(lib, b)
@@ -25,7 +26,7 @@ def test_pairs(a: str, b: str) -> None:
     assert answers(rushlight) == answers(torch)
 
 
-@pytest.mark.parametrize(("a", "b"), itertools.product(NAMES, NAMES))
+@pytest.mark.parametrize(("a", "b"), PAIRS)
 def test_results_stored_in_place(a: str, b: str) -> None:
     def stored(lib: Any) -> str:
         target = lib.ones(2, dtype=getattr(lib, a))
