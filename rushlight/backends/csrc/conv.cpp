@@ -5,6 +5,7 @@
 //   3 x 3, stride two         likewise (conv_winograd_strided.h), with 9 / 16 of them
 //   one channel per group     vectors of pixels, nothing shared (conv_depthwise.h)
 //   few channels, 3 or 5 wide by Winograd's transforms along rows (conv_rows.h, conv_rows_weight.h)
+//   few channels, 7 wide      and stride two: likewise (conv_rows_strided.h), but the input gradient
 //   small images, 16 and more one image per lane (conv_batch.h, conv_batch_weight.h)
 //   few channels              the input gradient scattered row by row (conv_scatter.h)
 //   forward, input gradient   straight from a padded plane (conv_direct.h). The input gradient is a
@@ -32,6 +33,8 @@
 #include "conv_last.h"
 #include "conv_rows_forward.h"
 #include "conv_rows_input.h"
+#include "conv_rows_strided.h"
+#include "conv_rows_strided_weight.h"
 #include "conv_rows_weight.h"
 #include "conv_scatter.h"
 #include "conv_turn.h"
@@ -274,6 +277,7 @@ bool forward(const ConvShape& s, const float* x, const float* weight, const floa
     if (prefers_winograd(s, w, kTransformWeight) && winograd(w, x, bias, y)) return true;
     if (prefers_strided_winograd(s, kTransformStrided) && strided_forward(s, x, weight, bias, y))
         return true;
+    if (strided_rows_forward(s, x, weight, bias, y)) return true;
     const bool few = s.groups == 1 && !has_many_outputs(s.O);
     const bool in_lanes = has_last(s) && (rows_forward_bands(s) > 0 || batch_forward_pays(s));
     const Way way = few ? Way::first : way_of(s, in_lanes);
@@ -474,6 +478,7 @@ bool weight_grad(const ConvShape& s, const float* grad, const float* x, float* d
     if (prefers_strided_winograd(s, kTransformStridedSums) &&
         strided_weight_grad(s, x, grad, dweight))
         return true;
+    if (strided_rows_weight_grad(s, grad, x, dweight)) return true;
     const bool in_lanes =
         has_last(s) && (rows_weight_grad_bands(s) > 0 || batch_weight_grad_pays(s));
     Way way = way_of(s, in_lanes);

@@ -1,8 +1,8 @@
 // conv_depthwise_last.h: channels-last convolution whose groups have one channel each.
 //
 // Vectors hold neighbouring channels of a pixel, so every number is read where it lies and nothing
-// is turned, padded or copied. A row of results is made at a time; first its taps are listed, each
-// with the pixels of the row that it reaches, which deals with padding, stride and dilation:
+// is turned, padded or copied. A row of results is made at a time, with the taps that
+// conv_depthwise_taps.h lists for it:
 //   forward          up to 8 pixels (4 with 16 registers) share the loads of the weights and, where
 //                    3 or 5 taps follow each other as the pixels do, those of the numbers, too;
 //   input gradient   the same, for the pixels of a row that have the same taps: every stride-th;
@@ -13,89 +13,13 @@
 #pragma once
 
 #include "conv_depthwise.h"
+#include "conv_depthwise_taps.h"
 #include "lanes.h"
 #include "layout.h"
 
 namespace rl {
 namespace RL_ISA {
 namespace {
-
-struct RowTap {
-    int64_t weight;       // where its row of weights starts
-    int64_t source;       // where it reads for pixel 0, from the start of the image; ascending
-    int64_t first, last;  // it reaches pixels first .. last - 1
-};
-
-// Pixels first .. last - 1 of a row, which all taps reach; none if last == first.
-struct Reached {
-    int64_t first, last;
-};
-inline Reached reached_by_all(const RowTap* taps, int count, int64_t pixels) {
-    Reached r{0, pixels};
-    for (int t = 0; t < count; t++) {
-        if (taps[t].first > r.first) r.first = taps[t].first;
-        r.last = min64(r.last, taps[t].last);
-    }
-    return r.last > r.first ? r : Reached{pixels, pixels};
-}
-inline bool reaches(const RowTap& tap, int64_t pixel) {
-    return pixel >= tap.first && pixel < tap.last;
-}
-
-// ---------------------------------------------------------------------------- taps of a row
-// A tap along a row: the pixel it reads for result 0, and the results first .. last - 1 it reaches.
-struct AxisTap {
-    int64_t at, first, last;
-};
-
-// Forward: output m reads input m * stride + k * dil - pad.
-inline AxisTap axis_forward(int64_t k, int64_t stride, int64_t pad, int64_t dil, int64_t size,
-                            int64_t outputs) {
-    const int64_t at = k * dil - pad;
-    return {at, at >= 0 ? 0 : ceil_div(-at, stride),
-            at >= size ? 0 : min64(outputs, ceil_div(size - at, stride))};
-}
-
-// Input gradient: input m * stride + remainder was read by output m + at, if that is whole.
-inline AxisTap axis_input_grad(int64_t k, int64_t stride, int64_t pad, int64_t dil, int64_t outputs,
-                               int64_t remainder, int64_t inputs) {
-    const int64_t distance = remainder + pad - k * dil;
-    if (distance % stride != 0) return {0, 0, 0};
-    const int64_t at = distance / stride;
-    return {at, at >= 0 ? 0 : -at, min64(inputs, outputs - at)};
-}
-
-// Taps of output row oy, in an image of x.
-inline int forward_taps(const ConvShape& s, int64_t oy, RowTap* taps) {
-    int count = 0;
-    for (int64_t ky = 0; ky < s.KH; ky++) {
-        const int64_t y = oy * s.stride_h + ky * s.dil_h - s.pad_h;
-        if (y < 0 || y >= s.H) continue;
-        for (int64_t kx = 0; kx < s.KW; kx++) {
-            const AxisTap a = axis_forward(kx, s.stride_w, s.pad_w, s.dil_w, s.W, s.OW);
-            if (a.first < a.last)
-                taps[count++] = {(ky * s.KW + kx) * s.C, (y * s.W + a.at) * s.C, a.first, a.last};
-        }
-    }
-    return count;
-}
-
-// Taps of the pixels x = remainder, remainder + stride, ... of input row y, in an image of grad.
-inline int input_grad_taps(const ConvShape& s, int64_t y, int64_t remainder, int64_t pixels,
-                           RowTap* taps) {
-    int count = 0;
-    for (int64_t ky = 0; ky < s.KH; ky++) {
-        const int64_t distance = y + s.pad_h - ky * s.dil_h, oy = distance / s.stride_h;
-        if (distance < 0 || distance % s.stride_h != 0 || oy >= s.OH) continue;
-        for (int64_t kx = s.KW - 1; kx >= 0; kx--) {
-            const AxisTap a =
-                axis_input_grad(kx, s.stride_w, s.pad_w, s.dil_w, s.OW, remainder, pixels);
-            if (a.first < a.last)
-                taps[count++] = {(ky * s.KW + kx) * s.C, (oy * s.OW + a.at) * s.C, a.first, a.last};
-        }
-    }
-    return count;
-}
 
 // ---------------------------------------------------------------------------- forward
 struct TapRow {
@@ -184,18 +108,14 @@ inline void tap_inner_pixels(const TapRow& row, Reached all, const RowTap* taps,
     }
 }
 
-// `some` has room for as many taps.
-inline void tap_row(const TapRow& row, const RowTap* taps, int count, int64_t pixels,
-                    RowTap* some) {
-    const Reached all = reached_by_all(taps, count, pixels);
-    tap_inner_pixels(row, all, taps, count);
-    for (int64_t m = 0; m < pixels; m++) {
-        if (m == all.first) m = all.last;
-        if (m == pixels) break;
-        int reaching = 0;
-        for (int t = 0; t < count; t++)
-            if (reaches(taps[t], m)) some[reaching++] = taps[t];
-        tap_pixels<1, 1>(row, m, some, reaching);
+inline void tap_row(const TapRow& row, const RowTaps& r) {
+    tap_inner_pixels(row, r.all, r.taps, r.count);
+    const RowTap* taps = r.of_ends;
+    const int* count = r.end_counts;
+    for (int64_t m = 0; m < r.pixels; m++) {
+        if (m >= r.all.first && m < r.all.last) continue;
+        tap_pixels<1, 1>(row, m, taps, *count);
+        taps += *count++;
     }
 }
 
@@ -207,6 +127,8 @@ inline const float* weight_by_tap(const ConvShape& s, const float* weight) {
     return turned;
 }
 
+constexpr int64_t kTapLists = 9;  // kept at a time
+
 // Rows per range: about 30 microseconds.
 inline int64_t depthwise_row_grain(const ConvShape& s) {
     return ceil_div(600000, s.C * s.OW * s.KH * s.KW + 1);
@@ -216,12 +138,17 @@ inline void depthwise_last_forward(const ConvShape& s, const float* x, const flo
                                    const float* bias, float* y) {
     const float* const by_tap = weight_by_tap(s, weight);
     parallel_for(s.N * s.OH, depthwise_row_grain(s), [&](int64_t begin, int64_t end) {
-        RowTap* taps = scratch<RowTap>(kTaps, 2 * s.KH * s.KW);
+        RowTaps& taps = *room_for_taps(s, s.OW, 1);
         for (int64_t row = begin; row < end; row++) {
-            const int count = forward_taps(s, row % s.OH, taps);
-            const TapRow part{x + row / s.OH * s.H * s.W * s.C, s.stride_w * s.C, by_tap, bias,
-                               y + row * s.OW * s.C, s.C, s.C, s.relu};
-            tap_row(part, taps, count, s.OW, taps + s.KH * s.KW);
+            const KernelRows rows = kernel_rows(s, row % s.OH);
+            if (!taps.is_for(0, rows)) {
+                taps.rows = rows;
+                taps.count = forward_taps(s, rows, taps.taps);
+                taps.find_ends(s.OW);
+            }
+            const TapRow part{x + forward_start(s, row), s.stride_w * s.C, by_tap, bias,
+                              y + row * s.OW * s.C, s.C, s.C, s.relu};
+            tap_row(part, taps);
         }
     });
 }
@@ -230,16 +157,30 @@ inline void depthwise_last_forward(const ConvShape& s, const float* x, const flo
 inline void depthwise_last_input_grad(const ConvShape& s, const float* grad, const float* weight,
                                       float* dx) {
     const float* const by_tap = weight_by_tap(s, weight);
+    // Rows and pixels with the same remainder have the same taps.
+    const int64_t remainders = min64(s.stride_w, s.W), classes = s.stride_h * remainders;
+    const int64_t lists = classes <= kTapLists ? classes : 1;
     parallel_for(s.N * s.H, depthwise_row_grain(s), [&](int64_t begin, int64_t end) {
-        RowTap* taps = scratch<RowTap>(kTaps, 2 * s.KH * s.KW);
-        for (int64_t row = begin; row < end; row++)
-            for (int64_t first = 0; first < min64(s.stride_w, s.W); first++) {
-                const int64_t pixels = ceil_div(s.W - first, s.stride_w);
-                const int count = input_grad_taps(s, row % s.H, first, pixels, taps);
-                const TapRow part{grad + row / s.H * s.OH * s.OW * s.C, s.C, by_tap, nullptr,
-                                   dx + (row * s.W + first) * s.C, s.stride_w * s.C, s.C, false};
-                tap_row(part, taps, count, pixels, taps + s.KH * s.KW);
+        RowTaps* const listed = room_for_taps(s, ceil_div(s.W, s.stride_w), lists);
+        for (int64_t row = begin; row < end; row++) {
+            const int64_t y = row % s.H;
+            const KernelRows rows = input_grad_kernel_rows(s, y);
+            const int64_t source = row / s.H * s.OH + input_grad_origin(s, y);
+            for (int64_t first = 0; first < remainders; first++) {
+                const int64_t row_class = y % s.stride_h * remainders + first;
+                RowTaps& taps = listed[row_class % lists];
+                if (!taps.is_for(row_class, rows)) {
+                    const int64_t pixels = ceil_div(s.W - first, s.stride_w);
+                    taps.row_class = row_class;
+                    taps.rows = rows;
+                    taps.count = input_grad_taps(s, rows, y, first, pixels, taps.taps);
+                    taps.find_ends(pixels);
+                }
+                const TapRow part{grad + source * s.OW * s.C, s.C, by_tap, nullptr,
+                                  dx + (row * s.W + first) * s.C, s.stride_w * s.C, s.C, false};
+                tap_row(part, taps);
             }
+        }
     });
 }
 
@@ -376,9 +317,9 @@ inline void depthwise_last_weight_grad(const ConvShape& s, const float* grad, co
     parallel_for(vectors, grain, [&](int64_t begin, int64_t end) {
         RowTap* listed = scratch<RowTap>(kTaps, taps);
         for (int64_t row = 0; row < s.N * s.OH; row++) {
-            const int count = forward_taps(s, row % s.OH, listed);
+            const int count = forward_taps(s, kernel_rows(s, row % s.OH), listed);
             const int64_t c = begin * W;
-            const WeightRow part{x + row / s.OH * s.H * s.W * s.C + c, s.stride_w * s.C,
+            const WeightRow part{x + forward_start(s, row) + c, s.stride_w * s.C,
                                  grad + row * s.OW * s.C + c, s.OW, s.C, sums + c};
             add_row_products(s, part, min64(end * W, s.C) - c, listed, count);
         }

@@ -56,23 +56,32 @@ inline void add_floats(float* to, const float* from, int64_t n) {
 
 // n pairs of neighbours into their first and their second numbers.
 inline void split_pairs(const float* from, int64_t n, float* first, float* second) {
-    for (int64_t i = 0; i < n; i += kW<float>) {
-        const int count = int(min64(kW<float>, n - i));
-        f32v even, odd;
-        load_pairs(from + 2 * i, count, &even, &odd);
-        stn(first + i, even, count);
-        stn(second + i, odd, count);
+    constexpr int W = kW<float>;
+    f32v even, odd;
+    int64_t i = 0;
+    for (; i + W <= n; i += W) {
+        load_pairs(from + 2 * i, W, &even, &odd);
+        st(first + i, even);
+        st(second + i, odd);
     }
+    if (i == n) return;
+    load_pairs(from + 2 * i, int(n - i), &even, &odd);
+    stn(first + i, even, int(n - i));
+    stn(second + i, odd, int(n - i));
 }
 
 // The last number is copied alone, because its right neighbour may lie outside the source.
 inline void copy_every_second(float* to, const float* from, int64_t n) {
+    constexpr int W = kW<float>;
+    f32v even, odd;
     int64_t i = 0;
-    for (; i < n - 1; i += kW<float>) {
-        const int count = int(min64(kW<float>, n - 1 - i));
-        f32v even, odd;
-        load_pairs(from + 2 * i, count, &even, &odd);
-        stn(to + i, even, count);
+    for (; i + W <= n - 1; i += W) {
+        load_pairs(from + 2 * i, W, &even, &odd);
+        st(to + i, even);
+    }
+    if (i < n - 1) {
+        load_pairs(from + 2 * i, int(n - 1 - i), &even, &odd);
+        stn(to + i, even, int(n - 1 - i));
     }
     if (n > 0) to[n - 1] = from[2 * (n - 1)];
 }
@@ -94,10 +103,8 @@ inline void copy_row(float* to, const float* from, int64_t W, int64_t left, int6
     fill_floats(to + end, cols - end, outside);
 }
 
-// Stride two and rows of at most a vector per phase, where the calls for every row and phase would
-// cost more than the copying: each channel is padded first, then both phases of a row split at
-// once.
-inline void make_narrow_pairs(const Plane& p, const float* src, float outside, float* dst) {
+// Stride two: each channel is padded first, then both phases of a row split at once.
+inline void make_pairs(const Plane& p, const float* src, float outside, float* dst) {
     const int64_t wide = 2 * p.cols;
     float* padded = scratch<float>(kPlane2, p.rows * wide);
     for (int64_t c = 0; c < p.C; c++, src += p.H * p.W) {
@@ -108,50 +115,56 @@ inline void make_narrow_pairs(const Plane& p, const float* src, float outside, f
             else
                 copy_row(padded + r * wide, src + y * p.W, p.W, p.left, 1, wide, outside);
         }
-        for (int64_t r = 0; r < p.rows; r++, dst += wide) {
-            f32v even, odd;
-            load_pairs(padded + r * wide, int(p.cols), &even, &odd);
-            stn(dst, even, int(p.cols));
-            stn(dst + p.cols, odd, int(p.cols));
-        }
+        for (int64_t r = 0; r < p.rows; r++, dst += wide)
+            split_pairs(padded + r * wide, p.cols, dst, dst + p.cols);
     }
 }
 
-// n pixels, `pixel` numbers apart, to C rows of n numbers. With a constant number of channels the
-// compiler finds the shuffles.
+// n pixels, `pixel` numbers apart, to C rows of numbers, `row` apart. With a constant number of
+// channels the compiler finds the shuffles.
 template <int Channels>
 void split_channels(const float* __restrict from, int64_t n, int64_t pixel, int64_t C,
-                    float* __restrict to) {
+                    float* __restrict to, int64_t row) {
     if constexpr (Channels > 0) {
         for (int64_t i = 0; i < n; i++)
-            for (int c = 0; c < Channels; c++) to[c * n + i] = from[i * Channels + c];
+            for (int c = 0; c < Channels; c++) to[c * row + i] = from[i * Channels + c];
     } else {
         for (int64_t c = 0; c < C; c++)
-            for (int64_t i = 0; i < n; i++) to[c * n + i] = from[i * pixel + c];
+            for (int64_t i = 0; i < n; i++) to[c * row + i] = from[i * pixel + c];
     }
 }
 
-// From channels last, for few channels: each row of the source becomes one row per channel first.
+// From channels last, for few channels: each row of the source becomes a padded row per channel,
+// then phases.
 inline void make_plane_from_last(const Plane& p, const float* src, float outside, float* dst) {
     auto* const split = p.pixel == 3 && p.C == 3 ? split_channels<3> : split_channels<0>;
-    float* rows = scratch<float>(kPlane2, p.C * p.W);
-    for (int64_t r = 0; r < p.rows; r++, dst += p.row()) {
+    const int64_t wide = p.row(), first = min64(p.left < 0 ? -p.left : 0, wide);
+    const int64_t last = max64(min64(p.W - p.left, wide), first);
+    float* rows = scratch<float>(kPlane2, p.C * wide);
+    fill_floats(rows, p.C * wide, outside);
+    for (int64_t r = 0; r < p.rows; r++, dst += wide) {
         const int64_t y = p.top + r;
-        const bool exists = y >= 0 && y < p.H;
-        if (exists) split(src + y * p.source_row(), p.W, p.pixel, p.C, rows);
+        const bool exists = y >= 0 && y < p.H && last > first;
+        if (exists)
+            split(src + y * p.source_row() + (p.left + first) * p.pixel, last - first, p.pixel, p.C,
+                  rows + first, wide);
         for (int64_t c = 0; c < p.C; c++) {
             float* to = dst + c * p.channel();
-            if (!exists) fill_floats(to, p.row(), outside);
-            for (int64_t phase = 0; exists && phase < p.phases; phase++)
-                copy_row(to + phase * p.cols, rows + c * p.W, p.W, p.left + phase, p.phases, p.cols,
-                         outside);
+            const float* from = rows + c * wide;
+            if (!exists)
+                fill_floats(to, wide, outside);
+            else if (p.phases == 2)
+                split_pairs(from, p.cols, to, to + p.cols);
+            else
+                for (int64_t phase = 0; phase < p.phases; phase++)
+                    copy_row(to + phase * p.cols, from, wide, phase, p.phases, p.cols, outside);
         }
     }
 }
 
 inline void make_plane(const Plane& p, const float* src, float outside, float* dst) {
     if (p.source_is_last()) return make_plane_from_last(p, src, outside, dst);
-    if (p.phases == 2 && p.cols <= kW<float>) return make_narrow_pairs(p, src, outside, dst);
+    if (p.phases == 2) return make_pairs(p, src, outside, dst);
     for (int64_t c = 0; c < p.C; c++)
         for (int64_t r = 0; r < p.rows; r++, dst += p.row()) {
             const int64_t y = p.top + r;
@@ -194,8 +207,10 @@ inline void fill_inside(const Plane& p, const float* src, float* dst) {
                 split_pairs(row, n / 2, out + to, out + next);
                 if (n % 2) out[to + n / 2] = row[n - 1];
             } else {
-                for (int64_t i = from; i < from + n; i++)
-                    out[i % p.phases * p.cols + i / p.phases] = row[i - from];
+                for (int64_t k = 0; k < min64(p.phases, n); k++) {
+                    float* phase = out + (from + k) % p.phases * p.cols + (from + k) / p.phases;
+                    for (int64_t i = k; i < n; i += p.phases) *phase++ = row[i];
+                }
             }
         }
 }
