@@ -77,14 +77,16 @@ _FROM_THE_TAPE = frozenset(("grad", "grads", "result", "results", "needs", "spar
 class Rule:
     """A derivative rule and what the tape must keep for it.
 
-    `wants` are the values that the function takes, by position; the last of them by the keywords
-    `keywords`.
+    `wants` are the values that the function takes, by position; the last of them, and then the
+    `constants`, by the keywords `keywords`.
     """
 
     def __init__(self, op: Primitive, function: Callable[..., Any], inputs: tuple[str, ...],
-                 wants: tuple[str, ...], keywords: tuple[str, ...] = ()):  # fmt: skip
+                 wants: tuple[str, ...], keywords: tuple[str, ...] = (),
+                 constants: tuple[Any, ...] = ()):  # fmt: skip
         self.function = function
         self.keywords = keywords
+        self.constants = constants
         self.is_joint = len(inputs) > 1 or op.variadic == inputs[0]
         self.positions = tuple(op.input_names.index(name) for name in inputs)
         self.wants = wants
@@ -114,7 +116,7 @@ class Rule:
         )
 
     def __call__(self, values: dict[str, Any]) -> Any:
-        arguments = self.arguments(values)[: len(self.wants)]
+        arguments = (*self.arguments(values)[: len(self.wants)], *self.constants)
         count = len(arguments) - len(self.keywords)
         named = dict(zip(self.keywords, arguments[count:]))
         return self.function(*arguments[:count], **named)
@@ -327,13 +329,18 @@ class Primitive(PrimitiveCall):
         return register
 
     def derive(self, inputs: str | tuple[str, ...], by: Primitive, *wants: str,
-               **named: str) -> None:  # fmt: skip
+               **named: Any) -> None:  # fmt: skip
         """Makes the gradients of the inputs the results of the primitive `by` of these values.
 
-        `_softmax.derive("x", _softmax_backward, "grad", "result", dim="dim")`, for example.
+        Values are given by name, and keywords that are no strings as they are:
+        `_softmax.derive("x", _softmax_backward, "grad", "result", dim="dim")`,
+        `_affine.derive("bias", _sum, "grad", dims=(0,), keepdim=False)`.
         """
         inputs = (inputs,) if isinstance(inputs, str) else inputs
-        self._add(Rule(self, by, inputs, (*wants, *named.values()), tuple(named)))
+        values = {name: value for name, value in named.items() if isinstance(value, str)}
+        constants = {name: value for name, value in named.items() if name not in values}
+        self._add(Rule(self, by, inputs, (*wants, *values.values()), (*values, *constants),
+                       tuple(constants.values())))  # fmt: skip
 
     def _add(self, rule: Rule) -> None:
         self._check_unused()

@@ -33,17 +33,7 @@ def _affine(bias: Array, x: Array, y: Array, *, beta: int = 1, alpha: int = 1,
     return kernels(x).addmm(bias, x, y, beta, alpha, relu)
 
 
-@primitive(name="Sum", suffix="Backward1")
-def _sum_of_rows(x: Array) -> Array:
-    return kernels(x).sum(x, (0,), False)
-
-
-@_sum_of_rows.derivative("x")
-def _sum_of_rows_dx(grad: Tensor, x_shape: Shape) -> Tensor:
-    return grad.expand(x_shape)
-
-
-_affine.derive("bias", _sum_of_rows, "grad")
+_affine.derive("bias", _sum, "grad", dims=(0,), keepdim=False)
 _affine.derive("x", _mm_right, "grad", "y")
 _affine.derive("y", _mm_left, "grad", "x", strides="y_strides")
 

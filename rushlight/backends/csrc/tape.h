@@ -188,7 +188,8 @@ constexpr int kMostArguments = 24;
 
 struct RulePlan {
     PyObject* function;
-    PyObject* keywords;  // names of the last arguments, a tuple; null if all go by position
+    PyObject* keywords;   // names of the last arguments, a tuple; null if all go by position
+    PyObject* constants;  // those behind the arguments below, a tuple
     bool is_joint;
     int n_positions, n_arguments, n_kept;
     int positions[kMostArguments];

@@ -14,6 +14,7 @@ void free_plan(Plan* plan) {
     for (int r = 0; plan->rules != nullptr && r < plan->n_rules; r++) {
         Py_CLEAR(plan->rules[r].function);
         Py_CLEAR(plan->rules[r].keywords);
+        Py_CLEAR(plan->rules[r].constants);
     }
     for (int k = 0; plan->kept != nullptr && k < plan->n_kept; k++) {
         Py_CLEAR(plan->kept[k].name);
@@ -101,10 +102,11 @@ bool plan_rule(Plan* plan, RulePlan* rule, PyObject* source) {
     PyObject* joint = PyObject_GetAttrString(source, "is_joint");
     PyObject* keywords = PyObject_GetAttrString(source, "keywords");
     rule->function = PyObject_GetAttrString(source, "function");
+    rule->constants = PyObject_GetAttrString(source, "constants");
     bool ok = wants != nullptr && positions != nullptr && saved != nullptr &&
               described != nullptr && joint != nullptr && keywords != nullptr &&
-              rule->function != nullptr;
-    if (ok && (PyTuple_GET_SIZE(wants) > kMostArguments ||
+              rule->function != nullptr && rule->constants != nullptr;
+    if (ok && (PyTuple_GET_SIZE(wants) + PyTuple_GET_SIZE(rule->constants) > kMostArguments ||
                PyTuple_GET_SIZE(positions) > kMostArguments)) {
         PyErr_Format(PyExc_TypeError, "a derivative rule may ask for %d values", kMostArguments);
         ok = false;

@@ -111,6 +111,8 @@ class Arguments {
             if (values[count + 1] == nullptr) break;
         }
         if (count == rule.n_arguments) {
+            for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(rule.constants); i++)
+                values[++count] = Py_NewRef(PyTuple_GET_ITEM(rule.constants, i));
             const int named = rule.keywords == nullptr ? 0 : int(PyTuple_GET_SIZE(rule.keywords));
             returned = PyObject_Vectorcall(rule.function, values + 1,
                                            size_t(count - named) | PY_VECTORCALL_ARGUMENTS_OFFSET,
