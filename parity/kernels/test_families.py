@@ -87,7 +87,7 @@ def test_nll(k: Kernels, weighted: bool, reduction: str, inner: Any, dtype: Any)
     loss.backward(torch.from_numpy(grad))
     mine, total = k.nll_loss(logp.numpy(), target, weight, -100, reduction)
     close(mine, loss)
-    arguments = (grad, tuple(logp.shape), target, weight, -100, reduction, total)
+    arguments = (grad, target, weight, total, tuple(logp.shape), -100, reduction)
     close(k.nll_loss_grad(*arguments), t.grad)
 
 

@@ -12,6 +12,7 @@ class NativeViews(Kernels):
 
     broadcast_to = native_or(Kernels.broadcast_to, _native.broadcast_to)
     as_strided = native_or(Kernels.as_strided, _native.as_strided)
+    view = native_or(Kernels.view, _native.view)
     transpose = native_or(Kernels.transpose, _native.transpose)
     select = native_or(Kernels.select, _native.select)
     slice = native_or(Kernels.slice, _native.slice)

@@ -134,10 +134,10 @@ def _nll_loss(logp: Array, target: Array, weight: Array | None, *, ignore_index:
     return kernels(logp).nll_loss(logp, target, weight, ignore_index, reduction)
 
 
-@primitive(name="NllLossBackward")
+@primitive(name="NllLossBackward", kernel="nll_loss_grad")
 def _nll_loss_backward(g: Array, target: Array, weight: Array | None, total: Array, *, shape: Shape,
                        ignore_index: int, reduction: str) -> Array:  # fmt: skip
-    return kernels(g).nll_loss_grad(g, shape, target, weight, ignore_index, reduction, total)
+    return kernels(g).nll_loss_grad(g, target, weight, total, shape, ignore_index, reduction)
 
 
 _nll_loss.derive("logp", _nll_loss_backward, "grad", "target", "weight", "results[1]",

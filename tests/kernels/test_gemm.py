@@ -289,6 +289,25 @@ def test_nan_and_infinity_reach_their_row_and_column_only(rows: int, layout: str
 
 
 # ------------------------------------------------------------------ addmm, linear
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int32", "complex64"])
+@pytest.mark.parametrize("rows", [0, 1, 4, 17])
+def test_gradients_of_a_product(rows: int, dtype: str) -> None:
+    a, b = random_matrix(1, rows, 5), random_matrix(2, 5, 18)
+    grad = random_matrix(3, rows, 18)
+    a, b, grad = ((4 * x).astype(dtype) for x in (a, b, grad))
+    if dtype == "complex64":
+        a, b = a * (1 + 2j), b * (3 - 1j)
+    for x, y, g in ((a, b, grad), (a.copy("F"), b.copy("F"), grad.copy("F"))):
+        right = cpu.matmul_right(g, y)
+        numpy.testing.assert_allclose(right, grad @ b.conj().T, rtol=1e-2, atol=1e-5)
+        assert right.flags.c_contiguous
+        left = cpu.matmul_left(g, x, y.strides)
+        numpy.testing.assert_allclose(left, a.conj().T @ grad, rtol=1e-2, atol=0.1)
+        assert left.flags.f_contiguous if y is not b else left.flags.c_contiguous
+        want = reference.matmul_left(g, x, y.strides)
+        assert left.dtype == want.dtype and left.strides == want.strides
+
+
 @pytest.mark.parametrize("bias_shape", [(), (1,), (23,), (1, 23), (19, 1), (19, 23)])
 @pytest.mark.parametrize(("beta", "alpha"), [(1, 1), (0.5, 1), (1, -2), (0, 1), (2, 3.0)])
 def test_addmm(bias_shape: tuple[int, ...], beta: float, alpha: float) -> None:

@@ -205,3 +205,18 @@ def test_fill(native: Kernels, reference: Kernels, dtype: str, value: float) -> 
     rows = np.ones((4, 6), dtype)
     native.fill(rows[:, 1::2], value)
     assert (rows[:, ::2] == 1).all() and rows[0, 1].tobytes() == np.array(value, dtype).tobytes()
+
+
+def test_other_views(native: Kernels, reference: Kernels) -> None:
+    x = random_array((4, 6, 5), "f")
+    for array in (x, x[::2, :, 1:], x[:0], np.array(1.0)):
+        assert native.transpose(array).strides == reference.transpose(array).strides
+        assert np.shares_memory(native.transpose(array), array) == bool(array.size)
+    for shape in ((24, 5), (2, -1), [5, 24], (120,), (4, 6, 1, 5)):
+        got, want = native.view(x, shape), reference.view(x, shape)
+        assert got.strides == want.strides and np.shares_memory(got, x)
+        np.testing.assert_array_equal(got, want)
+    np.testing.assert_array_equal(native.view(x.T, (120,)), x.T.reshape(-1))
+    for k in (native, reference):
+        with pytest.raises(ValueError, match="cannot reshape"):
+            k.view(x, (7, 7))

@@ -35,7 +35,7 @@ def test_runs_on_another_namespace() -> None:
     assert k.sum(x).shape == k.logsumexp(x).shape == ()
     k.softmax_grad(x, k.softmax(x, 1), 1)
     loss, total = k.nll_loss(k.log_softmax(x, 1), target, None, -100, "mean")
-    k.nll_loss_grad(loss, (2, 2), target, None, -100, "mean", total)
+    k.nll_loss_grad(loss, target, None, total, (2, 2), -100, "mean")
     _, mean, rstd = k.layer_norm(x, None, None, 1, 1e-5)
     k.layer_norm_grad(x, x, None, mean, rstd, 1, (True, True, True))
     k.embedding_grad(x, target, 3, -1)

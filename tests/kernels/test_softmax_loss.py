@@ -73,7 +73,7 @@ def test_nll(native: Kernels, reference: Kernels, reduction: str, inner: Any, dt
         close(loss, want)
         close(total, want_total)
         grad = np.asarray(rng.normal(size=loss.shape)).astype(dtype)
-        arguments = (grad, logp.shape, target, weight, -100, reduction, total)
+        arguments = (grad, target, weight, total, logp.shape, -100, reduction)
         close(native.nll_loss_grad(*arguments), reference.nll_loss_grad(*arguments))
 
 

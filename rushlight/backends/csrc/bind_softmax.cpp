@@ -156,21 +156,21 @@ bool nll_backward(const LossFunctions<T>& kernels, PyArrayObject* out, PyArrayOb
                             s.batch, s.classes, s.inner, divisor);
 }
 
-// nll_loss_grad(grad, logp_shape, target, weight, ignore_index, reduction, total_weight)
+// nll_loss_grad(grad, target, weight, total_weight, logp_shape, ignore_index, reduction)
 PyObject* py_nll_loss_grad(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     if (nargs != 7) return not_handled();
     const FloatInput input(args[0], Order::contiguous);
-    PyArrayObject *grad = input.get(), *target = contiguous_of(args[2], NPY_INT64);
+    PyArrayObject *grad = input.get(), *target = contiguous_of(args[1], NPY_INT64);
     int64_t ignore, shape[NPY_MAXDIMS];
-    if (grad == nullptr || target == nullptr || !as_int64(args[4], &ignore)) return give_up();
-    const int ndim = as_int_tuple(args[1], shape, NPY_MAXDIMS), type = PyArray_TYPE(grad);
+    if (grad == nullptr || target == nullptr || !as_int64(args[5], &ignore)) return give_up();
+    const int ndim = as_int_tuple(args[4], shape, NPY_MAXDIMS), type = PyArray_TYPE(grad);
     NllShape s;
     bool usable;
     if (ndim < 1 || !nll_shape(ndim, shape, target, &s)) return not_handled();
-    PyArrayObject* weight = class_weights(args[3], type, s.classes, &usable);
-    const Reduction reduction = as_reduction(args[5]);
+    PyArrayObject* weight = class_weights(args[2], type, s.classes, &usable);
+    const Reduction reduction = as_reduction(args[6]);
     PyArrayObject* total =
-        reduction == Reduction::mean ? contiguous_of(args[6], type) : nullptr;
+        reduction == Reduction::mean ? contiguous_of(args[3], type) : nullptr;
     const int64_t grads = reduction == Reduction::none ? PyArray_SIZE(target) : 1;
     if (!usable || reduction == Reduction::unknown || PyArray_SIZE(grad) != grads ||
         (reduction == Reduction::mean && (total == nullptr || PyArray_SIZE(total) != 1)))
@@ -255,7 +255,7 @@ PyMethodDef softmax_methods[] = {
     method("nll_loss", py_nll_loss,
            "(logp, target, weight, ignore_index, reduction), or NotImplemented."),
     method("nll_loss_grad", py_nll_loss_grad,
-           "(grad, logp_shape, target, weight, ignore_index, reduction, total_weight), or "
+           "(grad, target, weight, total_weight, logp_shape, ignore_index, reduction), or "
            "NotImplemented."),
     method("mse_loss", py_mse_loss, "(x, y, reduction), or NotImplemented."),
     method("mse_loss_grad", py_mse_loss_grad, "(grad, x, y, reduction), or NotImplemented."),

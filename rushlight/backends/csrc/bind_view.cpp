@@ -65,6 +65,16 @@ PyObject* py_as_strided(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return view_of(x, ndim, shape, strides);
 }
 
+// view(x, shape): another shape of the same elements, a copy only where there is no view
+PyObject* py_view(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    PyArrayObject* x = n == 2 ? as_array(args[0]) : nullptr;
+    npy_intp shape[NPY_MAXDIMS];
+    const int ndim = x == nullptr ? -1 : as_sizes(args[1], shape);
+    if (ndim < 0) return not_handled();
+    PyArray_Dims sizes = {shape, ndim};
+    return PyArray_Newshape(x, &sizes, NPY_CORDER);
+}
+
 // transpose(x): the axes in reverse order
 PyObject* py_transpose(PyObject*, PyObject* const* args, Py_ssize_t n) {
     PyArrayObject* x = n == 1 ? as_array(args[0]) : nullptr;
@@ -227,6 +237,7 @@ PyObject* py_fill(PyObject*, PyObject* const* args, Py_ssize_t n) {
 PyMethodDef view_methods[] = {
     method("broadcast_to", py_broadcast_to, "(x, shape), or NotImplemented."),
     method("as_strided", py_as_strided, "(x, shape, strides), or NotImplemented."),
+    method("view", py_view, "(x, shape), or NotImplemented."),
     method("transpose", py_transpose, "(x), or NotImplemented."),
     method("select", py_select, "(x, axis, index), or NotImplemented."),
     method("slice", py_slice, "(x, axis, start, stop, step), or NotImplemented."),

@@ -78,6 +78,10 @@ class ArrayKernels(KernelBase):
         ]
         return self.xp.lib.stride_tricks.as_strided(x, shape, strides)
 
+    def view(self, x: Array, shape: Sequence[int]) -> Array:
+        """A view of another shape; a copy if there is none."""
+        return x.reshape(shape)
+
     def transpose(self, x: Array) -> Array:
         """A view with the axes in reverse order."""
         return x.T

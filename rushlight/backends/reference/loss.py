@@ -44,12 +44,12 @@ class LossKernels(KernelBase):
     def nll_loss_grad(
         self,
         grad: Array,
-        logp_shape: tuple[int, ...],
         target: Array,
         weight: Array | None,
+        total_weight: Array,
+        logp_shape: tuple[int, ...],
         ignore_index: int,
         reduction: str,
-        total_weight: Array,
     ) -> Array:
         """Zero but for ``-grad * weight[target]`` (over the total for the mean) at the targets."""
         with self.quiet():
