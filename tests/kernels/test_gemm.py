@@ -10,6 +10,7 @@ import numpy
 import pytest
 from numpy.typing import NDArray
 
+import rushlight
 from rushlight.backends import Kernels, kernels
 
 Matrix = NDArray[Any]
@@ -108,6 +109,21 @@ def test_depths(depth: int, layout: str) -> None:
     compare(130, 160, depth, layout)
 
 
+@pytest.mark.parametrize("columns", [1, 2, 3, 4, 5, 34, 68, 100])
+@pytest.mark.parametrize("rows", [31, 32, 127, 128, 129, 200])
+def test_a_few_columns_are_left(rows: int, columns: int) -> None:
+    for depth in (127, 128, 512, 513):
+        for layout in ("NN", "NT", "TN", "TT"):
+            compare(rows, columns, depth, layout)
+
+
+def test_a_few_columns_are_left_of_a_layer() -> None:
+    x, weight, bias = random_matrix(1, 70, 300), random_matrix(2, 20, 300), random_matrix(3, 20)
+    check(cpu.linear(x, weight, bias), exact(x, weight.T) + bias, 300)
+    product = cpu.addmm(bias, x, weight.T, 1, 1, True)
+    check(product, numpy.maximum(exact(x, weight.T) + bias, 0), 300)
+
+
 def compare(rows: int, columns: int, depth: int, layout: str) -> None:
     for dtype in (numpy.float32, numpy.float64):
         a = random_matrix(1, rows, depth, dtype=dtype)
@@ -124,6 +140,21 @@ def test_two_threads_give_the_product(threads: int) -> None:
         a, b = random_matrix(1, rows, depth), random_matrix(2, depth, columns)
         check(cpu.matmul(a, b), exact(a, b), depth)
         check(cpu.matmul(a, b.T.copy().T), exact(a, b), depth)
+
+
+def test_the_number_of_threads_changes_nothing() -> None:
+    before = rushlight.get_num_threads()
+    a, b = random_matrix(1, 102, 600), random_matrix(2, 600, 100)
+    x = numpy.asfortranarray(random_matrix(3, 200, 400))
+    results = []
+    try:
+        for threads in (1, 2):
+            rushlight.set_num_threads(threads)
+            products = cpu.matmul(a, b), cpu.matmul(a, b.T.copy().T), cpu.matmul(x, b[:400])
+            results.append([p.tobytes() for p in products])
+    finally:
+        rushlight.set_num_threads(before)
+    assert results[0] == results[1]
 
 
 # ------------------------------------------------------------------ layouts

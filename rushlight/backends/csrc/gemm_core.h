@@ -1,7 +1,8 @@
 // gemm_core.h: C = A * B on one thread, for any strides of A and B.
 //
 // Two ways, chosen by shape:
-//   dot      both operands run along k (x * W^T of a linear layer) and A has few rows.
+//   dot      both operands run along k (x * W^T of a linear layer) and A has few rows; and C's last
+//            one to four columns (gemm_rest.h).
 //   blocked  everything else, after Goto: k is cut into blocks of up to 512, C's columns into
 //            blocks of 384 or, if B's block is less high, more. For each pair a few rows of A pass
 //            over all panels of B's block, which streams from L2 while the rows of A (6 x 512
@@ -21,6 +22,7 @@
 
 #include "gemm.h"
 #include "gemm_pack.h"
+#include "gemm_rest.h"
 #include "gemm_tile.h"
 
 namespace rl {
@@ -304,6 +306,18 @@ void gemm_blocked(const Gemm<T>& g) {
 }
 
 template <class T>
+void multiply_rest(Gemm<T> g, int64_t rest) {
+    const int64_t whole = g.N - rest;
+    g.N = rest;
+    g.b += whole * g.b_col;
+    g.c += whole;
+    if (g.col_bias) g.col_bias += whole;
+    if (!rest_runs_along_k(g)) return multiply_turned(g);
+    if (g.b_row != 1) g.b = copy_columns(g), g.b_row = 1, g.b_col = g.K;
+    gemm_dot(g);
+}
+
+template <class T>
 void gemm_serial(Gemm<T> g) {
     if (g.M == 0 || g.N == 0) return;
     if (g.K == 0) return fill_epilogue(g);
@@ -313,14 +327,21 @@ void gemm_serial(Gemm<T> g) {
         swapped.a = g.b, swapped.a_row = g.b_col, swapped.a_col = g.b_row;
         swapped.b = g.a, swapped.b_row = g.a_col, swapped.b_col = g.a_row;
         swapped.c_row = g.M;
+        swapped.rows_of_whole = 0;
         swapped.col_bias = g.row_bias, swapped.row_bias = g.col_bias;
         g = swapped;
     }
     // The stride of an axis of length one is arbitrary; name the one that fits best.
     if (g.N == 1) g.b_col = g.b_row == 1 ? g.K : 1;
     if (g.K == 1) g.b_row = g.N, g.a_col = 1;
-    if (g.b_row == 1 && g.a_col == 1 && g.M <= kDotMostRows && g.K >= kDotDepthPerRow * g.M)
+    const int64_t rows = g.choosing_rows();
+    if (g.b_row == 1 && g.a_col == 1 && rows <= kDotMostRows && g.K >= kDotDepthPerRow * rows)
         return gemm_dot(g);
+    if (const int64_t rest = rest_columns(g)) {
+        multiply_rest(g, rest);
+        g.N -= rest;
+        if (g.N == 0) return;
+    }
     gemm_blocked(g);
 }
 

@@ -25,6 +25,7 @@ void gemm_parallel(const Gemm<T>& g) {
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
         const int64_t first = share(units, parts, begin) * unit;
         Gemm<T> part = g;
+        part.rows_of_whole = g.M;
         if (by_columns) {
             part.N = min64(share(units, parts, end) * unit, g.N) - first;
             part.b += first * g.b_col;
