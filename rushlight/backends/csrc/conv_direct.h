@@ -101,7 +101,14 @@ __attribute__((noinline)) inline void store_many(const ManyTile& t, const f32v* 
 template <int R, int PX, int NV>
 void many_tile(const ManyTile& t) {
     constexpr int W = kW<float>;
-    f32v acc[R * PX * NV] = {};
+    // Set one by one, and handed over as a copy: an array that other functions see is kept, and
+    // cleared, in memory.
+    f32v acc[R * PX][NV], sums[R * PX * NV];
+    RL_UNROLL
+    for (int i = 0; i < R * PX; i++) {
+        RL_UNROLL
+        for (int v = 0; v < NV; v++) acc[i][v] = f32v{};
+    }
     const float* weight = t.weight;
     for (int64_t k = 0; k < t.K; k++, weight += NV * W) {
         const float* src = t.src + t.offset[k];
@@ -115,11 +122,16 @@ void many_tile(const ManyTile& t) {
                 const f32v x = splat(src[r * t.row_step + p]);
                 RL_UNROLL
                 for (int v = 0; v < NV; v++)
-                    acc[(r * PX + p) * NV + v] = fma(x, w[v], acc[(r * PX + p) * NV + v]);
+                    acc[r * PX + p][v] = fma(x, w[v], acc[r * PX + p][v]);
             }
         }
     }
-    store_many(t, acc, R, PX, NV);
+    RL_UNROLL
+    for (int i = 0; i < R * PX; i++) {
+        RL_UNROLL
+        for (int v = 0; v < NV; v++) sums[i * NV + v] = acc[i][v];
+    }
+    store_many(t, sums, R, PX, NV);
 }
 
 typedef void (*ManyFunction)(const ManyTile&);

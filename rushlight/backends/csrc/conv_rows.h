@@ -121,33 +121,35 @@ struct RowsProduct {
     TapRange taps(int64_t row) const { return taps_inside(row - top, rows, KH); }
 };
 
-// U: points, each of blocks of outputs, each [c][ky][output].
+// U: points, each of blocks of outputs, each [c][ky][output]. First the taps, each as U is ordered.
 template <int Taps>
 void pack_rows(const RowsProduct& r, float* packed) {
     typedef RowTransform<Taps> Transform;
-    constexpr int W = kW<float>, Room = W > 8 ? W : 8;
-    float turned[Taps][Room] = {};
+    constexpr int W = kW<float>;
+    const int64_t size = r.u_point();
+    float* const taps = scratch<float>(kPlane2, Taps * size);
+    float* to = taps;
     for (int64_t o = 0; o < r.outputs;) {
         const int outputs = batch_outputs(r.outputs - o);
         for (int64_t c = 0; c < r.inputs; c++)
-            for (int64_t ky = 0; ky < r.KH; ky++, packed += outputs) {
+            for (int64_t ky = 0; ky < r.KH; ky++, to += outputs) {
                 const float* row = r.weight + o * r.weight_o + c * r.weight_c +
                                    (r.upside_down ? r.KH - 1 - ky : ky) * Taps;
-                for (int i = 0; i < outputs; i++) {
+                for (int i = 0; i < outputs; i++, row += r.weight_o) {
                     RL_UNROLL
-                    for (int t = 0; t < Taps; t++) turned[t][i] = row[i * r.weight_o + t];
-                }
-                for (int i = 0; i < outputs; i += W) {
-                    f32v taps[Taps], u[Transform::points];
-                    RL_UNROLL
-                    for (int t = 0; t < Taps; t++) taps[t] = ld(turned[t] + i);
-                    Transform::weight(taps, u);
-                    RL_UNROLL
-                    for (int p = 0; p < Transform::points; p++)
-                        stn(packed + p * r.u_point() + i, u[p], int(min64(W, outputs - i)));
+                    for (int t = 0; t < Taps; t++) to[t * size + i] = row[t];
                 }
             }
         o += outputs;
+    }
+    for (int64_t i = 0; i < size; i += W) {
+        const int n = int(min64(W, size - i));
+        f32v w[Taps], u[Transform::points];
+        RL_UNROLL
+        for (int t = 0; t < Taps; t++) w[t] = ldn(taps + t * size + i, n);
+        Transform::weight(w, u);
+        RL_UNROLL
+        for (int p = 0; p < Transform::points; p++) stn(packed + p * size + i, u[p], n);
     }
 }
 
