@@ -117,6 +117,20 @@ def test_a_few_columns_are_left(rows: int, columns: int) -> None:
             compare(rows, columns, depth, layout)
 
 
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("columns", [1, 15, 16, 17, 63, 64, 65, 100])
+def test_a_few_steps_of_k(columns: int, depth: int) -> None:
+    for rows in (15, 16, 17, 40):
+        for layout in ("NN", "NT", "TN", "TT"):
+            compare(rows, columns, depth, layout)
+    a, b = random_matrix(1, 20, depth), random_matrix(2, depth, columns)
+    bias = random_matrix(3, columns)
+    product = cpu.addmm(bias, a, b, 1, 1, True)
+    check(product, numpy.maximum(exact(a, b) + bias, 0), depth)
+    whole = random_matrix(4, 20, columns)
+    check(cpu.addmm(whole, a, b, 1, 1), exact(a, b) + whole, depth)
+
+
 def test_a_few_columns_are_left_of_a_layer() -> None:
     x, weight, bias = random_matrix(1, 70, 300), random_matrix(2, 20, 300), random_matrix(3, 20)
     check(cpu.linear(x, weight, bias), exact(x, weight.T) + bias, 300)

@@ -100,6 +100,16 @@ def test_batch_sizes(native: Any, reference: Any, mode: str, batch: int) -> None
 
 
 @modes
+@pytest.mark.parametrize("inputs", [1, 3, 4, 5])
+@pytest.mark.parametrize("hidden", [5, 16, 33])
+def test_narrow_inputs(native: Any, reference: Any, mode: str, hidden: int, inputs: int) -> None:
+    for biases in (True, False):
+        sizes = {"hidden": hidden, "batch": 5, "steps": 52, "inputs": inputs}
+        arrays, options = arguments(mode, "batch first", **sizes, biases=biases)
+        compare(native, reference, arrays, options, np.float64)
+
+
+@modes
 def test_blocks_of_k(native: Any, reference: Any, mode: str) -> None:
     """More rows than a tile has, and a state longer than a block."""
     arrays, options = arguments(mode, "steps first", 300, 17, steps=2, dtype=np.float32)

@@ -22,8 +22,8 @@ struct Gemm {
     const T* col_bias = nullptr;  // one per column, added to every row
     const T* row_bias = nullptr;  // one per row, added to every column
     bool relu = false;
-    // Of the product that this is a part of, 0 if it is whole: they choose the way, so that the order
-    // of summation does not depend on the number of threads.
+    // Of the product that this is a part of, 0 if it is whole: they choose the way, so that the
+    // order of summation does not depend on the number of threads.
     int64_t rows_of_whole = 0;
 
     int64_t choosing_rows() const { return rows_of_whole > 0 ? rows_of_whole : M; }

@@ -1,6 +1,7 @@
 // gemm_core.h: C = A * B on one thread, for any strides of A and B.
 //
-// Two ways, chosen by shape:
+// Three ways, chosen by shape:
+//   shallow  k is at most four (gemm_shallow.h).
 //   dot      both operands run along k (x * W^T of a linear layer) and A has few rows; and C's last
 //            one to four columns (gemm_rest.h).
 //   blocked  everything else, after Goto: k is cut into blocks of up to 512, C's columns into
@@ -23,6 +24,7 @@
 #include "gemm.h"
 #include "gemm_pack.h"
 #include "gemm_rest.h"
+#include "gemm_shallow.h"
 #include "gemm_tile.h"
 
 namespace rl {
@@ -334,6 +336,7 @@ void gemm_serial(Gemm<T> g) {
     // The stride of an axis of length one is arbitrary; name the one that fits best.
     if (g.N == 1) g.b_col = g.b_row == 1 ? g.K : 1;
     if (g.K == 1) g.b_row = g.N, g.a_col = 1;
+    if (is_shallow(g)) return multiply_shallow(g);
     const int64_t rows = g.choosing_rows();
     if (g.b_row == 1 && g.a_col == 1 && rows <= kDotMostRows && g.K >= kDotDepthPerRow * rows)
         return gemm_dot(g);

@@ -230,18 +230,47 @@ void walk_back(const RnnBackward<T>& call, const GateGrads<T>& grads, const Pane
     });
 }
 
-// Column sums in blocks of rows, which keeps the rounding errors of long sequences apart.
+// Adds the column sums of some rows to `sums`, and those of the rows times their factors to
+// `products`; without factors only the sums. Several vectors at once, as additions wait.
+template <class T, int Vectors, class Access>
+RL_INLINE void sum_block(const T* block, int64_t count, int64_t columns, const T* factors, T* sums,
+                         T* products, Access at) {
+    constexpr int W = kW<T>;
+    Vec<T> sum[Vectors] = {}, product[Vectors] = {};
+    for (int64_t i = 0; i < count; i++, block += columns) {
+        const Vec<T> factor = splat(factors != nullptr ? factors[i] : T(0));
+        RL_UNROLL
+        for (int v = 0; v < Vectors; v++) {
+            const Vec<T> x = at.load(block + v * W);
+            sum[v] += x;
+            product[v] += factor * x;
+        }
+    }
+    for (int v = 0; v < Vectors; v++) {
+        at.store(sums + v * W, at.load(sums + v * W) + sum[v]);
+        if (factors != nullptr)
+            at.store(products + v * W, at.load(products + v * W) + product[v]);
+    }
+}
+
+// In blocks of rows, which keeps the rounding errors of long sequences apart.
 template <class T>
-void sum_rows(const T* values, int64_t rows, int64_t columns, T* sums) {
-    constexpr int64_t kBlock = 128;
+void sum_rows(const T* values, int64_t rows, int64_t columns, const T* factors, T* sums,
+              T* products) {
+    constexpr int64_t kBlock = 128, kPanel = 4 * kW<T>;
     memset(sums, 0, size_t(columns) * sizeof(T));
+    if (factors != nullptr) memset(products, 0, size_t(columns) * sizeof(T));
     for (int64_t first = 0; first < rows; first += kBlock) {
         const int64_t count = min64(kBlock, rows - first);
         const T* const block = values + first * columns;
-        for_each_vector<T>(columns, [&](int64_t j, auto at) RL_LAMBDA_INLINE {
-            Vec<T> sum = {};
-            for (int64_t i = 0; i < count; i++) sum += at.load(block + i * columns + j);
-            at.store(sums + j, at.load(sums + j) + sum);
+        const T* const block_factors = factors != nullptr ? factors + first : nullptr;
+        int64_t j = 0;
+        for (; j + kPanel <= columns; j += kPanel)
+            sum_block<T, 4>(block + j, count, columns, block_factors, sums + j, products + j,
+                            WholeVector{});
+        for_each_vector<T>(columns - j, [&](int64_t v, auto at) RL_LAMBDA_INLINE {
+            sum_block<T, 1>(block + j + v, count, columns, block_factors, sums + j + v,
+                            products + j + v, at);
         });
     }
 }
@@ -253,15 +282,23 @@ int64_t backward_workspace(const RnnForward<T>& call) {
     return panels_size<T>(columns, call.H) + gate_grads + call.steps.rows * call.H;
 }
 
+// The input is one number per row: its weights' gradients come with those of the biases.
+template <class T>
+bool joins_biases(const RnnBackward<T>& call) {
+    return call.forward.I == 1 && call.dweight_ih != nullptr && call.dbias_ih != nullptr;
+}
+
 template <class T>
 void bias_grads(const RnnBackward<T>& call, const GateGrads<T>& grads, int64_t columns) {
     const int64_t rows = call.forward.steps.rows;
-    if (call.dbias_ih != nullptr) sum_rows(grads.sums, rows, columns, call.dbias_ih);
+    const T* const factors = joins_biases(call) ? call.forward.x : nullptr;
+    if (call.dbias_ih != nullptr)
+        sum_rows(grads.sums, rows, columns, factors, call.dbias_ih, call.dweight_ih);
     if (call.dbias_hh == nullptr) return;
     if (call.dbias_ih != nullptr && grads.hidden == grads.sums)
         memcpy(call.dbias_hh, call.dbias_ih, size_t(columns) * sizeof(T));
     else
-        sum_rows(grads.hidden, rows, columns, call.dbias_hh);
+        sum_rows<T>(grads.hidden, rows, columns, nullptr, call.dbias_hh, nullptr);
 }
 
 template <class T>
@@ -278,7 +315,7 @@ void backward(const RnnBackward<T>& call) {
     if (call.dx != nullptr)
         product<T>(rows, I, columns, {grads.sums, columns, 1}, {f.weight_ih, I, 1}, nullptr,
                    call.dx);
-    if (call.dweight_ih != nullptr)
+    if (call.dweight_ih != nullptr && !joins_biases(call))
         product<T>(columns, I, rows, {grads.sums, 1, columns}, {f.x, I, 1}, nullptr,
                    call.dweight_ih);
     if (call.dweight_hh != nullptr)
