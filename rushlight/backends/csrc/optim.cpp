@@ -2,12 +2,11 @@
 //
 // All parameters of a group are one job: their elements count as one long row, which threads share
 // in parts of 32,768 or more, so that many small parameters cost no more than a large one. Every
-// array is read and written once. The two halves of a parameter's part are walked together, by turns
-// of 512 bytes: memory serves two places of an array at once faster than one (4 % to 8 % for arrays
-// that fill no cache; more places, or shorter and longer turns, gain less). A parameter whose
-// gradient has become zero has moments that decay for ever into denormal numbers, which are many
-// times slower; they are flushed to zero here (the processor's mode is set for the part and put
-// back).
+// array is read and written once. The two halves of a parameter's part are walked together, by
+// turns of 512 bytes: memory serves two places of an array at once faster than one (4 % to 8 % for
+// arrays that no cache holds; more places, or longer turns, gain less). A parameter whose gradient
+// has become zero has moments that decay for ever into denormal numbers, which are many times
+// slower; they are flushed to zero here (the processor's mode is set for the part and put back).
 //
 // SGD and Adam have loops of their own; the other algorithms share one, into which a rule puts what
 // it does to a vector of a parameter and of its states.

@@ -4,9 +4,10 @@
 // stride-sorted plane of conv_plane.h, so that any kernel size, stride, padding and dilation is
 // the same short loop. Padding is -inf, which never wins because a tap replaces the best so far
 // only if it is greater (or NaN); a window of nothing but -inf keeps the index of its first real
-// pixel, and one that lies between the pixels of a small plane 0. Positions travel in 32-bit lanes and are widened to int64 when stored.
-// Lines (one axis) with stride one need no plane if few windows reach over an end: vectors of windows that lie inside are read from
-// the line itself, the last one overlapping the one before, and the few at the ends one by one.
+// pixel, and one that lies between the pixels of a small plane 0. Positions travel in 32-bit lanes
+// and are widened to int64 when stored. Lines (one axis) with stride one need no plane if few
+// windows reach over an end: vectors of windows that lie inside are read from the line itself, the
+// last one overlapping the one before, and the few at the ends one by one.
 // Windows of 2 x 2 or of 2 with stride 2 need none either: pairs of vectors are split into even and
 // odd columns; rows of at most half a vector of windows are taken two at a time. The gradient is
 // written, not added: every index is checked to lie in the window that it would have had, and the
