@@ -9,7 +9,9 @@ import pytest
 
 from rushlight.backends import Kernels
 
-SIZES = [(1,), (3, 5), (15,), (16,), (17,), (0,), (), (32767,), (32768,), (32769,), (150_000,)]
+# Both halves of a parameter are walked by turns of 128 float32 or 64 float64.
+SIZES = [(1,), (3, 5), (15,), (16,), (17,), (0,), (), (255,), (256,), (257,), (32767,), (32768,),
+         (32769,), (150_000,)]  # fmt: skip
 
 
 def arrays(dtype: Any, seed: int) -> list[Any]:

@@ -79,7 +79,7 @@ def test_gradients_of_overlapping_windows_add_up(backend: Kernels) -> None:
 
 
 # ------------------------------------------------------------------ maximum: native = reference
-@pytest.mark.parametrize("size", [2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 33, 66])
+@pytest.mark.parametrize("size", [2, 3, 4, 5, 7, 8, 9, 10, 15, 16, 17, 28, 29, 31, 32, 33, 66])
 def test_two_by_two(size: int) -> None:
     compare_max(with_ties(size, 2, 3, size, size), (2, 2), (2, 2), (0, 0), (1, 1), False)
     compare_max(with_ties(size, 2, 3, size), (2,), (2,), (0,), (1,), False)
@@ -209,10 +209,10 @@ def test_gradients_in_another_layout_than_the_positions() -> None:
     close(cpu.max_pool_grad(grad, rows, x.shape), reference.max_pool_grad(grad, rows, x.shape))
 
 
-@pytest.mark.parametrize("size", [(40, 34), (41, 35)])
+@pytest.mark.parametrize("size", [(40, 34), (41, 35), (28, 28), (6, 29), (10, 10)])
 def test_positions_that_no_two_by_two_window_has(size: Ints) -> None:
     # As they come from other windows, here of 3 x 3, or from the user.
-    grad = random_tensor(1, 2, 3, 20, 17)
+    grad = random_tensor(1, 2, 3, size[0] // 2, size[1] // 2)
     indices = numpy.random.default_rng(2).integers(0, size[0] * size[1], grad.shape)
     close(
         cpu.max_pool_grad(grad, indices, (2, 3, *size)),
