@@ -165,3 +165,20 @@ def test_numbers_near_the_largest(native: Kernels, reference: Kernels) -> None:
     expected = reference.conv(x, weight, None, *window((0, 0)))
     assert numpy.isfinite(expected).all()
     same_special_numbers(native.conv(x, weight, None, *window((0, 0))), expected)
+
+
+# ------------------------------------------------------------------ many outputs or channels
+@pytest.mark.parametrize("width", [9, 11, 12, 13, 28, 31])
+@pytest.mark.parametrize("kernel", [(5, 5), (1, 5), (2, 3), (4, 5)])
+def test_weight_gradients_with_outputs_in_lanes(
+    native: Kernels, reference: Kernels, width: int, kernel: Ints, threads: int
+) -> None:
+    compare(native, reference, (1, 20, 11, width), (33, 20, *kernel), padding=(0, 2))
+    compare(native, reference, (3, 35, 13, width), (48, 35, *kernel), padding=(2, 1))
+
+
+@pytest.mark.parametrize(("channels", "outputs"), [(64, 64), (17, 12), (9, 100)])
+def test_large_images_with_outputs_in_lanes(
+    native: Kernels, reference: Kernels, channels: int, outputs: int
+) -> None:
+    compare(native, reference, (2, channels, 40, 52), (outputs, channels, 5, 5), padding=(2, 2))

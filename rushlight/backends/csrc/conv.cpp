@@ -5,7 +5,8 @@
 //   3 x 3, stride two         likewise (conv_winograd_strided.h), with 9 / 16 of them
 //   one channel per group     vectors of pixels, nothing shared (conv_depthwise.h)
 //   few channels, 3 or 5 wide by Winograd's transforms along rows (conv_rows.h, conv_rows_weight.h)
-//   few channels, 7 wide      and stride two: likewise (conv_rows_strided.h), but the input gradient
+//                             or, for the weight gradient of other sizes, conv_rows_outer.h
+//   few channels, 7 wide      likewise with stride two (conv_rows_strided.h), not the input gradient
 //   small images, 16 and more one image per lane (conv_batch.h, conv_batch_weight.h)
 //   few channels              the input gradient scattered row by row (conv_scatter.h)
 //   forward, input gradient   straight from a padded plane (conv_direct.h). The input gradient is a
@@ -33,6 +34,7 @@
 #include "conv_last.h"
 #include "conv_rows_forward.h"
 #include "conv_rows_input.h"
+#include "conv_rows_outer.h"
 #include "conv_rows_strided.h"
 #include "conv_rows_strided_weight.h"
 #include "conv_rows_weight.h"
@@ -465,6 +467,8 @@ void weight_grad_first(const ConvShape& s, const float* grad, const float* x, fl
         depthwise_weight_grad(s, grad, x, dweight);
     else if (batch_weight_grad_pays(s))
         batch_weight_grad(s, grad, x, dweight);
+    else if (rows_outer_weight_grad(s, grad, x, dweight))
+        return;
     else if (gradients_prefer_unfolding(s))
         weight_grad_unfolded(s, grad, x, dweight);
     else

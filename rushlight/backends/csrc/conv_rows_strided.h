@@ -60,8 +60,8 @@ RL_INLINE void split_in_eight(const float* from, f32v* to) {
     }
 }
 
-// A row of pixels to the points of its tiles, those of the even and of the odd pixels. `streams` has
-// room for 8 rows of tiles and a vector more each.
+// A row of pixels to the points of its tiles, those of the even and of the odd pixels. `streams`
+// has room for 8 rows of tiles and a vector more each.
 inline void strided_row_to_points(const float* pixels, int64_t tiles, float* streams, float* even,
                                   float* odd, int64_t point, float* infinity) {
     constexpr int W = kW<float>, P = kTilePixels;

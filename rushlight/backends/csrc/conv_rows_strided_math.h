@@ -8,8 +8,9 @@
 //     n(x) = (x^2 - a^2)(x^2 - b^2)(x^2 - c^2) = x^6 - s1 x^4 + s2 x^2 - s3
 //
 // Row p of B' holds n(x) / (x - p), row p of G the powers of p over
-// n'(p) = 2 p (p^2 - q^2)(p^2 - r^2) where q and r are the other two. a = 3/8, b = 7/8 and c = 7/4 keep the error near 5e-7 of the
-// largest result for 3 channels and 7 rows of taps, twice that of plain summation.
+// n'(p) = 2 p (p^2 - q^2)(p^2 - r^2) where q and r are the other two. a = 3/8, b = 7/8 and c = 7/4
+// keep the error near 5e-7 of the largest result for 3 channels and 7 rows of taps, twice that of
+// plain summation.
 #pragma once
 
 #include "vec.h"

@@ -8,7 +8,7 @@
 //
 // The rows of x that one ky meets lie behind each other, as those of grad do, so the sums run over
 // all tiles of a block at once: four rows of y, whose D (200 KB for 64 outputs and rows of 112) and
-// V stay in L2. A product has the ky of one remainder modulo the stride, four or three, as its rows.
+// V stay in L2. A product has the ky of one remainder modulo the stride, four or three, as rows.
 #pragma once
 
 #include "conv_rows_strided.h"

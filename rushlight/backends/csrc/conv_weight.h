@@ -47,9 +47,7 @@ void outer_tile(const OuterTile& t) {
     for (int v = 0; v < NV; v++) {
         at[v] = t.q_offset[v];
         RL_UNROLL
-        for (int r = 0; r < MR; r++)
-            acc[r][v] =
-                t.accumulate ? ld(t.sums + r * t.sums_row + t.sums_offset[v]) : f32v{};
+        for (int r = 0; r < MR; r++) acc[r][v] = f32v{};
     }
     const float* p_start = t.p;
     const float* q_start = t.q;
@@ -77,7 +75,11 @@ void outer_tile(const OuterTile& t) {
     RL_UNROLL
     for (int v = 0; v < NV; v++) {
         RL_UNROLL
-        for (int r = 0; r < MR; r++) st(t.sums + r * t.sums_row + t.sums_offset[v], acc[r][v]);
+        for (int r = 0; r < MR; r++) {
+            // Added last: sums of sums lose less than one long sum.
+            float* const sums = t.sums + r * t.sums_row + t.sums_offset[v];
+            st(sums, t.accumulate ? ld(sums) + acc[r][v] : acc[r][v]);
+        }
     }
 }
 

@@ -14,8 +14,6 @@ namespace rl {
 namespace RL_ISA {
 namespace {
 
-inline int64_t round_up(int64_t n, int64_t unit) { return ceil_div(n, unit) * unit; }
-
 // [point][row][lanes], rows and points a vector further apart than they need be: powers of two
 // would map all points to one cache set.
 struct PointMatrix {

@@ -15,6 +15,7 @@ namespace {
 inline int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t round_up(int64_t n, int64_t unit) { return ceil_div(n, unit) * unit; }
 
 // The i-th of `parts` nearly equal shares of n.
 inline int64_t share(int64_t n, int64_t parts, int64_t i) { return n * i / parts; }
