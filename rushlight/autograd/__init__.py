@@ -41,7 +41,7 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
     >>> torch.autograd.backward((x * 3).sum()); x.grad
     tensor([3., 3.])
     """
-    roots = (tensors,) if isinstance(tensors, TensorBase) else tuple(tensors)
+    roots = _as_tuple(tensors)
     grads = _root_gradients(roots, grad_tensors, create_graph)
     keep = create_graph if retain_graph is None else retain_graph
     wanted = None if inputs is None else _as_tuple(inputs)

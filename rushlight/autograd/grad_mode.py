@@ -142,7 +142,7 @@ class set_grad_enabled(_GradMode):
     def __init__(self, mode: bool):
         self._before = state.enabled
         self._enabled = bool(mode)
-        self.__enter__()
+        state.enabled = self._enabled and not state.inference
 
     def __enter__(self) -> None:
         state.enabled = self._enabled and not state.inference

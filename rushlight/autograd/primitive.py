@@ -93,7 +93,9 @@ class Rule:
         self.saved: list[tuple[str, int]] = []
         self.described: list[tuple[str, int, str]] = []
         self.wants_needs = "needs" in self.wants
-        self.wants_result = any(name.startswith("result") for name in self.wants)
+        self.wants_result = any(
+            name in ("result", "results") or name.startswith("results[") for name in self.wants
+        )
         for name in self.wants:
             self._classify(op, name)
         # itemgetter fetches all arguments in one C call; for a single name it would not give a
@@ -328,14 +330,16 @@ class Primitive(PrimitiveCall):
 
         return register
 
-    def derive(self, inputs: str | tuple[str, ...], by: Primitive, *wants: str,
+    def derive(self, inputs: str | tuple[str, ...], by: Primitive, /, *wants: str,
                **named: Any) -> None:  # fmt: skip
         """Makes the gradients of the inputs the results of the primitive `by` of these values.
 
-        Values are given by name, and keywords that are no strings as they are:
+        Values are given by name, tensors by position, and keywords that are no strings as they are:
         `_softmax.derive("x", _softmax_backward, "grad", "result", dim="dim")`,
         `_affine.derive("bias", _sum, "grad", dims=(0,), keepdim=False)`.
         """
+        if named.keys() & set(by.input_names):
+            raise TypeError(f"derive: {by.name} takes the tensors {by.input_names} by position")
         inputs = (inputs,) if isinstance(inputs, str) else inputs
         values = {name: value for name, value in named.items() if isinstance(value, str)}
         constants = {name: value for name, value in named.items() if name not in values}

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from .node import Node
 
 __all__ = ["FIELDS", "Storage", "TensorBase", "alias", "arrays_of", "bump_version",
-           "dtypes_of", "keep_inference", "kept_for", "mark_changed",
-           "set_tensor_type", "with_gradient", "wrap"]  # fmt: skip
+           "dtypes_of", "keep_inference", "mark_changed", "set_tensor_type",
+           "with_gradient", "wrap"]  # fmt: skip
 
 
 class Storage:
@@ -208,11 +208,6 @@ def dtypes_of(tensors: Sequence[Any]) -> set[dtype]:
     return {tensor.dtype for tensor in tensors}
 
 
-def kept_for(state: Any, tensors: Sequence[Any], name: str) -> list[Any]:
-    """`state[tensor].get(name)` for every tensor: what an optimizer keeps for it by this name."""
-    return [state[tensor].get(name) for tensor in tensors]
-
-
 def with_gradient(tensors: Sequence[Any]) -> tuple[list[Any], list[Any]]:
     """The tensors that have a gradient, and their gradients."""
     chosen, grads = [], []
@@ -234,4 +229,4 @@ if native is not None:
     set_tensor_type, wrap = native.set_tensor_type, native.wrap
     mark_changed, bump_version = native.mark_changed, native.bump_version
     arrays_of, dtypes_of = native.arrays_of, native.dtypes_of
-    kept_for, with_gradient = native.kept_for, native.with_gradient
+    with_gradient = native.with_gradient

@@ -12,7 +12,7 @@ from ..backends.layout import inverse
 from ..types_ import Array, Shape
 from .common import TensorBase, check_tensor, dtype_of, type_name
 from .memory_format import shared_axes
-from .softmax import _log_softmax, log_softmax
+from .softmax import log_softmax
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -236,9 +236,7 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
     if target._array.shape == input._array.shape and target._array.dtype.kind in "fV":
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing, classes)
     _check_target("cross_entropy", input, target, weight)
-    scores = input._array
-    is_plain = scores.ndim > 0 and scores.dtype.kind in "fV"
-    logp = _log_softmax(input, dim=classes) if is_plain else log_softmax(input, classes)
+    logp = log_softmax(input, classes)
     if label_smoothing:
         return _smoothed(logp, target, weight, ignore_index, reduction, label_smoothing, classes)
     return _nll_loss(logp, target, weight, ignore_index=ignore_index, reduction=reduction)[0]

@@ -7,7 +7,6 @@ from typing import Any
 
 import rushlight
 from rushlight import Tensor
-from rushlight.autograd.variable import kept_for
 from rushlight.optim._elementwise import (
     ElementwiseOptimizer,
     advance_step,
@@ -115,8 +114,7 @@ class Adam(ElementwiseOptimizer):
         self, params: list[Tensor], grads: list[Tensor], states: list[Any], group: Group
     ) -> None:
         """One kernel call updates all parameters of the group."""
-        own = self.state
-        steps = kept_for(own, params, "step")
+        steps = [state["step"] for state in states]
         rushlight._foreach_add_(steps, 1)
         kernel = (
             rushlight._fused_adamw_ if group["decoupled_weight_decay"] else rushlight._fused_adam_
@@ -126,9 +124,9 @@ class Adam(ElementwiseOptimizer):
         kernel(
             params,
             grads,
-            kept_for(own, params, "exp_avg"),
-            kept_for(own, params, "exp_avg_sq"),
-            kept_for(own, params, "max_exp_avg_sq") if amsgrad else [],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [state["max_exp_avg_sq"] for state in states] if amsgrad else [],
             steps,
             lr=as_number(group["lr"]),
             beta1=as_number(beta1),

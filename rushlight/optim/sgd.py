@@ -6,7 +6,7 @@ from typing import Any
 
 import rushlight
 from rushlight import Tensor
-from rushlight.autograd.variable import kept_for, with_gradient
+from rushlight.autograd.variable import with_gradient
 from rushlight.optim._elementwise import (
     ElementwiseOptimizer,
     as_number,
@@ -101,7 +101,7 @@ class SGD(ElementwiseOptimizer):
     ) -> None:
         """Parameters in their first step have no buffer yet; they go by themselves."""
         state = self.state
-        buffers = kept_for(state, params, "momentum_buffer")
+        buffers = [state[param].get("momentum_buffer") for param in params]
         is_new = [buffer is None for buffer in buffers]
         if True not in is_new:
             self._kernel_step(params, grads, buffers, group, is_first_step=False)

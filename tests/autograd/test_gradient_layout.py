@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import rushlight as torch
 from rushlight.autograd.twin import native
+from rushlight.backends import kernels
 
 ALIKE = (30, 5, 1)  # the strides of a contiguous (4, 6, 5)
 
@@ -65,3 +68,20 @@ def test_a_gradient_that_lies_as_the_leaf_is_taken_not_copied() -> None:
     leaf = torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last).requires_grad_()
     Passes.apply(leaf).backward(torch.ones_like(leaf))
     assert leaf.grad.data_ptr() == seen[0] and leaf.grad.stride() == leaf.stride()
+
+
+@pytest.mark.skipif(native is None, reason="in Python the rule's frame holds the gradient, too")
+def test_the_gradient_of_a_weight_is_the_product_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, made = torch.nn.Linear(5, 3), []
+    kind = type(kernels(layer.weight._array))
+    matmul_left = kind.matmul_left
+
+    def watched(self: Any, *args: Any) -> Any:
+        result = matmul_left(self, *args)
+        made.append(result.__array_interface__["data"][0])
+        return result
+
+    monkeypatch.setattr(kind, "matmul_left", watched)
+    layer(torch.randn(4, 5)).sum().backward()
+    assert made == [layer.weight.grad.data_ptr()]
+    assert layer.weight.grad.is_contiguous()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import pytest
 
 import rushlight as torch
-from rushlight.autograd.variable import arrays_of, dtypes_of, kept_for, with_gradient
+from rushlight.autograd.variable import arrays_of, dtypes_of, with_gradient
 
 
 def test_those_with_a_gradient_in_their_order() -> None:
@@ -37,12 +35,3 @@ def test_dtypes() -> None:
     assert dtypes_of(tensors) == {torch.float32, torch.float64}
     assert dtypes_of([torch.ones(1, dtype=torch.bfloat16)]) == {torch.bfloat16}
     assert dtypes_of(()) == set()
-
-
-def test_what_is_kept() -> None:
-    a, b = torch.ones(1), torch.ones(2)
-    state = defaultdict(dict, {a: {"step": 1}})
-    assert kept_for(state, [a, b], "step") == [1, None]
-    assert b in state
-    with pytest.raises(KeyError):
-        kept_for({}, [a], "step")

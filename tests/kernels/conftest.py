@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import numpy
 import pytest
 
 from rushlight.backends import Kernels, kernels, native_available
+
+sys.path.append(str(Path(__file__).parent))  # conv_checks and its like
 
 
 @pytest.fixture(scope="session")

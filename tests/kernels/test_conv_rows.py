@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy
 import pytest
+from conv_checks import error, random_tensor, same_special_numbers
 from numpy.typing import NDArray
 
 from rushlight.backends import Kernels
@@ -14,21 +15,9 @@ Tensor = NDArray[Any]
 Ints = tuple[int, ...]
 
 
-def random_tensor(seed: int, *shape: int) -> Tensor:
-    return numpy.random.default_rng(seed).standard_normal(shape).astype(numpy.float32)
-
-
 def window(padding: Ints) -> tuple[Ints, Ints, Ints, int]:
     ones = (1,) * len(padding)
     return (ones, padding, ones, 1)
-
-
-def error(result: Tensor, expected: Tensor) -> float:
-    """The largest error, relative to the largest number."""
-    assert result.dtype == numpy.float32
-    assert result.shape == expected.shape
-    assert result.flags.c_contiguous
-    return float(numpy.abs(result - expected).max() / numpy.abs(expected).max())
 
 
 def compare(native: Kernels, reference: Kernels, x_shape: Ints, weight_shape: Ints,
@@ -130,15 +119,6 @@ def test_two_threads_give_the_numbers_of_one(native: Kernels, images: int) -> No
 
 
 # ------------------------------------------------------------------ numbers that are not finite
-def same_special_numbers(result: Tensor, expected: Tensor) -> None:
-    numpy.testing.assert_array_equal(numpy.isnan(result), numpy.isnan(expected))
-    numpy.testing.assert_array_equal(numpy.isposinf(result), numpy.isposinf(expected))
-    numpy.testing.assert_array_equal(numpy.isneginf(result), numpy.isneginf(expected))
-    usual = numpy.isfinite(expected)
-    scale = float(numpy.abs(expected[usual]).max())
-    numpy.testing.assert_allclose(result[usual], expected[usual], rtol=1e-4, atol=2e-5 * scale)
-
-
 @pytest.mark.parametrize("images", [4, 32])
 @pytest.mark.parametrize("value", [numpy.nan, numpy.inf, -numpy.inf])
 def test_nan_and_infinity_stay_in_the_windows_that_see_them(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy
 import pytest
+from conv_checks import channels_last, error, random_tensor
 from numpy.typing import NDArray
 
 from rushlight.backends import Kernels, kernels
@@ -14,21 +15,6 @@ Tensor = NDArray[Any]
 Ints = tuple[int, ...]
 reference = Kernels(numpy)
 cpu = kernels(numpy.zeros(1))
-
-
-def random_tensor(seed: int, *shape: int) -> Tensor:
-    return numpy.random.default_rng(seed).standard_normal(shape).astype(numpy.float32)
-
-
-def channels_last(a: Tensor) -> Tensor:
-    return numpy.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
-
-
-def error(result: Tensor, expected: Tensor) -> float:
-    """The largest error, relative to the largest number."""
-    assert result.dtype == numpy.float32
-    assert result.shape == expected.shape
-    return float(numpy.abs(result - expected).max() / numpy.abs(expected).max())
 
 
 def compare(

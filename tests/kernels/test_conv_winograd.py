@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy
 import pytest
+from conv_checks import error, random_tensor, same_special_numbers
 from numpy.typing import NDArray
 
 from rushlight.backends import Kernels, kernels
@@ -16,20 +17,8 @@ reference = Kernels(numpy)
 cpu = kernels(numpy.zeros(1))
 
 
-def random_tensor(seed: int, *shape: int) -> Tensor:
-    return numpy.random.default_rng(seed).standard_normal(shape).astype(numpy.float32)
-
-
 def window(padding: Ints) -> tuple[Ints, Ints, Ints, int]:
     return ((1, 1), padding, (1, 1), 1)
-
-
-def error(result: Tensor, expected: Tensor) -> float:
-    """The largest error, relative to the largest number."""
-    assert result.dtype == numpy.float32
-    assert result.shape == expected.shape
-    assert result.flags.c_contiguous
-    return float(numpy.abs(result - expected).max() / numpy.abs(expected).max())
 
 
 def compare_all(x_shape: Ints, outputs: int, padding: Ints = (1, 1), bound: float = 3e-6) -> None:
@@ -113,15 +102,6 @@ def test_every_run_gives_the_same_numbers(threads: int) -> None:
 
 
 # ------------------------------------------------------------------ numbers that are not finite
-def same_special_numbers(result: Tensor, expected: Tensor) -> None:
-    numpy.testing.assert_array_equal(numpy.isnan(result), numpy.isnan(expected))
-    numpy.testing.assert_array_equal(numpy.isposinf(result), numpy.isposinf(expected))
-    numpy.testing.assert_array_equal(numpy.isneginf(result), numpy.isneginf(expected))
-    usual = numpy.isfinite(expected)
-    scale = float(numpy.abs(expected[usual]).max())
-    numpy.testing.assert_allclose(result[usual], expected[usual], rtol=1e-4, atol=2e-5 * scale)
-
-
 @pytest.mark.parametrize("value", [numpy.nan, numpy.inf, -numpy.inf])
 @pytest.mark.parametrize("place", [(0, 3, 0, 0), (1, 15, 7, 9), (1, 16, 15, 16)])
 def test_nan_and_infinity_stay_in_the_windows_that_see_them(value: float, place: Ints) -> None:

@@ -41,6 +41,7 @@
 #include "conv_scatter.h"
 #include "conv_turn.h"
 #include "conv_unfold.h"
+#include "conv_ways.h"
 #include "conv_weight.h"
 #include "conv_winograd.h"
 #include "conv_winograd_strided_forward.h"
@@ -60,16 +61,6 @@ inline int64_t parts_per_task(int64_t tasks, int64_t work, int64_t most) {
 }
 
 // ---------------------------------------------------------------------------- unfolded
-bool prefers_unfolding(const ConvShape& s) {
-    if (s.KH * s.KW == 1 && s.pad_h == 0 && s.pad_w == 0) return true;
-    return s.OH * s.OW <= 25 && s.group_outputs() >= 32;
-}
-
-// For so few pixels the direct gradients would spend their time on turning the weights.
-bool gradients_prefer_unfolding(const ConvShape& s) {
-    return prefers_unfolding(s) || (s.N * s.OH * s.OW <= 64 && s.group_outputs() >= 32);
-}
-
 // Runs body(task) for blocks of images of every group.
 template <class Body>
 void for_each_unfolded(const ConvShape& s, const Body& body) {
@@ -89,79 +80,6 @@ void for_each_unfolded(const ConvShape& s, const Body& body) {
         parallel_for(tasks, grain_for(tasks, s.work()), run);
     else
         run(0, tasks);
-}
-
-// ---------------------------------------------------------------------------- channels last
-// What Winograd's way does not take, and how its images and its weight are wanted:
-//   first        both channels first, for the ways that know nothing else
-//   depthwise    images channels last (conv_depthwise_last.h); the weight has one channel
-//   direct_last  images channels last, weight channels first: few channels (conv_direct.h,
-//                conv_weight.h)
-//   windows      both channels last (conv_last.h)
-enum class Way { first, depthwise, direct_last, windows };
-
-bool has_last(const ConvShape& s) { return s.x_last || s.y_last; }
-
-// `in_lanes`: images or bands of rows in lanes pay, which is done channels first.
-Way way_of(const ConvShape& s, bool in_lanes) {
-    if (!has_last(s)) return Way::first;
-    if (is_depthwise(s) && s.O == s.C) return Way::depthwise;
-    if (s.groups > 1 || in_lanes) return Way::first;
-    // Copying windows pays only if their rows are a few vectors long.
-    const bool short_rows = s.KH * s.KW > 1 && s.KW * s.C < 2 * kW<float>;
-    return short_rows ? Way::direct_last : Way::windows;
-}
-
-// The shape for kernels of that way.
-ConvShape laid_out(const ConvShape& s, Way way) {
-    ConvShape own = s;
-    own.x_last = own.y_last = way != Way::first;
-    own.weight_last = way == Way::windows;
-    return own;
-}
-
-// ---------------------------------------------------------------------------- Winograd
-Winograd winograd_forward(const ConvShape& s, const float* weight) {
-    const int64_t k = s.weight_last ? 1 : 9, tap = s.weight_last ? s.C : 1;
-    return Winograd{s.N,    s.C,     s.H,     s.W,         s.O,         s.OH,   s.OW,
-                    s.pad_h, s.pad_w, s.x_steps(), s.y_steps(), weight, {s.C * 9, k, tap},
-                    false,  s.relu};
-}
-
-// The gradient's convolution reads grad with the taps reversed, inputs and outputs exchanged.
-Winograd winograd_input_grad(const ConvShape& s, const float* weight) {
-    const int64_t o = s.weight_last ? 1 : 9, tap = s.weight_last ? s.C : 1;
-    return Winograd{s.N,         s.O,         s.OH,        s.OW,        s.C,    s.H, s.W,
-                    2 - s.pad_h, 2 - s.pad_w, s.y_steps(), s.x_steps(), weight, {o, s.C * 9, tap},
-                    true};
-}
-
-// Costs in vector multiply-adds per channel and vector of outputs, measured with AVX-512 against
-// the direct and unfolded ways: what transforming one weight costs more than packing it, for the
-// convolutions and for the weight gradient; and what transforming a tile costs per channel.
-constexpr int64_t kTransformWeight = 150, kTransformSums = 250, kTransformTile = 280;
-// Below one vector of channels the products are too short and the lanes half empty.
-constexpr int64_t kWinogradChannels = 16;
-
-bool prefers_winograd(const ConvShape& s, const Winograd& w, int64_t weight_cost) {
-    if (s.KH != 3 || s.KW != 3 || s.stride_h != 1 || s.stride_w != 1 || s.dil_h != 1 ||
-        s.dil_w != 1 || s.groups != 1 || s.C < kWinogradChannels || s.O < kWinogradChannels)
-        return false;
-    const int64_t per_tile = kWinogradPoints + kTransformTile * (s.C + s.O) / (s.C * s.O);
-    return w.tiles() * per_tile + weight_cost < s.N * s.OH * s.OW * 9;
-}
-
-// The same for stride two, where the direct ways are a tenth slower than they might be.
-constexpr int64_t kTransformStrided = 300, kTransformStridedSums = 600, kTransformStridedTile = 450;
-
-bool prefers_strided_winograd(const ConvShape& s, int64_t weight_cost) {
-    if (s.KH != 3 || s.KW != 3 || s.stride_h != 2 || s.stride_w != 2 || s.dil_h != 1 ||
-        s.dil_w != 1 || s.groups != 1 || s.C < kWinogradChannels || s.O < kWinogradChannels)
-        return false;
-    const int64_t C = round_up(s.C, kW<float>), O = round_up(s.O, kW<float>);
-    const int64_t tiles = s.N * strided_tiles(s.OH) * strided_tiles(s.OW);
-    const int64_t per_tile = kStridedProducts * C * O + kTransformStridedTile * (C + O);
-    return tiles * per_tile + weight_cost * C * O < s.work() * 11 / 10;
 }
 
 // ---------------------------------------------------------------------------- forward

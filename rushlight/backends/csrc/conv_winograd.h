@@ -48,26 +48,9 @@ constexpr int64_t kWinogradDepth = 128;                           // channels of
 // ---------------------------------------------------------------------------- weights
 // turned[tap][output] to u's points.
 inline void transform_taps(const float* turned, bool reversed, float* u, int64_t u_point) {
-    constexpr int W = kW<float>;
-    f32v columns[3][kWinogradPatch];
-    RL_UNROLL
-    for (int x = 0; x < 3; x++) {
-        f32v column[3];
-        RL_UNROLL
-        for (int y = 0; y < 3; y++) {
-            const int tap = 3 * y + x;
-            column[y] = ld(turned + (reversed ? 8 - tap : tap) * W);
-        }
-        transform_weight(column, columns[x]);
-    }
-    RL_UNROLL
-    for (int y = 0; y < kWinogradPatch; y++) {
-        const f32v row[3] = {columns[0][y], columns[1][y], columns[2][y]};
-        f32v points[kWinogradPatch];
-        transform_weight(row, points);
-        RL_UNROLL
-        for (int x = 0; x < kWinogradPatch; x++, u += u_point) st(u, points[x]);
-    }
+    transform_both_axes<kWinogradPatch>(
+        turned, reversed, [](const f32v* taps, f32v* points) { transform_weight(taps, points); },
+        [&](int y, int x, f32v point) { st(u + (y * kWinogradPatch + x) * u_point, point); });
 }
 
 // Transforms inputs k0 .. k0 + depth - 1 of the panel of `width` outputs that starts at o, to

@@ -73,27 +73,12 @@ inline int64_t phased_lanes(int64_t channels) {
 // turned[tap][lane] to u's points and phases.
 inline void transform_strided_taps(const float* turned, bool reversed, float* u, int64_t u_point,
                                    int64_t u_phase) {
-    constexpr int W = kW<float>, P = kStridedPatch;
-    f32v columns[3][P];
-    RL_UNROLL
-    for (int x = 0; x < 3; x++) {
-        f32v column[3];
-        RL_UNROLL
-        for (int y = 0; y < 3; y++) {
-            const int tap = 3 * y + x;
-            column[y] = ld(turned + (reversed ? 8 - tap : tap) * W);
-        }
-        transform_strided_weight(column, columns[x]);
-    }
-    RL_UNROLL
-    for (int i = 0; i < P; i++) {
-        const f32v row[3] = {columns[0][i], columns[1][i], columns[2][i]};
-        f32v points[P];
-        transform_strided_weight(row, points);
-        RL_UNROLL
-        for (int j = 0; j < P; j++)
-            st(u + point_of(i, j) * u_point + phase_of_numbers(i, j) * u_phase, points[j]);
-    }
+    transform_both_axes<kStridedPatch>(
+        turned, reversed,
+        [](const f32v* taps, f32v* points) { transform_strided_weight(taps, points); },
+        [&](int y, int x, f32v point) {
+            st(u + point_of(y, x) * u_point + phase_of_numbers(y, x) * u_phase, point);
+        });
 }
 
 struct StridedWeight {

@@ -68,6 +68,33 @@ inline void load_taps(const WeightSteps& w, const float* from, int outputs, int 
         }
 }
 
+// turned[tap][output] transformed along both axes: along(three taps, P numbers) is the transform of
+// one axis, put(y, x, vector) takes the result.
+template <int P, class Along, class Put>
+RL_INLINE void transform_both_axes(const float* turned, bool reversed, const Along& along,
+                                   const Put& put) {
+    constexpr int W = kW<float>;
+    f32v columns[3][P];
+    RL_UNROLL
+    for (int x = 0; x < 3; x++) {
+        f32v column[3];
+        RL_UNROLL
+        for (int y = 0; y < 3; y++) {
+            const int tap = 3 * y + x;
+            column[y] = ld(turned + (reversed ? 8 - tap : tap) * W);
+        }
+        along(column, columns[x]);
+    }
+    RL_UNROLL
+    for (int y = 0; y < P; y++) {
+        const f32v row[3] = {columns[0][y], columns[1][y], columns[2][y]};
+        f32v points[P];
+        along(row, points);
+        RL_UNROLL
+        for (int x = 0; x < P; x++) put(y, x, points[x]);
+    }
+}
+
 // ---------------------------------------------------------------------------- inputs
 // Images cut into rows of `wide` tiles, `high` of them each; the first tile's first pixel lies
 // pad_h and pad_w before the image.

@@ -253,6 +253,9 @@ struct Call {
 // error.
 bool record(Call* call, PyObject* const* outs, int n_outs);
 
+// into(out, operation, inputs, attrs), a method of primitives: computes straight into `out`.
+PyObject* primitive_into(PyObject* self, PyObject* const* args, Py_ssize_t n);
+
 inline Plan* plan_of(Node* node) { return reinterpret_cast<Primitive*>(node->op)->plan; }
 
 // ------------------------------------------------------------------ from Python

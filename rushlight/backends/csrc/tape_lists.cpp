@@ -1,5 +1,5 @@
-// Lists of tensors, as optimizers hand them on: their arrays and dtypes, what is kept for them, and
-// those that have a gradient (arrays_of, dtypes_of, kept_for, with_gradient in autograd/variable.py).
+// Lists of tensors, as optimizers hand them on: their arrays and dtypes, and those of them that have a
+// gradient (arrays_of, dtypes_of and with_gradient in rushlight/autograd/variable.py).
 #include "tape.h"
 
 namespace rl {
@@ -47,42 +47,6 @@ PyObject* py_dtypes_of(PyObject*, PyObject* given) {
     return dtypes;
 }
 
-// state[tensor].get(name): a new reference, None if there is nothing.
-PyObject* kept_value(PyObject* state, PyObject* tensor, PyObject* name) {
-    PyObject* own = PyObject_GetItem(state, tensor);
-    if (own == nullptr) return nullptr;
-    PyObject* value = nullptr;
-    if (PyDict_CheckExact(own)) {
-        value = PyDict_GetItemWithError(own, name);
-        if (value != nullptr || !PyErr_Occurred()) Py_INCREF(value = value ? value : Py_None);
-    } else {
-        value = PyObject_CallMethod(own, "get", "O", name);
-    }
-    Py_DECREF(own);
-    return value;
-}
-
-// kept_for(state, tensors, name)
-PyObject* py_kept_for(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    if (n != 3) {
-        PyErr_SetString(PyExc_TypeError, "kept_for(state, tensors, name)");
-        return nullptr;
-    }
-    PyObject* tensors = tensors_in(args[1]);
-    if (tensors == nullptr) return nullptr;
-    const Py_ssize_t count = PySequence_Fast_GET_SIZE(tensors);
-    PyObject* values = PyList_New(count);
-    for (Py_ssize_t i = 0; values != nullptr && i < count; i++) {
-        PyObject* value = kept_value(args[0], PySequence_Fast_GET_ITEM(tensors, i), args[2]);
-        if (value == nullptr)
-            Py_CLEAR(values);
-        else
-            PyList_SET_ITEM(values, i, value);
-    }
-    Py_DECREF(tensors);
-    return values;
-}
-
 // The gradient as the attribute `grad` gives it, which warns for results of operations.
 PyObject* gradient_of(PyObject* tensor) {
     PyObject* grad = present(as_tensor(tensor)->grad);
@@ -116,7 +80,6 @@ PyObject* py_with_gradient(PyObject*, PyObject* given) {
 PyMethodDef list_methods[] = {
     {"arrays_of", py_arrays_of, METH_O, "(tensors): see variable.py."},
     {"dtypes_of", py_dtypes_of, METH_O, "(tensors): see variable.py."},
-    method("kept_for", py_kept_for, "(state, tensors, name): see variable.py."),
     {"with_gradient", py_with_gradient, METH_O, "(tensors): see variable.py."},
     {nullptr, nullptr, 0, nullptr},
 };

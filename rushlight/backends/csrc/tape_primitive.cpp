@@ -213,48 +213,6 @@ PyObject* primitive_call(PyObject* self, PyObject* const* args, size_t nargsf, P
     return out;
 }
 
-// ------------------------------------------------------------------ into a tensor
-// The names of `attrs` and "out" behind them, as a call's kwnames.
-PyObject* names_and_out(PyObject* attrs) {
-    PyObject* kwnames = PyTuple_New(PyDict_GET_SIZE(attrs) + 1);
-    Py_ssize_t place = 0, i = 0;
-    PyObject* name;
-    while (kwnames != nullptr && PyDict_Next(attrs, &place, &name, nullptr))
-        PyTuple_SET_ITEM(kwnames, i++, Py_NewRef(name));
-    if (kwnames != nullptr) PyTuple_SET_ITEM(kwnames, i, Py_NewRef(names.out));
-    return kwnames;
-}
-
-// into(out, operation, inputs, attrs)
-PyObject* primitive_into(PyObject* self, PyObject* const* args, Py_ssize_t n) {
-    if (n != 4 || !is_tensor(args[0]) || !PyTuple_Check(args[2]) || !PyDict_Check(args[3]) ||
-        PyTuple_GET_SIZE(args[2]) + PyDict_GET_SIZE(args[3]) > kMostInputs) {
-        PyErr_SetString(PyExc_TypeError, "into(out, operation, inputs, attrs)");
-        return nullptr;
-    }
-    Tensor* out = as_tensor(args[0]);
-    const Py_ssize_t n_inputs = PyTuple_GET_SIZE(args[2]);
-    PyObject* values[kMostInputs + 1];
-    Py_ssize_t count = 0;
-    for (; count < n_inputs; count++) {
-        PyObject* input = PyTuple_GET_ITEM(args[2], count);
-        values[count] = Py_NewRef(is_tensor(input) ? as_tensor(input)->array : input);
-    }
-    PyObject *value, *kwnames = names_and_out(args[3]);
-    for (Py_ssize_t place = 0; PyDict_Next(args[3], &place, nullptr, &value);)
-        values[count++] = Py_NewRef(value);
-    values[count++] = Py_NewRef(out->array);
-    PyObject* result =
-        kwnames == nullptr ? nullptr
-                           : PyObject_Vectorcall(reinterpret_cast<Primitive*>(self)->forward,
-                                                 values, size_t(n_inputs), kwnames);
-    for (Py_ssize_t i = 0; i < count; i++) Py_DECREF(values[i]);
-    Py_XDECREF(kwnames);
-    Py_XDECREF(result);
-    if (result == nullptr || !bump_version(out, args[1])) return nullptr;
-    return Py_NewRef(args[0]);
-}
-
 // ------------------------------------------------------------------ the type
 PyObject* primitive_new(PyTypeObject* type, PyObject*, PyObject*) {
     PyObject* self = type->tp_alloc(type, 0);

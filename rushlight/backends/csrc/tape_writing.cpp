@@ -184,6 +184,28 @@ PyType_Spec method_spec = {"rushlight.backends._tape.InPlaceMethod", sizeof(InPl
 
 }  // namespace
 
+PyObject* primitive_into(PyObject* self, PyObject* const* args, Py_ssize_t n) {
+    if (n != 4 || !is_tensor(args[0]) || !PyTuple_Check(args[2]) || !PyDict_Check(args[3]) ||
+        PyTuple_GET_SIZE(args[2]) + PyDict_GET_SIZE(args[3]) >= kMostValues) {
+        PyErr_SetString(PyExc_TypeError, "into(out, operation, inputs, attrs)");
+        return nullptr;
+    }
+    const Py_ssize_t n_inputs = PyTuple_GET_SIZE(args[2]);
+    PyObject* values[kMostValues];
+    for (Py_ssize_t i = 0; i < n_inputs; i++) values[i] = PyTuple_GET_ITEM(args[2], i);
+    PyObject* kwnames = PyTuple_New(PyDict_GET_SIZE(args[3]));
+    PyObject* name;
+    Py_ssize_t i = 0;
+    for (Py_ssize_t place = 0;
+         kwnames != nullptr && PyDict_Next(args[3], &place, &name, &values[n_inputs + i]); i++)
+        PyTuple_SET_ITEM(kwnames, i, Py_NewRef(name));
+    PyObject* out = kwnames == nullptr
+                        ? nullptr
+                        : write(self, args[0], args[1], values, n_inputs, kwnames);
+    Py_XDECREF(kwnames);
+    return out;
+}
+
 bool add_writing_types(PyObject* module) { return add_type(module, &method_spec) != nullptr; }
 
 PyMethodDef writing_methods[] = {

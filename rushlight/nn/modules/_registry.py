@@ -3,7 +3,7 @@
 A tensor or module assigned to an attribute does not go into the instance's `__dict__` but into one
 of three dictionaries, `_parameters`, `_buffers` and `_modules`; Python calls `__getattr__` only for
 names that it finds nowhere else, and that is where they are looked up. The compiled extension looks
-there before Python gives up, which takes a fifth of the time (`csrc/bind_modules.cpp`).
+there before Python gives up, which takes a tenth of the time (`csrc/bind_modules.cpp`).
 """
 
 from __future__ import annotations
