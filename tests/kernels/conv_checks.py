@@ -20,10 +20,17 @@ def channels_last(a: Tensor) -> Tensor:
     return numpy.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
 
 
+def layout(a: Tensor) -> tuple[bool, bool]:
+    """Whether the array is contiguous, channels first and channels last."""
+    last = a.ndim == 4 and a.transpose(0, 2, 3, 1).flags.c_contiguous
+    return a.flags.c_contiguous, last
+
+
 def error(result: Tensor, expected: Tensor) -> float:
-    """The largest error, relative to the largest number."""
+    """The largest error, relative to the largest number; dtype, shape and layout must agree."""
     assert result.dtype == numpy.float32
     assert result.shape == expected.shape
+    assert layout(result) == layout(expected)
     return float(numpy.abs(result - expected).max() / numpy.abs(expected).max())
 
 

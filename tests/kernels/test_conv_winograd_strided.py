@@ -30,12 +30,12 @@ def compare_all(
     bias = random_tensor(3, outputs)
     y_shape = reference.conv(x, weight, None, *window(padding)).shape
     grad = random_tensor(4, *y_shape)
-    wide = {"x": x, "weight": weight, "grad": grad, "bias": bias}
-    wide = {name: array.astype(numpy.float64) for name, array in wide.items()}
     arrays = {"x": x, "weight": weight, "grad": grad}
     x, weight, grad = (
         channels_last(a) if name in last.split() else a for name, a in arrays.items()
     )
+    wide = {"x": x, "weight": weight, "grad": grad, "bias": bias}
+    wide = {name: array.astype(numpy.float64) for name, array in wide.items()}
     expected = reference.conv(wide["x"], wide["weight"], wide["bias"], *window(padding), relu=True)
     assert error(cpu.conv(x, weight, bias, *window(padding), relu=True), expected) < bound
     expected = reference.conv_input_grad(wide["grad"], wide["weight"], x_shape, *window(padding))
