@@ -174,7 +174,7 @@ inline bool rows_outer_pays(const RowsOuter& r) {
     const int64_t vectors = r.outputs() / kW<float>, tiles = s.N * r.grad_tiles() * vectors;
     const int64_t cost = tiles * (r.points() * r.sum_rows() * 21 / 20 + kOuterGrad) +
                          s.N * r.v_image() * kOuterInput + kOuterStart;
-    return cost < s.N * s.OH * s.OW * vectors * s.C * s.KH * s.KW * 11 / 10;
+    return cost < s.N * s.OH * s.OW * vectors * s.C * s.KH * s.KW;
 }
 
 // dweight, if transforms pay and all of it is finite.
