@@ -150,11 +150,24 @@ def test_numbers_near_the_largest(native: Kernels, reference: Kernels) -> None:
 # ------------------------------------------------------------------ many outputs or channels
 @pytest.mark.parametrize("width", [9, 11, 12, 13, 28, 31])
 @pytest.mark.parametrize("kernel", [(5, 5), (1, 5), (2, 3), (4, 5)])
-def test_weight_gradients_with_outputs_in_lanes(
+def test_outputs_in_lanes(
     native: Kernels, reference: Kernels, width: int, kernel: Ints, threads: int
 ) -> None:
     compare(native, reference, (1, 20, 11, width), (33, 20, *kernel), padding=(0, 2))
     compare(native, reference, (3, 35, 13, width), (48, 35, *kernel), padding=(2, 1))
+
+
+@pytest.mark.parametrize("width", [447, 448, 449, 451, 897])
+@pytest.mark.parametrize("taps", [3, 5])
+def test_long_rows_with_outputs_in_lanes(
+    native: Kernels, reference: Kernels, width: int, taps: int
+) -> None:
+    compare(native, reference, (2, 33, 1, width), (49, 33, 1, taps), padding=(0, taps // 2))
+
+
+@pytest.mark.parametrize("channels", [31, 32, 33, 63, 64, 65, 100])
+def test_sums_of_many_channels(native: Kernels, reference: Kernels, channels: int) -> None:
+    compare(native, reference, (1, channels, 16, 16), (35, channels, 5, 5), padding=(2, 2))
 
 
 @pytest.mark.parametrize(("channels", "outputs"), [(64, 64), (17, 12), (9, 100)])
@@ -162,3 +175,21 @@ def test_large_images_with_outputs_in_lanes(
     native: Kernels, reference: Kernels, channels: int, outputs: int
 ) -> None:
     compare(native, reference, (2, channels, 40, 52), (outputs, channels, 5, 5), padding=(2, 2))
+
+
+@pytest.mark.parametrize("value", [numpy.nan, numpy.inf])
+def test_numbers_that_are_not_finite_with_outputs_in_lanes(
+    native: Kernels, reference: Kernels, value: float
+) -> None:
+    x, weight = random_tensor(1, 2, 32, 14, 14), random_tensor(2, 40, 32, 5, 5)
+    grad = random_tensor(3, 2, 40, 14, 14)
+    x[1, 20, 3, 5] = grad[1, 20, 3, 5] = value
+    for name, arrays in {
+        "conv": (x, weight, None),
+        "conv_input_grad": (grad, weight, x.shape),
+        "conv_weight_grad": (grad[:1], x[1:], weight.shape),
+    }.items():
+        result, expected = (getattr(k, name)(*arrays, *window((2, 2))) for k in (native, reference))
+        usual = numpy.isfinite(expected)
+        numpy.testing.assert_array_equal(numpy.isfinite(result), usual)
+        numpy.testing.assert_allclose(result[usual], expected[usual], rtol=1e-4, atol=1e-3)

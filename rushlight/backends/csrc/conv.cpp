@@ -5,8 +5,8 @@
 //   3 x 3, stride two         likewise (conv_winograd_strided.h), with 9 / 16 of them
 //   one channel per group     vectors of pixels, nothing shared (conv_depthwise.h)
 //   few channels, 3 or 5 wide by Winograd's transforms along rows (conv_rows.h, conv_rows_weight.h)
-//                             or, for the weight gradient of other sizes, conv_rows_outer.h
-//   few channels, 7 wide      likewise with stride two (conv_rows_strided.h), not the input gradient
+//   other sizes, 3 or 5 wide  likewise where it pays (conv_rows_many.h, conv_rows_outer.h)
+//   few channels, 7 wide      likewise with stride two (conv_rows_strided.h); no input gradient
 //   small images, 16 and more one image per lane (conv_batch.h, conv_batch_weight.h)
 //   few channels              the input gradient scattered row by row (conv_scatter.h)
 //   forward, input gradient   straight from a padded plane (conv_direct.h). The input gradient is a
@@ -34,6 +34,7 @@
 #include "conv_last.h"
 #include "conv_rows_forward.h"
 #include "conv_rows_input.h"
+#include "conv_rows_many.h"
 #include "conv_rows_outer.h"
 #include "conv_rows_strided.h"
 #include "conv_rows_strided_weight.h"
@@ -186,6 +187,8 @@ void forward_first(const ConvShape& s, const float* x, const float* weight, cons
         depthwise_forward(s, x, weight, bias, y);
     else if (batch_forward_pays(s))
         batch_forward(s, x, weight, bias, y);
+    else if (rows_many_forward(s, x, weight, bias, y))
+        return;
     else if (prefers_unfolding(s))
         for_each_unfolded(s, [&](const UnfoldTask& t) { unfold_forward(t, x, weight, bias, y); });
     else
@@ -300,6 +303,8 @@ void input_grad_first(const ConvShape& s, const float* grad, const float* weight
         batch_input_grad(s, grad, weight, dx);
     else if (scatter_pays(s))
         input_grad_scattered(s, grad, weight, dx);
+    else if (rows_many_input_grad(s, grad, weight, dx))
+        return;
     else if (gradients_prefer_unfolding(s))
         for_each_unfolded(s,
                           [&](const UnfoldTask& t) { unfold_input_grad(t, grad, weight, dx); });

@@ -7,14 +7,12 @@
 //   dweight                           S turned into taps
 //
 // conv_rows_weight.h, whose lanes hold images or bands of rows, is for few channels, and left with
-// idle lanes where there are few images of few rows. Here lanes hold outputs; in the making of V
-// they hold tiles, those of all rows and channels behind each other. To this end an image is padded
-// to whole tiles, and another time from the second tile on: the first 4 pixels of a tile, and the
-// next ones, then lie at the same place. Products are those of conv_weight.h, with (c, ky) as rows. Images are taken a
-// few at a time, about 128 tiles of grad, whose V and D stay in L2.
+// idle lanes where there are few images of few rows. Here lanes hold outputs, and in the making of
+// V tiles (conv_rows_tiles.h). Products are those of conv_weight.h, with (c, ky) as rows. Images
+// are taken a few at a time, about 128 tiles of grad, whose V and D stay in L2.
 #pragma once
 
-#include "conv_rows.h"
+#include "conv_rows_tiles.h"
 #include "conv_weight.h"
 #include "layout.h"
 
@@ -40,54 +38,6 @@ struct RowsOuter {
     int64_t d_point() const { return images() * grad_tiles() * outputs() + kW<float>; }
     int64_t s_point() const { return sum_rows() * outputs(); }
 };
-
-// 4 * W neighbouring numbers to 4 vectors: vector r holds numbers r, r + 4, r + 8 ...
-RL_INLINE void split_in_four(const float* from, f32v* to) {
-    constexpr int W = kW<float>;
-    typedef typename EverySecond<0, W>::type Even;
-    typedef typename EverySecond<1, W>::type Odd;
-    f32v halves[4];
-    RL_UNROLL
-    for (int i = 0; i < 2; i++) {
-        const f32v a = ld(from + 2 * i * W), b = ld(from + (2 * i + 1) * W);
-        halves[i] = shuffle(a, b, Even{});
-        halves[2 + i] = shuffle(a, b, Odd{});
-    }
-    RL_UNROLL
-    for (int i = 0; i < 2; i++) {
-        to[i] = shuffle(halves[2 * i], halves[2 * i + 1], Even{});
-        to[i + 2] = shuffle(halves[2 * i], halves[2 * i + 1], Odd{});
-    }
-}
-
-// An image of x to V.
-template <int Taps>
-void outer_inputs(const RowsOuter& r, const float* x, float* V) {
-    typedef RowTransform<Taps> Transform;
-    constexpr int W = kW<float>, T = kRowTile;
-    const ConvShape& s = r.s;
-    const int64_t size = r.v_image();
-    Plane p;
-    p.C = s.C, p.H = s.H, p.W = s.W;
-    p.top = -s.pad_h, p.left = -s.pad_w;
-    p.rows = r.x_rows();
-    p.phases = 1, p.cols = r.tiles() * T;
-    const int64_t room = p.size() + T * W;
-    float* const first = scratch<float>(kPlane, 2 * room);
-    float* const next = first + room;
-    make_plane(p, x, 0.0f, first);
-    p.left += T;
-    make_plane(p, x, 0.0f, next);
-    for (int64_t i = 0; i < size; i += W) {
-        f32v d[2 * T], v[Transform::points];
-        split_in_four(first + i * T, d);
-        split_in_four(next + i * T, d + T);
-        Transform::input(d, v);
-        const int n = int(min64(W, size - i));
-        RL_UNROLL
-        for (int q = 0; q < Transform::points; q++) stn(V + q * r.v_point() + i, v[q], n);
-    }
-}
 
 // An image of grad to D.
 template <int Taps>
@@ -152,12 +102,14 @@ void outer_sums(const RowsOuter& r, const float* grad, const float* x, int64_t f
                 float* sums) {
     const ConvShape& s = r.s;
     const int64_t grain = s.N > 1 ? r.points() : ceil_div(kParallelWork, s.work() / r.points() + 1);
+    const Plane plane = tiled_plane(s.C, s.H, s.W, -s.pad_h, -s.pad_w, r.x_rows(), r.tiles());
     float* const V = scratch<float>(kPanelA, r.points() * r.v_point());
     float* const D = scratch<float>(kPanelB, r.points() * r.d_point());
     for (int64_t n = first; n < last; n += r.images()) {
         const int64_t images = min64(r.images(), last - n);
         for (int64_t i = 0; i < images; i++) {
-            outer_inputs<Taps>(r, x + (n + i) * s.C * s.H * s.W, V + i * r.v_image());
+            tiles_to_points<Taps>(plane, x + (n + i) * s.C * s.H * s.W, V + i * r.v_image(),
+                                  r.v_point());
             outer_grads<Taps>(r, grad + (n + i) * s.O * s.OH * s.OW,
                               D + i * r.grad_tiles() * r.outputs());
         }
@@ -222,7 +174,7 @@ inline bool rows_outer_pays(const RowsOuter& r) {
     const int64_t vectors = r.outputs() / kW<float>, tiles = s.N * r.grad_tiles() * vectors;
     const int64_t cost = tiles * (r.points() * r.sum_rows() * 21 / 20 + kOuterGrad) +
                          s.N * r.v_image() * kOuterInput + kOuterStart;
-    return cost < s.N * s.OH * s.OW * vectors * s.C * s.KH * s.KW * 11 / 10;
+    return cost < s.N * s.OH * s.OW * vectors * s.C * s.KH * s.KW;
 }
 
 // dweight, if transforms pay and all of it is finite.
