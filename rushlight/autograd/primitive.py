@@ -12,7 +12,8 @@ The forward takes arrays as positional arguments (a Python number or None may st
 plain values as keywords. A derivative rule asks by parameter name for what it needs, and the tape
 keeps exactly that:
 
-    grad, grads      the gradient of the first output, of all outputs (None where there is none)
+    grad, grads      the gradient of the first output, of all outputs (None where there is none);
+                     with `derive` also of one of them, as "grads[1]"
     result           the first output
     results          the outputs without gradient, such as indices and statistics, at their places
                      (None at the others: an output that nobody asked for may be changed in place);
@@ -104,7 +105,9 @@ class Rule:
         self.arguments: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(*names)
 
     def _classify(self, op: Primitive, name: str) -> None:
-        if name in _FROM_THE_TAPE or name in op.attributes or name.startswith("results["):
+        if name in _FROM_THE_TAPE or name in op.attributes:
+            return
+        if name.startswith(("grads[", "results[")):
             return
         if name in op.input_names:
             self.saved.append((name, op.input_names.index(name)))
@@ -352,7 +355,7 @@ class Primitive(PrimitiveCall):
         self.keeps_result = self.keeps_result or rule.wants_result
         self.keeps_first = self.keeps_first or "result" in rule.wants
         self.keeps_inputs = self.keeps_inputs or bool(rule.saved)
-        self.wants_grads = self.wants_grads or "grads" in rule.wants
+        self.wants_grads = self.wants_grads or any(name.startswith("grads") for name in rule.wants)
 
     def shown_edges(self, edges: Sequence[Edge]) -> Sequence[Edge]:
         """The edges that `next_functions` lists: of inputs that can have a gradient."""

@@ -154,6 +154,7 @@ class PrimitiveNode(RecordedNode):
         values["spare"] = None  # only the compiled twin knows that nobody else holds an array
         if self.op.wants_grads:
             values["grads"] = grads
+            values.update((f"grads[{i}]", grad) for i, grad in enumerate(grads))
         if self.results is not None:
             values["results"] = unpacked = self._unpack_results()
             values["result"] = unpacked[0]

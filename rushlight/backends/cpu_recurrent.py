@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from . import _native
+from .cpu_method import native_or
 from .reference import Kernels
 from .reference.base import Array
 from .reference.recurrent import Sizes
 
 
-class NativeRecurrent(Kernels):
-    """A whole sequence per call."""
+class _ContiguousRecurrent(Kernels):
+    """The native layers on contiguous copies of what they do not take as it lies."""
 
     def recurrent(
         self,
@@ -62,3 +63,10 @@ class NativeRecurrent(Kernels):
         arguments: Any = (*inputs, mode, batch_sizes, batch_first, reverse, needs)
         result = _native.recurrent_grad(*arguments)
         return super().recurrent_grad(*arguments) if result is NotImplemented else result
+
+
+class NativeRecurrent(_ContiguousRecurrent):
+    """A whole sequence per call."""
+
+    recurrent = native_or(_ContiguousRecurrent.recurrent, _native.recurrent)
+    recurrent_grad = native_or(_ContiguousRecurrent.recurrent_grad, _native.recurrent_grad)

@@ -18,7 +18,7 @@ from .create import zeros
 from .dropout import dropout as drop
 from .parts import cat, stack
 from .recurrent_steps import CellWeights, run_steps
-from .shape import unsqueeze
+from .shape import _unsqueeze
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -36,7 +36,7 @@ GATE_BLOCKS = {"tanh": 1, "relu": 1, "lstm": 4, "gru": 3}
 # ---- one layer in one direction ------------------------------------------------------------
 
 
-@primitive(name="Recurrent", nondifferentiable=(3, 4))
+@primitive(name="Recurrent", nondifferentiable=(3, 4), kernel="recurrent")
 def _recurrent(x: Array, h0: Array | None, c0: Array | None, weight_ih: Array, weight_hh: Array,
                bias_ih: Array | None, bias_hh: Array | None, *, mode: str, batch_sizes: Sizes,
                batch_first: bool, reverse: bool) -> tuple[Any, ...]:  # fmt: skip
@@ -45,19 +45,6 @@ def _recurrent(x: Array, h0: Array | None, c0: Array | None, weight_ih: Array, w
         x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, mode, batch_sizes, batch_first, reverse
     )
     return result
-
-
-@_recurrent.derivative("x", "h0", "c0", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
-def _recurrent_grads(grads: list[Any], x: Tensor, h0: Tensor | None, c0: Tensor | None,
-                     weight_ih: Tensor, weight_hh: Tensor, bias_ih: Tensor | None,
-                     bias_hh: Tensor | None, result: Tensor, results: Any, mode: str,
-                     batch_sizes: Sizes, batch_first: bool, reverse: bool,
-                     needs: tuple[bool, ...]) -> Any:  # fmt: skip
-    return _recurrent_backward(
-        grads[0], grads[1], grads[2], x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, result,
-        results[3], results[4], mode=mode, batch_sizes=batch_sizes, batch_first=batch_first,
-        reverse=reverse, needs=needs,
-    )  # fmt: skip
 
 
 @primitive(name="RecurrentBackward")
@@ -74,8 +61,13 @@ def _recurrent_backward(grad_out: Array | None, grad_h: Array | None, grad_c: Ar
     return result
 
 
-@_recurrent_backward.derivative("grad_out", "grad_h", "grad_c", "x", "h0", "c0", "weight_ih",
-                                "weight_hh", "bias_ih", "bias_hh")  # fmt: skip
+_LAYER = ("x", "h0", "c0", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
+_recurrent.derive(_LAYER, _recurrent_backward, "grads[0]", "grads[1]", "grads[2]", *_LAYER,
+                  "result", "results[3]", "results[4]", mode="mode", batch_sizes="batch_sizes",
+                  batch_first="batch_first", reverse="reverse", needs="needs")  # fmt: skip
+
+
+@_recurrent_backward.derivative("grad_out", "grad_h", "grad_c", *_LAYER)
 def _recurrent_double(grads: list[Any], grad_out: Any, grad_h: Any, grad_c: Any, x: Any, h0: Any,
                       c0: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any, bias_hh: Any,
                       mode: str, batch_sizes: Sizes, batch_first: bool,
@@ -152,7 +144,7 @@ def run_network(network: Network, x: Tensor, batch_sizes: Sizes, state: tuple[An
     `state` is h (and c for the LSTM), each `(layers · directions, N, H)`; None stands for zeros.
     """
     mode, directions = network.mode, 2 if network.bidirectional else 1
-    if batch_sizes is None and x.size(1 if batch_first else 0) == 0:
+    if batch_sizes is None and x.shape[1 if batch_first else 0] == 0:
         raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
     last_states = []
     for layer in range(network.num_layers):
@@ -168,7 +160,7 @@ def run_network(network: Network, x: Tensor, batch_sizes: Sizes, state: tuple[An
         if network.dropout > 0 and layer < network.num_layers - 1:
             x = drop(x, network.dropout, network.train)
     if len(last_states) == 1:
-        return x, tuple([unsqueeze(part, 0) for part in last_states[0]])
+        return x, tuple([_unsqueeze(part, dim=0) for part in last_states[0]])
     return x, tuple([stack(parts) for parts in zip(*last_states)])
 
 

@@ -45,6 +45,22 @@ def test_only_what_is_needed_is_computed_and_kept() -> None:
         _ = node._saved_self
 
 
+def test_one_of_the_gradients() -> None:
+    @primitive(name="Both")
+    def both(x: Any) -> tuple[Any, Any]:
+        return x * 2, x * 3
+
+    @primitive(name="BothBackward")
+    def backward(x: Any, first: Any, second: Any) -> Any:
+        assert first is None
+        return x * second
+
+    both.derive("x", backward, "x", "grads[0]", "grads[1]")
+    x = torch.tensor([5.0], requires_grad=True)
+    (both(x)[1] * 7).sum().backward()
+    assert x.grad.item() == 35
+
+
 def test_several_inputs_and_one_of_the_results() -> None:
     @primitive(name="Pair", nondifferentiable=(1,))
     def pair(x: Any, y: Any) -> tuple[Any, Any]:

@@ -110,6 +110,20 @@ def test_narrow_inputs(native: Any, reference: Any, mode: str, hidden: int, inpu
 
 
 @modes
+@pytest.mark.parametrize("inputs", [1, 2, 4, 5])
+@pytest.mark.parametrize("layout", ["steps first", "batch first", (9,) * 300 + (4,) * 200 + (1,)])
+def test_long_narrow_inputs(
+    native: Any, reference: Any, mode: str, inputs: int, layout: Any
+) -> None:
+    """Gates of more than a megabyte, which each step starts by itself."""
+    for reverse in (True, False):
+        sizes = {"hidden": 45, "batch": 7, "steps": 500, "inputs": inputs}
+        arrays, options = arguments(mode, layout, **sizes, reverse=reverse)
+        arrays[4] /= 4  # states that forget, so that rounding does not grow with the length
+        compare(native, reference, arrays, options, np.float64)
+
+
+@modes
 def test_blocks_of_k(native: Any, reference: Any, mode: str) -> None:
     """More rows than a tile has, and a state longer than a block."""
     arrays, options = arguments(mode, "steps first", 300, 17, steps=2, dtype=np.float32)

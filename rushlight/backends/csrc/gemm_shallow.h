@@ -7,6 +7,7 @@
 #pragma once
 
 #include "gemm.h"
+#include "gemm_scratch.h"
 #include "gemm_tile.h"
 
 namespace rl {

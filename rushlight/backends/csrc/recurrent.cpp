@@ -1,14 +1,15 @@
 // recurrent.cpp: RNN, LSTM and GRU over a whole sequence in one call.
 //
-// Forward: one product gives the input's part of all gates of all steps. Then the walk: per step a
-// small product of the states with the packed weights, added to that part where it lies, and one
-// pass over the gates (recurrent_gates.h). Backward walks the other way and leaves the gradients
+// Forward: one product gives the input's part of all gates of all steps (of long sequences of a few
+// numbers, each step makes its own). Then the walk: per step a small product of the states with the
+// packed weights, added to that part where it lies, and one pass over the gates (recurrent_gates.h).
+// Backward walks the other way and leaves the gradients
 // of all gates behind, from which two products over all steps at once make the weights' gradients
 // and a third the input's. Sequences of a batch do not meet within the walk, so that threads take
 // shares of the batch and run through all steps without waiting for each other.
 #include "recurrent.h"
 
-#include "gemm.h"
+#include "gemm_shallow.h"
 #include "parallel.h"
 #include "recurrent_gates.h"
 #include "recurrent_panels.h"
@@ -88,6 +89,30 @@ void fill_rows(T* rows, int64_t count, int64_t columns, const T* row) {
 }
 
 // ------------------------------------------------------------------ forward
+// A narrow input's part of the gates costs less to make than to write and read back once the gates
+// of all steps are more than the near caches hold: then each step makes its own.
+constexpr int64_t kNearBytes = 1 << 20;
+
+template <class T>
+bool makes_own_part(const RnnForward<T>& call) {
+    const int64_t gates = call.steps.rows * gate_blocks(call.mode) * call.H;
+    return call.I > 0 && call.I <= kShallow && gates * int64_t(sizeof(T)) > kNearBytes;
+}
+
+// The input's part of the gates of one step: `weight_ih` turned, (I, G H), and the biases.
+template <class T>
+void start_gates(const RnnForward<T>& call, const Moment& m, const T* turned, const T* bias) {
+    const int64_t columns = gate_blocks(call.mode) * call.H, stride = call.steps.item_stride;
+    const int64_t first = m.row + m.begin * stride;
+    Gemm<T> g = {};
+    g.M = m.end - m.begin, g.N = columns, g.K = call.I;
+    g.a = call.x + first * call.I, g.a_row = stride * call.I, g.a_col = 1;
+    g.b = turned, g.b_row = columns, g.b_col = 1;
+    g.c = call.gates + first * columns, g.c_row = stride * columns;
+    g.col_bias = bias;
+    multiply_shallow(g);
+}
+
 // The states' part of the gates: added to `gates`, or for the GRU put into `hidden`, as its n
 // needs the two parts apart.
 template <class T>
@@ -139,7 +164,8 @@ template <class T>
 int64_t forward_workspace(const RnnForward<T>& call) {
     const int64_t columns = gate_blocks(call.mode) * call.H;
     const int64_t hidden = call.mode == RnnMode::gru ? call.steps.batch * columns : 0;
-    return panels_size<T>(call.H, columns) + columns + hidden;
+    const int64_t turned = makes_own_part(call) ? call.I * columns : 0;
+    return panels_size<T>(call.H, columns) + columns + turned + hidden;
 }
 
 template <class T>
@@ -147,17 +173,23 @@ void forward(const RnnForward<T>& call) {
     const Steps& s = call.steps;
     const int64_t H = call.H, I = call.I, columns = gate_blocks(call.mode) * H;
     T* const bias = call.workspace + panels_size<T>(H, columns);
-    T* const hidden = bias + columns;
+    T* const turned = bias + columns;
+    T* const hidden = turned + (makes_own_part(call) ? I * columns : 0);
     const bool is_gru = call.mode == RnnMode::gru;
     for (int64_t j = 0; j < columns; j++)
         bias[j] = (call.bias_ih ? call.bias_ih[j] : T(0)) +
                   (call.bias_hh && !is_gru ? call.bias_hh[j] : T(0));
-    product<T>(s.rows, columns, I, {call.x, I, 1}, {call.weight_ih, 1, I}, bias, call.gates);
+    if (makes_own_part(call))
+        for (int64_t j = 0; j < columns * I; j++)
+            turned[j % I * columns + j / I] = call.weight_ih[j];
+    else
+        product<T>(s.rows, columns, I, {call.x, I, 1}, {call.weight_ih, 1, I}, bias, call.gates);
     const Panels<T> weights =
         pack_panels(call.weight_hh, 1, H, H, columns, s.batch, call.workspace);
     for_each_share(call, [&](int64_t begin, int64_t end) {
         for (int64_t k = 0; k < s.count; k++) {
             const Moment m = moment_of(s, k, begin, end);
+            if (makes_own_part(call)) start_gates(call, m, turned, bias);
             add_states(call, weights, m, hidden);
             for (int64_t n = m.begin; n < m.end; n++) finish_row(call, m, n, hidden);
         }

@@ -176,7 +176,7 @@ PyObject* unpack_result(Node* node, int number);
 // ------------------------------------------------------------------ primitives
 // Where an argument of a derivative rule comes from.
 enum Source : unsigned char {
-    kGrad, kGrads, kResult, kResults, kOneResult, kNeeds, kSpare, kKept, kAttribute
+    kGrad, kGrads, kOneGrad, kResult, kResults, kOneResult, kNeeds, kSpare, kKept, kAttribute
 };
 
 struct Argument {

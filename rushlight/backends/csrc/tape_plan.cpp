@@ -80,6 +80,10 @@ bool plan_argument(Plan* plan, PyObject* name, Argument* argument) {
         *argument = {kOneResult, number};
         return true;
     }
+    if (sscanf(text, "grads[%d]", &number) == 1) {
+        *argument = {kOneGrad, number};
+        return true;
+    }
     const int attribute = index_in(plan->attributes, name);
     if (attribute >= 0) {
         *argument = {kAttribute, attribute};

@@ -126,7 +126,8 @@ class Arguments {
     PyObject* get(const Argument& argument, PyObject* needs) {
         PyObject* value = nullptr;
         switch (argument.source) {
-            case kGrad: value = grads_[0] != nullptr ? grads_[0] : Py_None; break;
+            case kGrad: value = grad(0); break;
+            case kOneGrad: value = grad(argument.index); break;
             case kGrads: value = grad_list(); break;
             case kResults: value = results(); break;
             case kResult: value = result(0); break;
@@ -160,6 +161,10 @@ class Arguments {
         if (number < PyTuple_GET_SIZE(all)) return PyTuple_GET_ITEM(all, number);
         freed();
         return nullptr;
+    }
+
+    PyObject* grad(int number) {
+        return number < n_grads_ && grads_[number] != nullptr ? grads_[number] : Py_None;
     }
 
     PyObject* grad_list() {

@@ -185,13 +185,13 @@ class RNNBase(Module):
                 f"RNN input dtype ({input.dtype}) does not match weight dtype ({weight.dtype}). "
                 "Convert input: input.to(dtype), or convert model: model.to(dtype)"
             )
-        expected = 2 if batch_sizes is not None else 3
-        if input.dim() != expected:
-            raise RuntimeError(f"input must have {expected} dimensions, got {input.dim()}")
-        if self.input_size != input.size(-1):
+        expected, shape = 2 if batch_sizes is not None else 3, input.shape
+        if len(shape) != expected:
+            raise RuntimeError(f"input must have {expected} dimensions, got {len(shape)}")
+        if self.input_size != shape[-1]:
             raise RuntimeError(
                 "input.size(-1) must be equal to input_size. "
-                f"Expected {self.input_size}, got {input.size(-1)}"
+                f"Expected {self.input_size}, got {shape[-1]}"
             )
 
     def get_expected_hidden_size(
@@ -238,13 +238,14 @@ class RNNBase(Module):
         """Returns the outputs of the last layer and the last states of all layers."""
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
-        if input.dim() not in (2, 3):
+        dims = len(input.shape)
+        if dims not in (2, 3):
             raise ValueError(
-                f"{self._get_name()}: Expected input to be 2D or 3D, got {input.dim()}D instead"
+                f"{self._get_name()}: Expected input to be 2D or 3D, got {dims}D instead"
             )
-        is_batched = input.dim() == 3
+        is_batched = dims == 3
         batch_dim = 0 if self.batch_first else 1
-        state = self._given_state(hx, is_batched)
+        state = None if hx is None else self._given_state(hx, is_batched)
         if not is_batched:
             input = input.unsqueeze(batch_dim)
         self.check_input(input, None)
@@ -278,10 +279,8 @@ class RNNBase(Module):
             return self._permuted(hx, permutation)
         return self._permuted((hx,), permutation)[0]
 
-    def _given_state(self, hx: Any, is_batched: bool) -> tuple[Tensor, ...] | None:
-        """The caller's initial state with a batch dimension, or None."""
-        if hx is None:
-            return None
+    def _given_state(self, hx: Any, is_batched: bool) -> tuple[Tensor, ...]:
+        """The caller's initial state with a batch dimension."""
         state = hx if isinstance(hx, tuple) else (hx,)
         wanted = 3 if is_batched else 2
         for part in state:
