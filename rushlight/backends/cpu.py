@@ -18,7 +18,7 @@ from .cpu_recurrent import NativeRecurrent
 from .cpu_reduce import NativeLoss, NativeReduce, NativeSoftmax
 from .cpu_view import NativeViews
 
-__all__ = ["CPUKernels"]
+__all__ = ["CPUKernels", "get_cpu_capability"]
 
 _native.install_allocator()
 
@@ -42,3 +42,15 @@ class CPUKernels(
     NativeViews,
 ):
     """Kernels of ``numpy.ndarray``."""
+
+
+def get_cpu_capability() -> str:
+    """The vector instructions that the kernels use, as PyTorch names them.
+
+    `"AVX512"`, `"AVX2"` or, for all others, `"DEFAULT"`.
+
+    >>> import rushlight as torch
+    >>> torch.backends.cpu.get_cpu_capability() in ("AVX512", "AVX2", "DEFAULT")
+    True
+    """
+    return {"v4": "AVX512", "v3": "AVX2"}.get(_native.active_isa(), "DEFAULT")
