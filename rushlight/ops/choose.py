@@ -182,7 +182,10 @@ def _clamp_backward(g: Array, x: Array, *, min: Any, max: Any) -> Array:
     return k.where(inside, g, k.full((), 0, g.dtype))
 
 
-_clamp.derive("x", _clamp_backward, "grad", "x", min="min", max="max")
+# With whole bounds integers stay integers.
+_clamp_whole = Primitive(_clamp.forward, "Clamp", suffix="Backward1", kinds="iufV")
+for _each in (_clamp, _clamp_whole):
+    _each.derive("x", _clamp_backward, "grad", "x", min="min", max="max")
 _clamp_backward.derive("g", _clamp_backward, "grad", "x", min="min", max="max")
 
 
@@ -219,6 +222,7 @@ def _clamp_tensors(input: Tensor, min: Any, max: Any) -> Tensor:
 
 
 _clamp_numbers_ = in_place(clamp, _clamp)
+_clamp_whole_ = in_place(clamp, _clamp_whole)
 _clamp_tensors_ = in_place(clamp)
 _BOUNDS = frozenset((float, int, type(None)))
 
@@ -226,7 +230,8 @@ _BOUNDS = frozenset((float, int, type(None)))
 def _clamp_(self: Any, min: Any = None, max: Any = None) -> Any:
     """In-place version of :func:`clamp`."""
     if type(min) in _BOUNDS and type(max) in _BOUNDS and (min is not None or max is not None):
-        return _clamp_numbers_(self, min=min, max=max)
+        write = _clamp_numbers_ if float in (type(min), type(max)) else _clamp_whole_
+        return write(self, min=min, max=max)
     return _clamp_tensors_(self, min, max)
 
 
@@ -241,8 +246,8 @@ def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
 
 
 @primitive(name="NanToNum", kernel="nan_to_num")
-def _nan_to_num(x: Array, *, nan: float, posinf: Any, neginf: Any) -> Array:
-    return kernels(x).nan_to_num(x, nan, posinf, neginf)
+def _nan_to_num(x: Array, *, nan: float, posinf: Any, neginf: Any, out: Array = None) -> Array:
+    return kernels(x).nan_to_num(x, nan, posinf, neginf, out)
 
 
 @_nan_to_num.derivative("x")
@@ -258,8 +263,17 @@ def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = N
     >>> torch.nan_to_num(torch.tensor([float("nan"), 1.]))
     tensor([0., 1.])
     """
-    result = _nan_to_num(input, nan=nan or 0.0, posinf=posinf, neginf=neginf)
-    return result if out is None else write_out(out, result, "nan_to_num", input)
+    return compute_out(_nan_to_num, "nan_to_num", out, input, nan=nan or 0.0, posinf=posinf,
+                       neginf=neginf)  # fmt: skip
+
+
+_nan_to_num_into = in_place(_nan_to_num, _nan_to_num)
+
+
+def _nan_to_num_(self: Any, nan: float | None = None, posinf: float | None = None,
+                 neginf: float | None = None) -> Any:  # fmt: skip
+    """In-place version of :func:`nan_to_num`."""
+    return _nan_to_num_into(self, nan=nan or 0.0, posinf=posinf, neginf=neginf)
 
 
 class ChooseMethods:
@@ -274,7 +288,7 @@ class ChooseMethods:
     clamp_max = clamp_max
     nan_to_num = nan_to_num
     clamp_ = clip_ = _clamp_
-    nan_to_num_ = in_place(nan_to_num)
+    nan_to_num_ = _nan_to_num_
 
     def clamp_min_(self: Any, min: Any) -> Any:
         """In-place version of :func:`clamp_min`."""
