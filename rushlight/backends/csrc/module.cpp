@@ -14,6 +14,7 @@
 // One line per binding file. Each ends with a row of nulls.
 extern PyMethodDef elementwise_methods[];
 extern PyMethodDef activation_methods[];
+extern PyMethodDef pointwise_methods[];
 extern PyMethodDef ternary_methods[];
 extern PyMethodDef softmax_methods[];
 extern PyMethodDef reduce_methods[];
@@ -39,6 +40,7 @@ extern bool intern_module_names();
 static PyMethodDef* const method_tables[] = {
     elementwise_methods,
     activation_methods,
+    pointwise_methods,
     ternary_methods,
     softmax_methods,
     reduce_methods,

@@ -36,24 +36,38 @@ RL_INLINE void unary_vectors(T* r, const T* a, int64_t n, int64_t r_stride, int6
     }
 }
 
+// An operand that lies side by side, as it is, or one element that repeats, as a vector of it, whose
+// address does not move.
+template <class T>
+struct Run {
+    alignas(kVecBytes) T same[kW<T>];
+    const T* at;
+    int64_t step;
+
+    Run(const T* p, int64_t stride) : at(p), step(stride) {
+        if (stride != 0) return;
+        st(same, splat(*p));
+        at = same;
+    }
+    static bool is_one(int64_t stride) { return stride == 0 || stride == 1; }
+};
+
 // r[i] = f(a[i], b[i])
 template <class T, class F>
 RL_INLINE void binary_vectors(T* r, const T* a, const T* b, int64_t n, int64_t r_stride,
                               int64_t a_stride, int64_t b_stride, const F& f) {
     constexpr int W = kW<T>;
-    if (r_stride == 1 && a_stride == 1 && b_stride == 1) {
+    if (n > 0 && r_stride == 1 && Run<T>::is_one(a_stride) && Run<T>::is_one(b_stride)) {
+        const Run<T> p(a, a_stride), q(b, b_stride);
         int64_t i = 0;
-        for (; i + W <= n; i += W) st(r + i, f(ld(a + i), ld(b + i)));
+        if (r != a && r != b && is_aligned(r) && worth_streaming(n * int64_t(sizeof(T)))) {
+            for (; i + W <= n; i += W)
+                stream(r + i, f(ld(p.at + i * p.step), ld(q.at + i * q.step)));
+            end_stream();
+        }
+        for (; i + W <= n; i += W) st(r + i, f(ld(p.at + i * p.step), ld(q.at + i * q.step)));
         const int m = int(n - i);
-        if (m > 0) stn(r + i, f(ldn(a + i, m), ldn(b + i, m)), m);
-        return;
-    }
-    if (r_stride == 1 && a_stride == 0 && b_stride == 1) {  // the gradient of a sum
-        const Vec<T> same = splat(*a);
-        int64_t i = 0;
-        for (; i + W <= n; i += W) st(r + i, f(same, ld(b + i)));
-        const int m = int(n - i);
-        if (m > 0) stn(r + i, f(same, ldn(b + i, m)), m);
+        if (m > 0) stn(r + i, f(ldn(p.at + i * p.step, m), ldn(q.at + i * q.step, m)), m);
         return;
     }
     for (int64_t i = 0; i < n; i += W) {
