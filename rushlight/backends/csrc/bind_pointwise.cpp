@@ -1,7 +1,9 @@
-// Python functions of two arrays of floats: remainder(x, y, out=None) and so on. `y` is an array of
-// x's dtype that broadcasts with it, or a Python number. What is not taken is left to the reference.
+// Python functions of two arrays of floats: remainder(x, y, out=None) and so on, some of which take
+// integers as well. `y` is an array of x's dtype that broadcasts with it, or a Python number. What
+// is not taken is left to the reference.
 #include "operands.h"  // Python.h must come before the system's headers
 
+#include "bind_integers.h"
 #include "pointwise.h"
 
 namespace {
@@ -24,15 +26,22 @@ PyObject* py_pointwise(PyObject*, PyObject* const* args, Py_ssize_t n) {
     });
 }
 
+template <PointwiseOp op, DivisionOp of_integers>
+PyObject* py_division(PyObject* self, PyObject* const* args, Py_ssize_t n) {
+    PyArrayObject* x = n >= 2 ? as_array(args[0]) : nullptr;
+    if (x != nullptr && PyArray_ISINTEGER(x)) return divide_integers(of_integers, args, n);
+    return py_pointwise<op>(self, args, n);
+}
+
 const char kDoc[] = "(x, y, out=None), or NotImplemented.";
 
 }  // namespace
 
 PyMethodDef pointwise_methods[] = {
-    method("fmod", py_pointwise<kFmod>, kDoc),
-    method("remainder", py_pointwise<kRemainder>, kDoc),
-    method("floor_div", py_pointwise<kFloorDiv>, kDoc),
-    method("trunc_div", py_pointwise<kTruncDiv>, kDoc),
+    method("fmod", py_division<kFmod, kIntFmod>, kDoc),
+    method("remainder", py_division<kRemainder, kIntRemainder>, kDoc),
+    method("floor_div", py_division<kFloorDiv, kIntFloorDiv>, kDoc),
+    method("trunc_div", py_division<kTruncDiv, kIntTruncDiv>, kDoc),
     method("hypot", py_pointwise<kHypot>, kDoc),
     method("copysign", py_pointwise<kCopysign>, kDoc),
     method("heaviside", py_pointwise<kHeaviside>, kDoc),
