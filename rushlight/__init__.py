@@ -77,7 +77,7 @@ from .formats import (
     strided,
 )  # fmt: skip
 from .ops import from_data as _from_data
-from .ops.activation import celu, prelu, relu, rrelu, selu, threshold
+from .ops.activation import prelu, relu, rrelu
 from .ops.arithmetic import *
 from .ops.choose import *
 from .ops.compare import *
@@ -120,6 +120,7 @@ from .ops.transpose import *
 from .ops.triangular import lu_solve
 from .ops.trigonometry import *
 from .ops.unary import *
+from .ops.units import celu, selu, threshold
 from .printing import get_printoptions, set_printoptions
 from .queries import (
     get_default_device,

@@ -18,6 +18,8 @@ class NativeOptim(Kernels):
     add_to_each = native_or(Kernels.add_to_each, _native.add_to_each)
     sgd_step = native_or(Kernels.sgd_step, _native.sgd_step)
     adam_step = native_or(Kernels.adam_step, _native.adam_step)
+    scale_each = native_or(Kernels.scale_each, _native.scale_each)
+    write_each = native_or(Kernels.write_each, _native.write_each)
 
     def rule_step(
         self,

@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 from rushlight.ops.activation import (
-    celu,
-    celu_,
-    elu,
-    elu_,
     gelu,
     glu,
     hardshrink,
-    hardsigmoid,
-    hardswish,
-    hardtanh,
-    hardtanh_,
-    leaky_relu,
-    leaky_relu_,
     logsigmoid,
-    mish,
     prelu,
     relu,
-    relu6,
     relu_,
     rrelu,
     rrelu_,
-    selu,
-    selu_,
     silu,
     softplus,
     softshrink,
     softsign,
     tanhshrink,
-    threshold,
-    threshold_,
 )  # fmt: skip
 from rushlight.ops.attention import scaled_dot_product_attention
 from rushlight.ops.conv import (
@@ -130,5 +114,23 @@ from rushlight.ops.pool import (
 )  # fmt: skip
 from rushlight.ops.softmax import gumbel_softmax, log_softmax, softmax, softmin
 from rushlight.ops.unary import sigmoid, tanh
+from rushlight.ops.units import (
+    celu,
+    celu_,
+    elu,
+    elu_,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    hardtanh_,
+    leaky_relu,
+    leaky_relu_,
+    mish,
+    relu6,
+    selu,
+    selu_,
+    threshold,
+    threshold_,
+)  # fmt: skip
 
 dropout1d = dropout2d = dropout3d = feature_dropout

@@ -1,4 +1,4 @@
-"""Activation functions."""
+"""Activation functions (see `units.py` for those with constants)."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.primitive import primitive
 from ..backends import kernels
 from ..dtypes import float64
-from ..types_ import Array, Number
+from ..types_ import Array
 from .choose import where
 from .common import TensorBase, check_tensor, in_place, refuse
 from .create import empty, ones_like
 from .unary import sigmoid, tanh
+from .units import leaky_relu, leaky_relu_
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
 __all__ = [
-    "relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish",
-    "softplus", "softsign", "softshrink", "hardshrink", "hardtanh", "hardsigmoid", "hardswish",
-    "tanhshrink", "logsigmoid", "threshold", "glu", "relu_", "elu_", "selu_", "celu_", "rrelu_",
-    "leaky_relu_", "hardtanh_", "threshold_", "ActivationMethods",
+    "gelu", "glu", "hardshrink", "logsigmoid", "prelu", "relu", "relu_", "rrelu", "rrelu_", "silu",
+    "softplus", "softshrink", "softsign", "tanhshrink", "ActivationMethods",
 ]  # fmt: skip
 
 
@@ -62,73 +61,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     return _relu(input)
 
 
-def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """`input` where it exceeds `threshold`, else `value`."""
-    if inplace:
-        return threshold_(input, threshold, value)
-    return where(~(input <= threshold), input, value)
-
-
-threshold_ = in_place(threshold)
-
-
-def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    """`min(max(input, 0), 6)`."""
-    return hardtanh(input, 0.0, 6.0, inplace)
-
-
 relu_ = in_place(relu, _relu)
-
-
-@primitive(name="Hardtanh", kinds="fV", kernel="clamp")
-def _hardtanh(x: Array, *, low: Number, high: Number, out: Array = None) -> Array:
-    return kernels(x).clamp(x, low, high, out)
-
-
-@_hardtanh.derivative("x")
-def _hardtanh_dx(grad: Tensor, x: Tensor, low: Number, high: Number) -> Tensor:
-    """The slope is 0 at both bounds (unlike clamp's)."""
-    return grad._filled_where((x <= low) | (x >= high), 0)
-
-
-def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0,
-             inplace: bool = False) -> Tensor:  # fmt: skip
-    """`input` clamped to `[min_val, max_val]`; the slope at the bounds is 0.
-
-    >>> import rushlight as torch
-    >>> torch.nn.functional.hardtanh(torch.tensor([-2., 0.5]))
-    tensor([-1.0000,  0.5000])
-    """
-    if min_val > max_val:
-        raise ValueError("min_val cannot be greater than max_val")
-    if inplace:
-        return hardtanh_(input, min_val, max_val)
-    return _hardtanh(input, low=min_val, high=max_val)
-
-
-_hardtanh_in_place = in_place(_hardtanh, _hardtanh)
-
-
-def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
-    """In-place version of :func:`hardtanh`."""
-    if min_val > max_val:
-        raise ValueError("min_val cannot be greater than max_val")
-    return _hardtanh_in_place(input, low=min_val, high=max_val)
-
-
-def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    """`input` where positive, else `negative_slope · input`.
-
-    >>> import rushlight as torch
-    >>> torch.nn.functional.leaky_relu(torch.tensor([-1., 2.]))
-    tensor([-0.0100,  2.0000])
-    """
-    if inplace:
-        return leaky_relu_(input, negative_slope)
-    return where(input > 0, input, input * negative_slope)
-
-
-leaky_relu_ = in_place(leaky_relu)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -155,59 +88,25 @@ def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, trainin
     input = input.contiguous()  # as PyTorch's result is
     if not training:
         return leaky_relu(input, (lower + upper) / 2)
-    falls = input.detach() <= 0
-    slopes = empty(int(falls.sum()), dtype=float64).uniform_(lower, upper).to(input.dtype)
-    return input * ones_like(input).masked_scatter(falls, slopes)
+    return input * _random_slopes(input, lower, upper)
 
 
-rrelu_ = in_place(rrelu)
+def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3,
+           training: bool = False) -> Tensor:  # fmt: skip
+    """In-place version of :func:`rrelu`."""
+    if not training:
+        return leaky_relu_(input, (lower + upper) / 2)
+    return input.mul_(_random_slopes(input.contiguous(), lower, upper))
 
 
-# ---- exponential units ---------------------------------------------------------------------
+def _random_slopes(x: Tensor, lower: float, upper: float) -> Tensor:
+    """1 where `x` is positive, else a number drawn from `[lower, upper]`."""
+    falls = x.detach() <= 0
+    slopes = empty(int(falls.sum()), dtype=float64).uniform_(lower, upper).to(x.dtype)
+    return ones_like(x).masked_scatter(falls, slopes)
 
 
-def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """`input` where positive, else `alpha · (exp(input) - 1)`.
-
-    >>> import rushlight as torch
-    >>> torch.nn.functional.elu(torch.tensor([-1., 2.]))
-    tensor([-0.6321,  2.0000])
-    """
-    if inplace:
-        return elu_(input, alpha)
-    return _elu(input, alpha, 1.0, 1.0)
-
-
-elu_ = in_place(elu)
-
-
-def _elu(x: Tensor, alpha: float, scale: float, slope: float) -> Tensor:
-    """`scale · x` above 0, `scale · alpha · (exp(slope · x) - 1)` below."""
-    refuse("elu", x._array, "biuc")
-    negative = (x.clamp(max=0) * slope).expm1() * (alpha * scale)
-    return where(x > 0, x * scale if scale != 1 else x, negative)
-
-
-def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    """The self-normalising unit (Klambauer et al., 2017), a scaled ELU."""
-    if inplace:
-        return selu_(input)
-    return _elu(input, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946, 1.0)
-
-
-selu_ = in_place(selu)
-
-
-def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """`max(0, x) + min(0, alpha · (exp(x / alpha) - 1))`."""
-    if alpha == 0:
-        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
-    if inplace:
-        return celu_(input, alpha)
-    return _elu(input, alpha, 1.0, 1.0 / alpha)
-
-
-celu_ = in_place(celu)
+# ---- gelu, silu ----------------------------------------------------------------------------
 
 
 @primitive(name="Gelu", kernel="gelu")
@@ -289,15 +188,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 _silu_in_place = in_place(silu, _silu)
 
 
-def mish(input: Tensor, inplace: bool = False) -> Tensor:
-    """`x · tanh(softplus(x))`."""
-    return _mish_in_place(input) if inplace else input * tanh(softplus(input))
-
-
-_mish_in_place = in_place(mish)
-
-
-# ---- soft and hard -------------------------------------------------------------------------
+# ---- soft units ----------------------------------------------------------------------------
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -340,37 +231,6 @@ def logsigmoid(input: Tensor) -> Tensor:
     """`log(sigmoid(x))`, without overflow."""
     input = input.contiguous()  # as PyTorch's result is
     return input.clamp(max=0) - (-input.abs()).exp().log1p()
-
-
-def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """`clamp(x + 3, 0, 6) / 6`; the slope at the bounds is 0."""
-    if inplace:
-        return _hardsigmoid_in_place(input)
-    return _hardtanh(input + 3, low=0.0, high=6.0) / 6
-
-
-_hardsigmoid_in_place = in_place(hardsigmoid)
-
-
-@primitive(name="Hardswish")
-def _hardswish(x: Array) -> Array:
-    k = kernels(x)
-    return k.div(k.mul(x, k.clamp(k.add(x, 3.0), 0.0, 6.0)), 6.0)
-
-
-@_hardswish.derivative("x")
-def _hardswish_dx(grad: Tensor, x: Tensor) -> Tensor:
-    """0 below -3, `x/3 + 1/2` from there, 1 from 3 on."""
-    inside = where(x < 3, grad * (x / 3 + 0.5), grad)
-    return inside._filled_where(x < -3, 0)
-
-
-def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
-    """`x · clamp(x + 3, 0, 6) / 6`."""
-    return _hardswish_in_place(input) if inplace else _hardswish(input)
-
-
-_hardswish_in_place = in_place(hardswish)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import Primitive, primitive
 from ..backends import agree, kernels
+from ..backends.arrays import is_array
 from ..dtypes import int64
 from ..types_ import Array
 from .common import (
@@ -182,8 +184,14 @@ def _clamp_backward(g: Array, x: Array, *, min: Any, max: Any) -> Array:
     return k.where(inside, g, k.full((), 0, g.dtype))
 
 
-_clamp.derive("x", _clamp_backward, "grad", "x", min="min", max="max")
+# With whole bounds integers stay integers.
+_clamp_whole = Primitive(_clamp.forward, "Clamp", suffix="Backward1", kinds="iufV")
+for _each in (_clamp, _clamp_whole):
+    _each.derive("x", _clamp_backward, "grad", "x", min="min", max="max")
 _clamp_backward.derive("g", _clamp_backward, "grad", "x", min="min", max="max")
+
+
+NO_BOUND = "torch.clamp: At least one of 'min' or 'max' must not be None"
 
 
 def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
@@ -196,38 +204,67 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
     tensor([0.0000, 0.5000, 1.0000])
     """
     if min is None and max is None:
-        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+        raise RuntimeError(NO_BOUND)
     if isinstance(min, TensorBase) or isinstance(max, TensorBase):
-        result = _clamp_tensors(input, min, max)
-        return result if out is None else write_out(out, result, "clamp", input, min, max)
+        return compute_out(_clamp_between, "clamp", out, input, *_bounds_of(min, max))
     return compute_out(_clamp, "clamp", out, input, min=min, max=max)
 
 
 clip = clamp
 
 
-def _clamp_tensors(input: Tensor, min: Any, max: Any) -> Tensor:
-    """The bounds are tensors: at a bound the input gets the gradient."""
-    result = input
-    if min is not None:
-        min = min if isinstance(min, TensorBase) else input.new_tensor(min, dtype=None)
-        result = where(~(result < min) & ~_isnan(min), result, min)
-    if max is not None:
-        max = max if isinstance(max, TensorBase) else input.new_tensor(max, dtype=None)
-        result = where(~(result > max) & ~_isnan(max), result, max)
-    return result
+def _bounds_of(min: Any, max: Any) -> tuple[Any, Any]:
+    return -math.inf if min is None else min, math.inf if max is None else max
+
+
+@primitive(name="Clamp", broadcast=True, kinds="fV")
+def _clamp_between(x: Array, low: Array, high: Array, *, out: Array = None) -> Array:
+    """The bounds are arrays or numbers; infinity stands for none."""
+    refuse("clamp", x, "c")
+    low, high = _bound(low), _bound(high)
+    if not (_agrees(x, low) and _agrees(x, high)):
+        to = common_dtype(*[v for v in (x, low, high) if v is not None])
+        x, low, high = (cast(v, to) if is_array(v) else v for v in (x, low, high))
+    return kernels(x).clamp(x, low, high, out)
+
+
+def _bound(value: Any) -> Any:
+    return None if type(value) is float and math.isinf(value) else value
+
+
+def _agrees(x: Array, bound: Any) -> bool:
+    return bound is None or agree(x, bound)
+
+
+@_clamp_between.derivative("x")
+def _clamp_between_dx(grad: Tensor, x: Tensor, low: Any, high: Any) -> Tensor:
+    return grad._filled_where(~((x >= low) & (x <= high)), 0)
+
+
+@_clamp_between.derivative("low")
+def _clamp_between_dlow(grad: Tensor, x: Tensor, low: Any, high: Any) -> Tensor:
+    return grad._filled_where(~((x < low) & (low < high)), 0)
+
+
+@_clamp_between.derivative("high")
+def _clamp_between_dhigh(grad: Tensor, x: Tensor, low: Any, high: Any) -> Tensor:
+    return grad._filled_where(~((x > high) | (high < low)), 0)
 
 
 _clamp_numbers_ = in_place(clamp, _clamp)
-_clamp_tensors_ = in_place(clamp)
+_clamp_whole_ = in_place(clamp, _clamp_whole)
+_clamp_between_ = in_place(_clamp_between, _clamp_between)
 _BOUNDS = frozenset((float, int, type(None)))
 
 
 def _clamp_(self: Any, min: Any = None, max: Any = None) -> Any:
     """In-place version of :func:`clamp`."""
     if type(min) in _BOUNDS and type(max) in _BOUNDS and (min is not None or max is not None):
-        return _clamp_numbers_(self, min=min, max=max)
-    return _clamp_tensors_(self, min, max)
+        write = _clamp_numbers_ if float in (type(min), type(max)) else _clamp_whole_
+        return write(self, min=min, max=max)
+    if min is None and max is None:
+        raise RuntimeError(NO_BOUND)
+    return _clamp_between_(self, *_bounds_of(min, max))
 
 
 def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
@@ -241,8 +278,8 @@ def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
 
 
 @primitive(name="NanToNum", kernel="nan_to_num")
-def _nan_to_num(x: Array, *, nan: float, posinf: Any, neginf: Any) -> Array:
-    return kernels(x).nan_to_num(x, nan, posinf, neginf)
+def _nan_to_num(x: Array, *, nan: float, posinf: Any, neginf: Any, out: Array = None) -> Array:
+    return kernels(x).nan_to_num(x, nan, posinf, neginf, out)
 
 
 @_nan_to_num.derivative("x")
@@ -258,8 +295,17 @@ def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = N
     >>> torch.nan_to_num(torch.tensor([float("nan"), 1.]))
     tensor([0., 1.])
     """
-    result = _nan_to_num(input, nan=nan or 0.0, posinf=posinf, neginf=neginf)
-    return result if out is None else write_out(out, result, "nan_to_num", input)
+    return compute_out(_nan_to_num, "nan_to_num", out, input, nan=nan or 0.0, posinf=posinf,
+                       neginf=neginf)  # fmt: skip
+
+
+_nan_to_num_into = in_place(_nan_to_num, _nan_to_num)
+
+
+def _nan_to_num_(self: Any, nan: float | None = None, posinf: float | None = None,
+                 neginf: float | None = None) -> Any:  # fmt: skip
+    """In-place version of :func:`nan_to_num`."""
+    return _nan_to_num_into(self, nan=nan or 0.0, posinf=posinf, neginf=neginf)
 
 
 class ChooseMethods:
@@ -274,7 +320,7 @@ class ChooseMethods:
     clamp_max = clamp_max
     nan_to_num = nan_to_num
     clamp_ = clip_ = _clamp_
-    nan_to_num_ = in_place(nan_to_num)
+    nan_to_num_ = _nan_to_num_
 
     def clamp_min_(self: Any, min: Any) -> Any:
         """In-place version of :func:`clamp_min`."""

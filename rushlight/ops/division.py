@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from ..autograd.primitive import primitive
+from ..autograd.twin import native
 from ..backends import agree, kernels
 from ..types_ import Array, Number
 from .common import (
@@ -50,7 +52,7 @@ def _div_dy(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return -grad * conj_of((x / y) / y)
 
 
-@primitive(name="Div", suffix="Backward1", broadcast=True)
+@primitive(name="Div", suffix="Backward1", broadcast=True, kinds="iufV")
 def _div_rounded(x: Array, y: Array, *, rounding_mode: str, out: Array = None) -> Array:
     """Division rounded towards minus infinity (`floor`) or zero (`trunc`); its slope is 0."""
     if not agree(x, y):
@@ -58,8 +60,6 @@ def _div_rounded(x: Array, y: Array, *, rounding_mode: str, out: Array = None) -
     refuse("div_" + rounding_mode, x, "bc")
     if rounding_mode == "floor":
         return kernels(x).floor_div(x, y, out)
-    if x.dtype.kind in "fcV":
-        return kernels(x).trunc(kernels(x).div(x, y), out)
     return kernels(x).trunc_div(x, y, out)
 
 
@@ -183,6 +183,27 @@ def fmod(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) ->
     return compute_out(_fmod, "fmod", out, input, other)
 
 
+_true_div_ = in_place(div, _div)
+_div_rounded_ = in_place(div, _div_rounded)
+
+
+def _div_(self: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None) -> Tensor:
+    """In-place version of :func:`div`."""
+    if rounding_mode not in ("floor", "trunc"):
+        return _true_div_(self, other, rounding_mode=rounding_mode)
+    return _div_rounded_(self, other, rounding_mode=rounding_mode)
+
+
+if native is not None:  # quotients that are not rounded need no Python
+    _compiled_div_ = native.InPlaceMethod(_div_, _div, "div_", frozenset(), 1)
+    _div_ = functools.update_wrapper(_compiled_div_, _div_)
+
+
+def _floor_divide_(self: Tensor, other: Tensor | Number) -> Tensor:
+    """In-place version of :func:`floor_divide`."""
+    return _div_rounded_(self, other, rounding_mode="floor")
+
+
 class DivisionMethods:
     """Quotients and remainders as methods of `Tensor`."""
 
@@ -191,8 +212,8 @@ class DivisionMethods:
     floor_divide = floor_divide
     remainder = remainder
     fmod = fmod
-    div_ = divide_ = in_place(div, _div)
+    div_ = divide_ = _div_
     true_divide_ = in_place(true_divide, _div)
-    floor_divide_ = in_place(floor_divide)
+    floor_divide_ = _floor_divide_
     remainder_ = in_place(remainder, _remainder)
     fmod_ = in_place(fmod, _fmod)

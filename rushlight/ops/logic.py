@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import Primitive, primitive
-from ..backends import kernels
+from ..backends import agree, kernels
 from ..types_ import Array, Number
 from .common import OPERANDS, TensorBase, check_tensor, compute_out, in_place, match
 
@@ -64,7 +64,8 @@ def logical_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 def _bitwise(kernel_name: str) -> Primitive:
     def forward(x: Array, y: Array, *, out: Array = None) -> Array:
-        x, y = match(x, y)
+        if not agree(x, y):
+            x, y = match(x, y)
         if x.dtype.kind not in "biu" or type(y) is float:
             raise RuntimeError(
                 f'"{kernel_name}_cpu" not implemented for floating-point tensors; '

@@ -31,7 +31,7 @@ def _fused_adam(params: Sequence[Any], grads: Sequence[Any], exp_avgs: Sequence[
                 decoupled: bool) -> None:  # fmt: skip
     if not params:
         return
-    steps = [float(s._array) for s in state_steps]
+    steps = numbers_in(state_steps)
     kernels(params[0]._array).adam_step(
         arrays_of(params), arrays_of(grads), arrays_of(exp_avgs), arrays_of(exp_avg_sqs),
         arrays_of(max_exp_avg_sqs), steps, float(lr), beta1, beta2, eps, weight_decay, amsgrad,
@@ -72,6 +72,23 @@ def fused_rule_(rule: str, params: Sequence[Any], grads: Sequence[Any],
         numbers, float(weight_decay), maximize,
     )  # fmt: skip
     mark_changed(params, "the optimizer step")
+
+
+def numbers_in(tensors: Sequence[Any]) -> list[float]:
+    """The numbers in tensors of one element."""
+    return [float(array) for array in arrays_of(tensors)]
+
+
+def scale_each_(tensors: Sequence[Any], numbers: list[float]) -> None:
+    """Multiplies every tensor by its number, in place."""
+    kernels(tensors[0]._array).scale_each(arrays_of(tensors), numbers)
+    mark_changed(tensors, "the optimizer step")
+
+
+def write_each_(tensors: Sequence[Any], numbers: list[float]) -> None:
+    """Sets all elements of every tensor to its number."""
+    kernels(tensors[0]._array).write_each(arrays_of(tensors), numbers)
+    mark_changed(tensors, "the optimizer step")
 
 
 def _foreach_add_(self: Sequence[Any], other: Any, alpha: float = 1) -> None:

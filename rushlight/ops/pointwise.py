@@ -76,7 +76,7 @@ arctan2 = atan2
 def _hypot(x: Array, y: Array, *, out: Array = None) -> Array:
     if not agree(x, y):
         x, y = match(x, y)
-    return kernels(x).float_function("hypot", x, y, out)
+    return kernels(x).hypot(x, y, out)
 
 
 @_hypot.derivative("x")
@@ -164,8 +164,32 @@ def xlogy(input: Tensor | Number, other: Tensor | Number, *, out: Tensor | None 
     >>> torch.xlogy(torch.tensor([0., 2.]), torch.tensor([0., 1.]))
     tensor([0., 0.])
     """
-    result = times_log(input, other, 0.0)
-    return result if out is None else write_out(out, result, "xlogy", input, other)
+    if not isinstance(input, TensorBase) and not isinstance(other, TensorBase):
+        raise TypeError("xlogy(): at least one of 'input' and 'other' must be a Tensor")
+    for operand in (input, other):
+        refuse("xlogy", getattr(operand, "_array", None), "c")
+    return compute_out(_xlogy, "xlogy", out, input, other)
+
+
+@primitive(name="Xlogy", broadcast=True, kinds="fV")
+def _xlogy(x: Array, y: Array, *, out: Array = None) -> Array:
+    if not agree(x, y):
+        x, y = match(x, y)
+        if not hasattr(x, "dtype"):
+            x = kernels(y).full((), x, y.dtype)
+        x, y = as_float(x), as_float(y) if hasattr(y, "dtype") else y
+    return kernels(x).xlogy(x, y, out)
+
+
+@_xlogy.derivative("x")
+def _xlogy_dx(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """`log(y)`; 0 where the product is void."""
+    return grad * _xlogy(x != 0, y)
+
+
+@_xlogy.derivative("y")
+def _xlogy_dy(grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    return grad * (x / y)
 
 
 def times_log(x: Any, y: Any, shift: float) -> Tensor:
@@ -198,19 +222,25 @@ def heaviside(input: Tensor, values: Tensor, *, out: Tensor | None = None) -> Te
         raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
     if input._array.dtype.kind == "c":
         raise RuntimeError("heaviside is not yet implemented for complex tensors.")
-    step = (input.detach() > 0).to(input.dtype)
-    result = where(input == 0, values, step)
-    return result if out is None else write_out(out, result, "heaviside", input, values)
+    return compute_out(_heaviside, "heaviside", out, input, values)
 
 
-@primitive(name="Copysign", broadcast=True)
-def _copysign(x: Array, y: Array) -> Array:
+@primitive(name="Heaviside", broadcast=True, kinds="biufV")
+def _heaviside(x: Array, y: Array, *, out: Array = None) -> Array:
+    return kernels(x).heaviside(x, y, out)
+
+
+@_heaviside.derivative("y")
+def _heaviside_dy(grad: Tensor, x: Tensor) -> Tensor:
+    return grad._filled_where(x != 0, 0)
+
+
+@primitive(name="Copysign", broadcast=True, kinds="fV")
+def _copysign(x: Array, y: Array, *, out: Array = None) -> Array:
     if not agree(x, y):
         x, y = match(x, y)
-    k = kernels(x)
-    x = as_float(x)
-    y = k.full((), y, x.dtype) if not hasattr(y, "dtype") else as_float(y)
-    return k.float_function("copysign", x, y)
+        x, y = as_float(x), as_float(y) if hasattr(y, "dtype") else y
+    return kernels(x).copysign(x, y, out)
 
 
 @_copysign.derivative("x")
@@ -230,22 +260,20 @@ def copysign(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None
     >>> torch.copysign(torch.tensor([1., 2.]), torch.tensor([-0., 3.]))
     tensor([-1.,  2.])
     """
-    result = _copysign(input, other)
-    return result if out is None else write_out(out, result, "copysign", input, other)
+    return compute_out(_copysign, "copysign", out, input, other)
 
 
-@primitive(name="Nextafter")
-def _nextafter(x: Array, y: Array) -> Array:
+@primitive(name="Nextafter", kinds="fV")
+def _nextafter(x: Array, y: Array, *, out: Array = None) -> Array:
     if not agree(x, y):
         x, y = match(x, y)
-    return kernels(x).xp.nextafter(x, y)
+    return kernels(x).nextafter(x, y, out)
 
 
 def nextafter(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The next number that the dtype can hold from `input` towards `other`."""
     _fractional("nextafter", input, other)
-    result = _nextafter(input, other)
-    return result if out is None else write_out(out, result, "nextafter", input, other)
+    return compute_out(_nextafter, "nextafter", out, input, other)
 
 
 def float_power(input: Tensor | Number, exponent: Tensor | Number, *,
@@ -296,16 +324,16 @@ def frexp(input: Tensor, *, out: Any = None) -> Any:
 
 
 def _integers(name: str) -> Primitive:
-    def forward(x: Array, y: Array) -> Array:
+    def forward(x: Array, y: Array, *, out: Array = None) -> Array:
         if not agree(x, y):
             x, y = match(x, y)
         if x.dtype.kind not in "iu":
             raise RuntimeError(
                 f"\"{name}_cpu\" not implemented for '{type_name(dtype_of(x))}'; it takes integers"
             )
-        return getattr(kernels(x).xp, name)(x, y)
+        return getattr(kernels(x), name)(x, y, out)
 
-    return Primitive(forward, name.capitalize())
+    return Primitive(forward, name.capitalize(), kinds="iu")
 
 
 _gcd, _lcm = _integers("gcd"), _integers("lcm")
@@ -318,8 +346,7 @@ def gcd(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.gcd(torch.tensor([12, 7]), torch.tensor([8, 0]))
     tensor([4, 7])
     """
-    result = _gcd(input, other)
-    return result if out is None else write_out(out, result, "gcd", input, other)
+    return compute_out(_gcd, "gcd", out, input, other)
 
 
 def lcm(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -329,8 +356,7 @@ def lcm(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     >>> torch.lcm(torch.tensor([4]), torch.tensor([6]))
     tensor([12])
     """
-    result = _lcm(input, other)
-    return result if out is None else write_out(out, result, "lcm", input, other)
+    return compute_out(_lcm, "lcm", out, input, other)
 
 
 class PointwiseMethods:
@@ -349,13 +375,16 @@ class PointwiseMethods:
     frexp = frexp
     gcd = gcd
     lcm = lcm
-    atan2_ = arctan2_ = in_place(atan2)
-    hypot_ = in_place(hypot)
-    xlogy_ = in_place(xlogy)
-    heaviside_ = in_place(heaviside)
-    copysign_ = in_place(copysign)
-    nextafter_ = in_place(nextafter)
+    atan2_ = arctan2_ = in_place(atan2, _atan2)
+    hypot_ = in_place(hypot, _hypot)
+    xlogy_ = in_place(xlogy, _xlogy)
+    heaviside_ = in_place(heaviside, _heaviside)
+    copysign_ = in_place(copysign, _copysign)
+    nextafter_ = in_place(nextafter, _nextafter)
     float_power_ = in_place(float_power)
-    ldexp_ = in_place(ldexp)
-    gcd_ = in_place(gcd)
-    lcm_ = in_place(lcm)
+    gcd_ = in_place(gcd, _gcd)
+    lcm_ = in_place(lcm, _lcm)
+
+    def ldexp_(self: Any, other: Tensor) -> Any:
+        """In-place version of :func:`ldexp`."""
+        return self.mul_(pow(2.0, other))

@@ -417,5 +417,13 @@ class UnaryMethods:
     sigmoid_ = in_place(sigmoid, _sigmoid)
     logit_ = in_place(logit)
     sinc_ = in_place(sinc)
-    deg2rad_ = in_place(deg2rad)
-    rad2deg_ = in_place(rad2deg)
+
+    def deg2rad_(self: Any) -> Any:
+        """In-place version of :func:`deg2rad`."""
+        refuse("deg2rad", self._array, "c")
+        return self.mul_(math.pi / 180)
+
+    def rad2deg_(self: Any) -> Any:
+        """In-place version of :func:`rad2deg`."""
+        refuse("rad2deg", self._array, "c")
+        return self.mul_(180 / math.pi)

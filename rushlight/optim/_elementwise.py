@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import rushlight
 from rushlight import Tensor
 from rushlight.autograd.variable import dtypes_of, with_gradient
-from rushlight.ops.optimizer import fused_rule_
+from rushlight.ops.optimizer import fused_rule_, numbers_in
 from rushlight.optim.optimizer import Group, Optimizer
 
 
@@ -50,9 +50,10 @@ class ElementwiseOptimizer(Optimizer):
         if not params:
             return
         states = [self.state[param] for param in params]
-        for param, state in zip(params, states, strict=True):
-            if not state:
-                state.update(self._init_state(param, group))
+        if not all(states):
+            for param, state in zip(params, states, strict=True):
+                if not state:
+                    state.update(self._init_state(param, group))
         if self.has_kernel and not group.get("differentiable") and can_fuse(params):
             self._fused_step(params, grads, states, group)
             return
@@ -133,10 +134,17 @@ def advance_step(state: dict[str, Any]) -> float:
 def advance_steps(states: list[Any]) -> list[float]:
     """Counts one step for each of the states and returns the new numbers."""
     steps = [state["step"] for state in states]
-    if not all(isinstance(step, Tensor) for step in steps):
+    if set(map(type, steps)) != {Tensor}:
         return [advance_step(state) for state in states]
     rushlight._foreach_add_(steps, 1)
-    return [step.item() for step in steps]
+    return numbers_in(steps)
+
+
+def for_each(function: Callable[..., Any], *numbers: list[float]) -> list[Any]:
+    """`function` of the numbers of every parameter; called once if all have the same, as mostly."""
+    if all(each.count(each[0]) == len(each) for each in numbers):
+        return [function(*[each[0] for each in numbers])] * len(numbers[0])
+    return list(map(function, *numbers))
 
 
 def as_number(value: Any) -> float:

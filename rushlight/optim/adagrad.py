@@ -16,6 +16,7 @@ from rushlight.optim._elementwise import (
     check_fused,
     check_lr,
     check_not_negative,
+    for_each,
     new_step,
 )
 from rushlight.optim.optimizer import Group, ParamsT
@@ -91,7 +92,9 @@ class Adagrad(ElementwiseOptimizer):
 
     def _rule(self, states: list[Any], group: Group) -> Rule:
         lr, lr_decay = as_number(group["lr"]), group["lr_decay"]
-        factors = [(1.0, lr / (1 + (step - 1) * lr_decay)) for step in advance_steps(states)]
+        factors = for_each(
+            lambda step: (1.0, lr / (1 + (step - 1) * lr_decay)), advance_steps(states)
+        )
         return Rule("adagrad", ("sum",), factors, (group["eps"],), group["weight_decay"])
 
     def _update(self, param: Tensor, grad: Tensor, state: dict[str, Any], group: Group) -> None:

@@ -16,6 +16,7 @@ from rushlight.optim._elementwise import (
     check_epsilon,
     check_lr,
     check_not_negative,
+    for_each,
     new_step,
 )
 from rushlight.optim.optimizer import Group, ParamsT
@@ -81,7 +82,7 @@ class Adamax(ElementwiseOptimizer):
     def _rule(self, states: list[Any], group: Group) -> Rule:
         beta1, beta2 = group["betas"]
         lr = as_number(group["lr"])
-        factors = [(1.0, lr / (1 - beta1**step)) for step in advance_steps(states)]
+        factors = for_each(lambda step: (1.0, lr / (1 - beta1**step)), advance_steps(states))
         numbers = (beta1, beta2, group["eps"])
         return Rule("adamax", ("exp_avg", "exp_inf"), factors, numbers, group["weight_decay"])
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import rushlight
 from rushlight import Tensor
+from rushlight.ops.optimizer import numbers_in, write_each_
 from rushlight.optim._elementwise import (
     ElementwiseOptimizer,
     Rule,
@@ -14,6 +15,7 @@ from rushlight.optim._elementwise import (
     as_number,
     check_lr,
     check_not_negative,
+    for_each,
     new_step,
 )
 from rushlight.optim.optimizer import Group, ParamsT
@@ -77,17 +79,24 @@ class ASGD(ElementwiseOptimizer):
         }
 
     def _rule(self, states: list[Any], group: Group) -> Rule:
-        factors = []
-        for state, step in zip(states, advance_steps(states), strict=True):
-            eta, mu = state["eta"].item(), state["mu"].item()
-            factors.append((1 - group["lambd"] * eta, eta, mu))
-            self._advance_rates(state, step, group)
+        steps = advance_steps(states)
+        etas, mus = [state["eta"] for state in states], [state["mu"] for state in states]
+        lambd = group["lambd"]
+        factors = for_each(
+            lambda eta, mu: (1 - lambd * eta, eta, mu), numbers_in(etas), numbers_in(mus)
+        )
+        write_each_(etas, for_each(lambda step: self._next_eta(step, group), steps))
+        write_each_(mus, for_each(lambda step: self._next_mu(step, group), steps))
         return Rule("asgd", ("ax",), factors, (), group["weight_decay"])
 
-    def _advance_rates(self, state: dict[str, Any], step: float, group: Group) -> None:
+    @staticmethod
+    def _next_eta(step: float, group: Group) -> float:
         lr = as_number(group["lr"])
-        state["eta"].fill_(lr / (1 + group["lambd"] * lr * step) ** group["alpha"])
-        state["mu"].fill_(1 / max(1, step - group["t0"]))
+        return lr / (1 + group["lambd"] * lr * step) ** group["alpha"]
+
+    @staticmethod
+    def _next_mu(step: float, group: Group) -> float:
+        return 1 / max(1, step - group["t0"])
 
     def _update(self, param: Tensor, grad: Tensor, state: dict[str, Any], group: Group) -> None:
         step = advance_step(state)
@@ -100,4 +109,5 @@ class ASGD(ElementwiseOptimizer):
             average.add_((param - average) * mu)
         else:
             average.copy_(param)
-        self._advance_rates(state, step, group)
+        state["eta"].fill_(self._next_eta(step, group))
+        state["mu"].fill_(self._next_mu(step, group))

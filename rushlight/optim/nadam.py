@@ -6,6 +6,7 @@ from typing import Any
 
 import rushlight
 from rushlight import Tensor
+from rushlight.ops.optimizer import numbers_in, scale_each_
 from rushlight.optim._elementwise import (
     ElementwiseOptimizer,
     Rule,
@@ -16,6 +17,7 @@ from rushlight.optim._elementwise import (
     check_epsilon,
     check_lr,
     check_not_negative,
+    for_each,
     new_step,
 )
 from rushlight.optim.optimizer import Group, ParamsT
@@ -91,25 +93,29 @@ class NAdam(ElementwiseOptimizer):
         beta1, beta2 = group["betas"]
         lr, decay = as_number(group["lr"]), group["weight_decay"]
         shrink = 1.0 - lr * decay if group["decoupled_weight_decay"] else 1.0
-        factors = []
-        for state, step in zip(states, advance_steps(states), strict=True):
-            mu, mu_next, product = self._advance_mu(state, step, group)
-            of_gradient = lr * (1.0 - mu) / (1.0 - product)
-            of_mean = lr * mu_next / (1.0 - product * mu_next)
-            factors.append((shrink, of_gradient, of_mean, 1 - beta2**step))
+        steps, products = advance_steps(states), [state["mu_product"] for state in states]
+        scale_each_(products, for_each(lambda step: self._mus(step, group)[0], steps))
+
+        def factors_of(step: float, product: float) -> tuple[float, ...]:
+            of_gradient, of_mean = self._rates(lr, *self._mus(step, group), product)
+            return shrink, of_gradient, of_mean, 1 - beta2**step
+
+        factors = for_each(factors_of, steps, numbers_in(products))
         decay = 0.0 if group["decoupled_weight_decay"] else decay
         numbers = (beta1, beta2, group["eps"])
         return Rule("nadam", ("exp_avg", "exp_avg_sq"), factors, numbers, decay)
 
-    def _advance_mu(
-        self, state: dict[str, Any], step: float, group: Group
-    ) -> tuple[float, float, float]:
-        """μₜ, μₜ₊₁, and the product of all μ up to this step."""
+    @staticmethod
+    def _mus(step: float, group: Group) -> tuple[float, float]:
+        """μₜ and μₜ₊₁."""
         beta1, decay = group["betas"][0], group["momentum_decay"]
         mu = beta1 * (1.0 - 0.5 * 0.96 ** (step * decay))
-        mu_next = beta1 * (1.0 - 0.5 * 0.96 ** ((step + 1) * decay))
-        state["mu_product"] *= mu
-        return mu, mu_next, state["mu_product"].item()
+        return mu, beta1 * (1.0 - 0.5 * 0.96 ** ((step + 1) * decay))
+
+    @staticmethod
+    def _rates(lr: float, mu: float, mu_next: float, product: float) -> tuple[float, float]:
+        """What g / d and m / d are multiplied by, without their sign."""
+        return lr * (1.0 - mu) / (1.0 - product), lr * mu_next / (1.0 - product * mu_next)
 
     def _update(self, param: Tensor, grad: Tensor, state: dict[str, Any], group: Group) -> None:
         beta1, beta2 = group["betas"]
@@ -121,9 +127,11 @@ class NAdam(ElementwiseOptimizer):
                 param.mul_(1 - lr * group["weight_decay"])
             else:
                 grad = grad.add(param, alpha=group["weight_decay"])
-        mu, mu_next, mu_product = self._advance_mu(state, step, group)
+        mu, mu_next = self._mus(step, group)
+        state["mu_product"] *= mu
+        of_gradient, of_mean = self._rates(lr, mu, mu_next, state["mu_product"].item())
         exp_avg.lerp_(grad, 1 - beta1)
         exp_avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         denom = exp_avg_sq.div(1 - beta2**step).sqrt().add_(group["eps"])
-        param.addcdiv_(grad, denom, value=-lr * (1.0 - mu) / (1.0 - mu_product))
-        param.addcdiv_(exp_avg, denom, value=-lr * mu_next / (1.0 - mu_product * mu_next))
+        param.addcdiv_(grad, denom, value=-of_gradient)
+        param.addcdiv_(exp_avg, denom, value=-of_mean)

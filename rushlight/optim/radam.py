@@ -17,6 +17,7 @@ from rushlight.optim._elementwise import (
     check_epsilon,
     check_lr,
     check_not_negative,
+    for_each,
     new_step,
 )
 from rushlight.optim.optimizer import Group, ParamsT
@@ -87,10 +88,10 @@ class RAdam(ElementwiseOptimizer):
         beta1, beta2 = group["betas"]
         lr, decay = as_number(group["lr"]), group["weight_decay"]
         shrink = 1.0 - lr * decay if group["decoupled_weight_decay"] else 1.0
-        factors = [
-            (shrink, lr / (1 - beta1**step), self._rectifier(step, beta2))
-            for step in advance_steps(states)
-        ]
+        factors = for_each(
+            lambda step: (shrink, lr / (1 - beta1**step), self._rectifier(step, beta2)),
+            advance_steps(states),
+        )
         decay = 0.0 if group["decoupled_weight_decay"] else decay
         numbers = (beta1, beta2, group["eps"])
         return Rule("radam", ("exp_avg", "exp_avg_sq"), factors, numbers, decay)

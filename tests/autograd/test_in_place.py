@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,23 @@ CHANGES: dict[str, tuple[Callable, Callable]] = {
     "add number": (lambda x, y: x.add_(2.5), lambda x, y: x + 2.5),
     "multiply": (lambda x, y: x.mul_(y), lambda x, y: x * y),
 }
+UNITS: dict[str, tuple[Any, ...]] = {
+    "leaky_relu": (0.1,), "elu": (1.5,), "selu": (), "celu": (0.7,), "threshold": (0.5, 2.0),
+    "hardtanh": (-1.0, 2.0), "relu6": (), "hardswish": (), "hardsigmoid": (), "mish": (),
+    "silu": (), "rrelu": (),
+}  # fmt: skip
+
+
+def both_ways(name: str, rest: tuple[Any, ...]) -> tuple[Callable, Callable]:
+    unit = getattr(torch.nn.functional, name)
+    return lambda x, y: unit(x, *rest, inplace=True), lambda x, y: unit(x, *rest)
+
+
+CHANGES |= {name: both_ways(name, rest) for name, rest in UNITS.items()}
+CHANGES["slopes that fall"] = (
+    lambda x, y: torch.nn.functional.elu_(torch.nn.functional.leaky_relu_(x, -0.5), -2.0),
+    lambda x, y: torch.nn.functional.elu(torch.nn.functional.leaky_relu(x, -0.5), -2.0),
+)
 
 
 @pytest.mark.parametrize("transposed", [False, True])
@@ -34,7 +52,7 @@ def test_as_out_of_place(name: str, transposed: bool) -> None:
         (z * torch.arange(12.0).reshape(z.shape)).sum().backward()
         results.append([z.detach(), a.grad, b.grad])
     for one, other in zip(*results, strict=True):
-        assert (one is None and other is None) or torch.equal(one, other)
+        assert (one is None and other is None) or torch.allclose(one, other, 1e-6, 1e-6)
 
 
 def test_who_kept_the_old_values_raises() -> None:
@@ -50,11 +68,26 @@ def test_who_kept_the_old_values_raises() -> None:
         z.sum().backward()
 
 
-def test_a_leaf_may_not_be_changed() -> None:
+@pytest.mark.parametrize("name", UNITS)
+def test_a_unit_keeps_its_result_or_the_old_values(name: str) -> None:
+    x = torch.tensor([1.0, -2.0], requires_grad=True)
+    unit = getattr(torch.nn.functional, name)
+    z = unit(x * 1, *UNITS[name], inplace=True)
+    z.add_(1)
+    if name in ("leaky_relu", "elu", "selu", "celu", "rrelu"):
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            z.sum().backward()
+    else:
+        z.sum().backward()
+        assert x.grad is not None
+
+
+@pytest.mark.parametrize("name", ["relu", *UNITS])
+def test_a_leaf_may_not_be_changed(name: str) -> None:
     x = torch.ones(2, requires_grad=True)
     with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
-        x.relu_()
-    assert x.tolist() == [1.0, 1.0]
+        getattr(torch.nn.functional, name)(x, *UNITS.get(name, ()), inplace=True)
+    assert x.tolist() == [1.0, 1.0] and x._version == 0
 
 
 def test_residual_block() -> None:

@@ -11,6 +11,8 @@ import rushlight as torch
 ACTIVATIONS: dict[str, Callable] = {
     "relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid,
     "gelu": torch.nn.functional.gelu, "silu": torch.nn.functional.silu,
+    "elu": torch.nn.functional.elu,
+    "leaky_relu": torch.nn.functional.leaky_relu, "mish": torch.nn.functional.mish,
     "gelu by tanh": lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
 }  # fmt: skip
 activations = pytest.mark.parametrize("f", ACTIVATIONS.values(), ids=ACTIVATIONS)

@@ -9,11 +9,15 @@ import pytest
 
 import rushlight as torch
 
+ONE = torch.tensor([0.75])
 METHODS: dict[str, Any] = {
     "exp_": (), "log_": (), "sqrt_": (), "sigmoid_": (), "tanh_": (), "neg_": (), "abs_": (),
     "square_": (), "reciprocal_": (), "floor_": (), "round_": (), "sin_": (), "erf_": (),
     "clamp_": (0.5, 1.5), "clamp_min_": (1.0,), "pow_": (2,), "div_": (3.0,), "fmod_": (0.75,),
-    "relu_": (), "logical_not_": (), "lt_": (1.0,),
+    "relu_": (), "logical_not_": (), "lt_": (1.0,), "nan_to_num_": (), "clamp_max_": (ONE,),
+    "floor_divide_": (0.75,), "remainder_": (ONE,), "xlogy_": (ONE,), "atan2_": (ONE,),
+    "hypot_": (ONE,), "copysign_": (-1.0,), "heaviside_": (ONE,), "nextafter_": (ONE,),
+    "ldexp_": (ONE,), "deg2rad_": (), "rad2deg_": (), "expm1_": (), "log1p_": (),
 }  # fmt: skip
 DESTINATIONS = {
     "plain": lambda: torch.empty(37, 5),
@@ -49,6 +53,25 @@ def test_out(name: str, where: str) -> None:
     version = out._version
     assert getattr(torch, name)(*operands, out=out) is out
     assert out._version == version + 1 and torch.equal(out, want)
+
+
+FUNCTIONS: dict[str, Any] = {
+    "leaky_relu_": (), "elu_": (), "selu_": (), "celu_": (0.5,), "threshold_": (1.0, 0.0),
+    "hardtanh_": (0.0, 1.0), "rrelu_": (),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*METHODS, *FUNCTIONS])
+def test_needs_no_memory_of_its_own(name: str) -> None:
+    x = torch.full((300, 1000), 1.5)
+    function = getattr(torch.Tensor, name, None) or getattr(torch.nn.functional, name)
+    arguments = METHODS.get(name, FUNCTIONS.get(name))
+    native = pytest.importorskip("rushlight.backends._native")
+    native.reset_peak_memory()
+    before = native.memory_stats()["peak"]
+    function(x, *arguments)
+    if name not in ("logical_not_", "lt_"):  # these make bools first
+        assert native.memory_stats()["peak"] - before < x.nbytes / 2
 
 
 def test_rows_around_the_written_ones_stay() -> None:

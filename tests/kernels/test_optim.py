@@ -81,6 +81,22 @@ def test_add_to_each(native: Kernels, reference: Kernels, dtype: Any) -> None:
         np.testing.assert_array_equal(got, before + dtype(1))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_a_number_for_every_array(native: Kernels, reference: Kernels, dtype: Any) -> None:
+    start = [*arrays(dtype, 1), np.array(1.5, dtype), np.arange(6).astype(dtype)[::2]]
+    factors = [0.1 * i for i in range(len(start))]
+    lists = copies([start, start])
+    for k, chosen in zip((native, reference), lists, strict=True):
+        k.scale_each(chosen, factors)
+        k.scale_each([], [])
+    for got, want, before, factor in zip(*lists, start, factors, strict=True):
+        np.testing.assert_array_equal(got, want)
+        np.testing.assert_array_equal(got, before * dtype(factor))
+    native.write_each(lists[0], factors)
+    for got, factor in zip(lists[0], factors, strict=True):
+        assert (got == dtype(factor)).all()
+
+
 RULES: list[tuple[str, int, tuple[float, ...], tuple[float, ...]]] = [
     ("adagrad", 1, (0.1,), (1e-10,)),
     ("adadelta", 2, (), (0.5, 0.9, 1e-6)),

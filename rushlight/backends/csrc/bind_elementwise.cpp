@@ -132,6 +132,8 @@ PyMethodDef elementwise_methods[] = {
     method("gelu", py_unary<kGelu>, kUnaryDoc),
     method("gelu_tanh", py_unary<kGeluTanh>, kUnaryDoc),
     method("erf", py_unary<kErf>, kUnaryDoc),
+    method("expm1", py_unary<kExpm1>, kUnaryDoc),
+    method("log1p", py_unary<kLog1p>, kUnaryDoc),
     method("cast", py_cast, "(x, dtype), or NotImplemented."),
     {nullptr, nullptr, 0, nullptr},
 };

@@ -69,36 +69,64 @@ bool make_ranges(const ArrayList& params, const ArrayList& grads, const ArrayLis
 }
 
 // ------------------------------------------------------------------ step counts
-template <class T>
-void add_to(PyArrayObject* array, double value) {
+// Contiguous arrays of floats that may be written; false where one is of another kind.
+bool writeable_floats(PyObject* object, std::vector<PyArrayObject*>* arrays) {
+    const ArrayList list(object);
+    for (Py_ssize_t i = 0; i < list.size(); i++) {
+        PyArrayObject* array = as_array(list.item(i));
+        if (array == nullptr || !is_behaved(array) || !is_contiguous(array) ||
+            !PyArray_ISWRITEABLE(array) ||
+            (PyArray_TYPE(array) != NPY_FLOAT && PyArray_TYPE(array) != NPY_DOUBLE))
+            return false;
+        arrays->push_back(array);
+    }
+    return list.is_list();
+}
+
+template <class T, class Change>
+void change_numbers(PyArrayObject* array, double value, const Change& change) {
     T* numbers = data<T>(array);
-    for (int64_t i = 0, n = PyArray_SIZE(array); i < n; i++) numbers[i] += T(value);
+    for (int64_t i = 0, n = PyArray_SIZE(array); i < n; i++)
+        numbers[i] = change(numbers[i], T(value));
+}
+template <class Change>
+void change_each(const std::vector<PyArrayObject*>& arrays, const double* values, int64_t step,
+                 const Change& change) {
+    int64_t total = 0;
+    for (PyArrayObject* array : arrays) total += PyArray_SIZE(array);
+    ReleaseGil released(total > kReleaseGilElements);
+    for (PyArrayObject* array : arrays) {
+        if (PyArray_TYPE(array) == NPY_FLOAT)
+            change_numbers<float>(array, *values, change);
+        else
+            change_numbers<double>(array, *values, change);
+        values += step;
+    }
 }
 
 // add_to_each(arrays, value): adds a number to every element of every array.
 PyObject* py_add_to_each(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     double value;
-    if (nargs != 2 || !as_double(args[1], &value)) return not_handled();
-    const ArrayList arrays(args[0]);
-    if (!arrays.is_list()) return not_handled();
-    std::vector<PyArrayObject*> checked;
-    int64_t total = 0;
-    for (Py_ssize_t i = 0; i < arrays.size(); i++) {
-        PyArrayObject* array = as_array(arrays.item(i));
-        if (array == nullptr || !is_behaved(array) || !is_contiguous(array) ||
-            !PyArray_ISWRITEABLE(array) ||
-            (PyArray_TYPE(array) != NPY_FLOAT && PyArray_TYPE(array) != NPY_DOUBLE))
-            return not_handled();
-        checked.push_back(array);
-        total += PyArray_SIZE(array);
-    }
-    ReleaseGil released(total > kReleaseGilElements);
-    for (PyArrayObject* array : checked) {
-        if (PyArray_TYPE(array) == NPY_FLOAT)
-            add_to<float>(array, value);
-        else
-            add_to<double>(array, value);
-    }
+    std::vector<PyArrayObject*> arrays;
+    if (nargs != 2 || !as_double(args[1], &value) || !writeable_floats(args[0], &arrays))
+        return not_handled();
+    change_each(arrays, &value, 0, [](auto number, auto term) { return number + term; });
+    Py_RETURN_NONE;
+}
+
+// scale_each(arrays, numbers), write_each(arrays, numbers): a number for every array.
+template <bool is_product>
+PyObject* py_change_each(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+    std::vector<PyArrayObject*> arrays;
+    if (nargs != 2 || !PyList_Check(args[1]) || !writeable_floats(args[0], &arrays) ||
+        size_t(PyList_GET_SIZE(args[1])) != arrays.size())
+        return not_handled();
+    std::vector<double> values(arrays.size());
+    for (size_t i = 0; i < values.size(); i++)
+        if (!as_double(PyList_GET_ITEM(args[1], Py_ssize_t(i)), &values[i])) return not_handled();
+    change_each(arrays, values.data(), 1, [](auto number, auto given) {
+        return is_product ? number * given : given;
+    });
     Py_RETURN_NONE;
 }
 
@@ -223,6 +251,8 @@ PyMethodDef optim_methods[] = {
     method("rmsprop_both_step", py_rule<kRmspropBoth, 3>, kRuleDoc),
     method("rprop_step", py_rule<kRprop, 2>, kRuleDoc),
     method("add_to_each", py_add_to_each, "(arrays, value), or NotImplemented."),
+    method("scale_each", py_change_each<true>, "(arrays, numbers), or NotImplemented."),
+    method("write_each", py_change_each<false>, "(arrays, numbers), or NotImplemented."),
     method("sgd_step", py_sgd_step, "One step of SGD over a list, or NotImplemented."),
     method("adam_step", py_adam_step, "One step of Adam or AdamW, or NotImplemented."),
     {nullptr, nullptr, 0, nullptr},

@@ -47,16 +47,26 @@ PyObject* py_add_scaled(PyObject*, PyObject* const* args, Py_ssize_t n) {
     if (n < 3) return not_handled();
     return ternary(kAddCMul, args, nullptr, n >= 4 ? args[3] : nullptr);
 }
+// The smallest and the largest number of a type, as Python numbers that live for ever.
+struct Limits {
+    PyObject *low, *high;
+};
+Limits limits_of(int number) {
+    static const Limits of_floats = {PyFloat_FromDouble(-Py_HUGE_VAL),
+                                     PyFloat_FromDouble(Py_HUGE_VAL)};
+    static const Limits of_int32 = {PyLong_FromLongLong(INT32_MIN), PyLong_FromLongLong(INT32_MAX)};
+    static const Limits of_int64 = {PyLong_FromLongLong(INT64_MIN), PyLong_FromLongLong(INT64_MAX)};
+    return number == kInt32 ? of_int32 : number == kInt64 ? of_int64 : of_floats;
+}
+
 // clamp(x, low, high, out=None): None means no bound
 PyObject* py_clamp(PyObject*, PyObject* const* args, Py_ssize_t n) {
     PyArrayObject* x = n >= 3 ? as_array(args[0]) : nullptr;
     const int number = x != nullptr ? number_of(x) : -1;
-    if (number < 0 || (number > kFloat64 && (is_none(args[1]) || is_none(args[2]))))
-        return not_handled();
-    static PyObject* const infinity = PyFloat_FromDouble(Py_HUGE_VAL);
-    static PyObject* const minus_infinity = PyFloat_FromDouble(-Py_HUGE_VAL);
-    PyObject* const operands[] = {args[0], is_none(args[1]) ? minus_infinity : args[1],
-                                  is_none(args[2]) ? infinity : args[2]};
+    if (number < 0) return not_handled();
+    const Limits limits = limits_of(number);
+    PyObject* const operands[] = {args[0], is_none(args[1]) ? limits.low : args[1],
+                                  is_none(args[2]) ? limits.high : args[2]};
     return ternary(kClamp, operands, nullptr, n >= 4 ? args[3] : nullptr);
 }
 

@@ -10,6 +10,7 @@
 #include "stream.h"
 #include "vec.h"
 #include "vecmath.h"
+#include "vector_loops.h"
 
 namespace rl {
 namespace RL_ISA {
@@ -123,63 +124,18 @@ void unary_loop(void* out, const void* x, int64_t n, int64_t out_stride, int64_t
     }
 }
 
-// The same for functions of a vector: other layouts go through a vector gathered lane by lane.
+// The same for functions of a vector (see vector_loops.h).
 template <class Op, class T>
 void unary_vec_loop(void* out, const void* x, int64_t n, int64_t out_stride, int64_t x_stride) {
-    constexpr int W = kW<T>;
-    T* r = static_cast<T*>(out);
-    const T* a = static_cast<const T*>(x);
-    if (out_stride == 1 && x_stride == 1) {
-        int64_t i = 0;
-        if (r != a && is_aligned(r) && worth_streaming(n * int64_t(sizeof(T)))) {
-            for (; i + W <= n; i += W) stream(r + i, Op::apply(ld(a + i)));
-            end_stream();
-        }
-        for (; i + W <= n; i += W) st(r + i, Op::apply(ld(a + i)));
-        if (i < n) stn(r + i, Op::apply(ldn(a + i, int(n - i))), int(n - i));
-        return;
-    }
-    for (int64_t i = 0; i < n; i += W) {
-        const int m = n - i < W ? int(n - i) : W;
-        T lane[W] = {};
-        for (int j = 0; j < m; j++) lane[j] = a[(i + j) * x_stride];
-        st(lane, Op::apply(ld(lane)));
-        for (int j = 0; j < m; j++) r[(i + j) * out_stride] = lane[j];
-    }
+    unary_vectors<T>(static_cast<T*>(out), static_cast<const T*>(x), n, out_stride, x_stride,
+                     [](Vec<T> v) RL_LAMBDA_INLINE { return Op::apply(v); });
 }
-
 template <class Op, class T>
 void binary_vec_loop(void* out, const void* x, const void* y, int64_t n, int64_t out_stride,
                      int64_t x_stride, int64_t y_stride) {
-    constexpr int W = kW<T>;
-    T* r = static_cast<T*>(out);
-    const T* a = static_cast<const T*>(x);
-    const T* b = static_cast<const T*>(y);
-    if (out_stride == 1 && x_stride == 1 && y_stride == 1) {
-        int64_t i = 0;
-        for (; i + W <= n; i += W) st(r + i, Op::apply(ld(a + i), ld(b + i)));
-        const int m = int(n - i);
-        if (m > 0) stn(r + i, Op::apply(ldn(a + i, m), ldn(b + i, m)), m);
-        return;
-    }
-    if (out_stride == 1 && x_stride == 0 && y_stride == 1) {  // the gradient of a sum
-        const Vec<T> same = splat(*a);
-        int64_t i = 0;
-        for (; i + W <= n; i += W) st(r + i, Op::apply(same, ld(b + i)));
-        const int m = int(n - i);
-        if (m > 0) stn(r + i, Op::apply(same, ldn(b + i, m)), m);
-        return;
-    }
-    for (int64_t i = 0; i < n; i += W) {
-        const int m = n - i < W ? int(n - i) : W;
-        T p[W] = {}, q[W] = {};
-        for (int j = 0; j < m; j++) {
-            p[j] = a[(i + j) * x_stride];
-            q[j] = b[(i + j) * y_stride];
-        }
-        st(p, Op::apply(ld(p), ld(q)));
-        for (int j = 0; j < m; j++) r[(i + j) * out_stride] = p[j];
-    }
+    binary_vectors<T>(static_cast<T*>(out), static_cast<const T*>(x), static_cast<const T*>(y), n,
+                      out_stride, x_stride, y_stride,
+                      [](Vec<T> v, Vec<T> w) RL_LAMBDA_INLINE { return Op::apply(v, w); });
 }
 
 // ------------------------------------------------------------------ functions of one element
@@ -331,6 +287,14 @@ struct Exp {
     template <class V>
     static V apply(V x) { return vexp(x); }
 };
+struct Expm1 {
+    template <class V>
+    static V apply(V x) { return vexpm1(x); }
+};
+struct Log1p {
+    template <class V>
+    static V apply(V x) { return vlog1p(x); }
+};
 struct Log {
     template <class V>
     static V apply(V x) { return vlog(x); }
@@ -408,6 +372,7 @@ extern const ElementwiseKernels elementwise_kernels = {
         RL_UNARY_VEC(Frac),
         RL_UNARY_VEC(Exp), RL_UNARY_VEC(Log), RL_UNARY_VEC(Tanh), RL_UNARY_VEC(Sigmoid),
         RL_UNARY_VEC(Silu), RL_UNARY_VEC(Gelu), RL_UNARY_VEC(GeluTanh), RL_UNARY_VEC(Erf),
+        RL_UNARY_VEC(Expm1), RL_UNARY_VEC(Log1p),
     },
 };
 

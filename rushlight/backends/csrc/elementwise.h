@@ -18,6 +18,7 @@ enum UnaryOp {
     kNeg, kAbs, kSign, kSquare, kReciprocal, kSqrt, kRsqrt, kRelu,
     kFloor, kCeil, kTrunc, kRound, kFrac,
     kExp, kLog, kTanh, kSigmoid, kSilu, kGelu, kGeluTanh, kErf,
+    kExpm1, kLog1p,
     kUnaryOps
 };
 enum Number { kFloat32, kFloat64, kInt32, kInt64, kNumbers };

@@ -13,6 +13,9 @@
 
 // One line per binding file. Each ends with a row of nulls.
 extern PyMethodDef elementwise_methods[];
+extern PyMethodDef activation_methods[];
+extern PyMethodDef pointwise_methods[];
+extern PyMethodDef integer_methods[];
 extern PyMethodDef ternary_methods[];
 extern PyMethodDef softmax_methods[];
 extern PyMethodDef reduce_methods[];
@@ -37,6 +40,9 @@ extern bool intern_module_names();
 
 static PyMethodDef* const method_tables[] = {
     elementwise_methods,
+    activation_methods,
+    pointwise_methods,
+    integer_methods,
     ternary_methods,
     softmax_methods,
     reduce_methods,

@@ -14,13 +14,18 @@ namespace rl {
 namespace RL_ISA {
 namespace {
 
-// c[0] + c[1] x + c[2] x^2 + ... by Horner's rule; unrolled, since N is a constant.
-template <class V, int N>
-RL_INLINE V horner(V x, const Lane<V> (&c)[N]) {
+// c[first] + c[first + 1] x + c[first + 2] x^2 + ... by Horner's rule; unrolled, since N is a
+// constant.
+template <int first, class V, int N>
+RL_INLINE V horner_from(V x, const Lane<V> (&c)[N]) {
     V sum = splat(c[N - 1]);
 #pragma GCC unroll 32
-    for (int i = N - 2; i >= 0; i--) sum = sum * x + c[i];
+    for (int i = N - 2; i >= first; i--) sum = sum * x + c[i];
     return sum;
+}
+template <class V, int N>
+RL_INLINE V horner(V x, const Lane<V> (&c)[N]) {
+    return horner_from<0>(x, c);
 }
 
 // ------------------------------------------------------------------ exp
@@ -47,6 +52,7 @@ struct ExpConstants<f32v> {
     static constexpr float log2e = 1.44269504088896341f;
     static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
     static RL_INLINE f32v poly(f32v r) { return horner(r, kExpPoly32); }
+    static RL_INLINE f32v poly_less_1(f32v r) { return r * horner_from<1>(r, kExpPoly32); }
 };
 template <>
 struct ExpConstants<f64v> {
@@ -55,6 +61,7 @@ struct ExpConstants<f64v> {
     static constexpr double ln2_high = 6.93147180369123816490e-01;
     static constexpr double ln2_low = 1.90821492927058770002e-10;
     static RL_INLINE f64v poly(f64v r) { return horner(r, kExpPoly64); }
+    static RL_INLINE f64v poly_less_1(f64v r) { return r * horner_from<1>(r, kExpPoly64); }
 };
 
 // The smaller of x and `high`, the larger of x and `low`, where a NaN x stays NaN: the x86
@@ -112,19 +119,35 @@ RL_INLINE V scale_by_power(V x, V n) {
 #endif
 }
 
-// exp(x + low), where |low| is small: exp(x) = 2^n exp(r) with r in [-ln2/2, ln2/2].
+// x = n ln 2 + the result, which lies in [-ln2/2, ln2/2]; beyond the range of exp x is clipped.
 template <class V>
-RL_INLINE V vexp_sum(V x, V low) {
+RL_INLINE V split_logarithm(V x, V* n) {
     typedef ExpConstants<V> C;
     const V clipped = clip(x, C::lowest, C::highest);
-    const V n = vround(clipped * C::log2e);
-    V r = clipped - n * C::ln2_high;
-    r = r - n * C::ln2_low + low;
-    return scale_by_power(C::poly(r), n);
+    *n = vround(clipped * C::log2e);
+    return clipped - *n * C::ln2_high - *n * C::ln2_low;
+}
+// exp(x + low), where |low| is small: exp(x) = 2^n exp(r).
+template <class V>
+RL_INLINE V vexp_sum(V x, V low) {
+    V n;
+    const V r = split_logarithm(x, &n);
+    return scale_by_power(ExpConstants<V>::poly(r + low), n);
 }
 template <class V>
 RL_INLINE V vexp(V x) {
     return vexp_sum(x, V{});
+}
+
+// exp(x) - 1 = 2^n (exp(r) - 1) + (2^n - 1), and without the second term where that might overflow.
+template <class V>
+RL_INLINE V vexpm1(V x) {
+    V n;
+    const V r = split_logarithm(x, &n);
+    const V part = ExpConstants<V>::poly_less_1(r);
+    const V near = scale_by_power(part, n) + (scale_by_power(splat(Lane<V>(1)), n) - 1);
+    const V result = select(n > Lane<V>(2), scale_by_power(1 + part, n) - 1, near);
+    return select(x == V{}, x, result);
 }
 
 // ------------------------------------------------------------------ log
@@ -176,6 +199,16 @@ RL_INLINE V vlog(V x) {
     result = select(x == infinity, infinity, result);
     result = select(x == V{}, -infinity, result);
     return select((x < V{}) | (x != x), splat(Lane<V>(__builtin_nan(""))), result);
+}
+
+// log(1 + x): the logarithm of the rounded sum, and to first order what rounding took from it.
+template <class V>
+RL_INLINE V vlog1p(V x) {
+    const V sum = 1 + x;
+    const V lost = (x - (sum - 1)) / sum;
+    const V result = vlog(sum) + lost;
+    const V infinity = splat(Lane<V>(__builtin_inf()));
+    return select((x == V{}) | (x == infinity), x, select(sum == V{}, -infinity, result));
 }
 
 // ------------------------------------------------------------------ sigmoid, tanh

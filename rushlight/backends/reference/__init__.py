@@ -6,6 +6,7 @@ overrides what it does faster; the results are the same up to rounding. See docs
 
 from __future__ import annotations
 
+from .activation import ActivationKernels
 from .arrays import ArrayKernels
 from .attention import AttentionKernels
 from .conv import ConvKernels
@@ -30,6 +31,7 @@ __all__ = ["Kernels"]
 
 class Kernels(
     GammaKernels,  # with special functions, elementwise arithmetic and logic, its bases
+    ActivationKernels,
     ReduceKernels,
     SoftmaxKernels,
     NormKernels,

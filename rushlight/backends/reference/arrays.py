@@ -265,8 +265,16 @@ class ArrayKernels(KernelBase):
 
     # ---- numbers ---------------------------------------------------------------------------
 
-    def nan_to_num(self, x: Array, nan: float, posinf: Any, neginf: Any) -> Array:
-        return self.xp.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+    def nan_to_num(
+        self, x: Array, nan: float, posinf: Any, neginf: Any, out: Array | None = None
+    ) -> Array:
+        """NaN becomes ``nan``; infinities the given numbers, or (None) the limits of the dtype."""
+        if self.is_half(x.dtype):
+            zero, infinity = (self.xp.asarray(v, dtype=x.dtype) for v in (0.0, math.inf))
+            most = float(self.xp.nextafter(infinity, zero))
+            posinf, neginf = most if posinf is None else posinf, -most if neginf is None else neginf
+        result = self.xp.nan_to_num(self.widen(x), nan=nan, posinf=posinf, neginf=neginf)
+        return self.finish(result, x.dtype, out, (x,))
 
     def angle(self, x: Array) -> Array:
         """The angle of complex numbers; of real ones 0 or π (NaN stays NaN)."""

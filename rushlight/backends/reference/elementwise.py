@@ -330,6 +330,23 @@ class ElementwiseKernels(KernelBase):
         with self.quiet():
             return self.finish(self.xp.nextafter(x, y), x.dtype, out, (x, y))
 
+    def heaviside(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
+        """0 where ``x`` is negative or NaN, 1 where it is positive, ``y`` where it is 0."""
+
+        def step(a: Array, b: Array) -> Any:
+            return self.xp.where(a == 0, b, (a > 0).astype(a.dtype))
+
+        return self._binary(step, x, y, out)
+
+    def xlogy(self, x: Array, y: Array | Scalar, out: Array | None = None) -> Array:
+        """``x log(y)``; 0 where ``x`` is 0 and ``y`` no NaN."""
+
+        def product(a: Array, b: Any) -> Any:
+            is_void = (a == 0) & (b == b)
+            return a * self.xp.where(is_void, a.dtype.type(0), self.xp.log(b))
+
+        return self._binary(product, x, y, out)
+
     def float_function(self, name: str, x: Array, y: Array, out: Array | None = None) -> Array:
         """A function of the namespace on two fractional operands; half types go by float32."""
         return self._binary(getattr(self.xp, name), x, y, out)

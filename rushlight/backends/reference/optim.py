@@ -17,6 +17,16 @@ class OptimKernels(KernelBase):
         for array in arrays:
             array += value
 
+    def scale_each(self, arrays: Sequence[Array], numbers: Sequence[float]) -> None:
+        """Multiply every array by the number at its place in ``numbers``."""
+        for array, number in zip(arrays, numbers, strict=True):
+            array *= number
+
+    def write_each(self, arrays: Sequence[Array], numbers: Sequence[float]) -> None:
+        """Set all elements of every array to the number at its place in ``numbers``."""
+        for array, number in zip(arrays, numbers, strict=True):
+            array[...] = number
+
     def sgd_step(
         self,
         params: Sequence[Array],
