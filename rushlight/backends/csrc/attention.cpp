@@ -105,7 +105,7 @@ void keys_times_queries(const AttentionCall& call, const Block& block, const Hea
     if (x.packed == nullptr)
         return multiply_along(keys, y.row, x.rows, x.row, block.count, block.rows(), width,
                               block.lanes(), result);
-    multiply_packed(keys, y.row, x.packed, block.count, width, block.lanes(), result,
+    multiply_packed(keys, y.row, x.packed, block.count, width, block.rows(), result,
                     [&](int64_t key) { return blind(call, block, key); });
 }
 

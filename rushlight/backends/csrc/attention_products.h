@@ -45,19 +45,38 @@ void run_attention_tile(int vectors, int rows, const Tile<float>& t) {
         tile_of_height<float, 1>(rows)(t);
 }
 
-// c (rows x lanes) = a (rows x K) * packed (K x lanes), where `lanes` fill whole vectors. The first
-// blind(i) lanes of row i need not be computed; blind does not decrease.
+// The last vector of lanes, of which at most half counts: by half registers. The rest becomes zero.
+template <class Blind>
+void multiply_half(Tile<float> t, const float* a, int64_t a_row, int64_t rows, int64_t lane,
+                   const Blind& blind) {
+    constexpr int W = kW<float>;
+    float* const c = t.c + lane;
+    t.b += lane;
+    for_row_blocks(rows, 1, [&](int64_t i, int height) {
+        if (blind(i) >= lane + W / 2) return;
+        for (int64_t r = i; r < i + height; r++) st(c + r * t.c_row, f32v{});
+        t.a = a + i * a_row;
+        t.c = c + i * t.c_row;
+        t.last = height < kHalfLeastRows ? W : W / 2;
+        (t.last == W ? tile_of_height<float, 1>(height) : half_tile_of_height<float>(height))(t);
+    });
+}
+
+// c (rows x lanes) = a (rows x K) * packed (K x lanes), where whole vectors hold `count` lanes. The
+// first blind(i) lanes of row i need not be computed; blind does not decrease.
 template <class Blind>
 void multiply_packed(const float* a, int64_t a_row, const float* packed, int64_t rows, int64_t K,
-                     int64_t lanes, float* c, const Blind& blind) {
+                     int64_t count, float* c, const Blind& blind) {
     constexpr int W = kW<float>;
+    const int64_t lanes = ceil_div(count, W) * W;
+    const int64_t whole = kHasHalfTiles<float> && lanes - count >= W / 2 ? lanes - W : lanes;
     Tile<float> t = {};
     t.K = K;
     t.a_row = a_row, t.a_k = 1;
     t.b_k = t.c_row = lanes;
     t.last = W;
-    for (int64_t j = 0; j < lanes;) {
-        const int most = vectors_for(lanes - j, kMostVectors);
+    for (int64_t j = 0; j < whole;) {
+        const int most = vectors_for(whole - j, kMostVectors);
         const int64_t end = j + most * W;
         for_row_blocks(rows, most, [&](int64_t i, int height) {
             t.a = a + i * a_row;
@@ -71,6 +90,9 @@ void multiply_packed(const float* a, int64_t a_row, const float* packed, int64_t
         });
         j = end;
     }
+    if (whole == lanes) return;
+    t.b = packed, t.c = c;
+    multiply_half(t, a, a_row, rows, whole, blind);
 }
 
 // c (rows x columns) = a (rows x K) * b turned (columns x K), all read along K; c's rows are
