@@ -15,7 +15,8 @@ import rushlight
 from rushlight.backends import Kernels, native_available
 
 # (batch, heads, L, S, E, Ev): both sides of a vector, of a block of 64 queries and of 256 keys, of
-# the 4 queries that are few (alone or left over), and under a causal mask of vectors' ends
+# the 4 queries that are few (alone or left over), and under a causal mask of vectors' ends; queries
+# that leave a last vector half empty, or with one or two of them
 SHAPES = [
     (1, 1, 1, 1, 1, 1),
     (2, 3, 5, 7, 3, 4),
@@ -36,6 +37,13 @@ SHAPES = [
     (1, 2, 5, 40, 17, 9),
     (1, 1, 68, 68, 8, 8),
     (1, 1, 69, 300, 8, 8),
+    (1, 2, 8, 300, 17, 8),
+    (1, 2, 9, 257, 16, 9),
+    (1, 2, 10, 30, 8, 8),
+    (1, 2, 17, 300, 33, 8),
+    (1, 1, 18, 40, 8, 8),
+    (2, 1, 25, 270, 8, 8),
+    (1, 1, 114, 120, 16, 8),
 ]
 MASKS = ["none", "causal", "bool", "bool row", "float", "float row"]
 

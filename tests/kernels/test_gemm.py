@@ -320,6 +320,18 @@ def test_int8_products_are_exact(shape: tuple[int, int, int], layout: str, threa
         numpy.testing.assert_array_equal(result, expected)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
+@pytest.mark.parametrize("offset", [1, 2, 3])
+def test_narrow_products_of_rows_that_start_anywhere(dtype: str, offset: int) -> None:
+    random = numpy.random.default_rng(5)
+    a, b = (random.integers(-9, 9, rows * 68 + 8).astype(dtype) for rows in (90, 70))
+    a = a[offset : offset + 90 * 68].reshape(90, 68)
+    b = b[offset : offset + 70 * 68].reshape(70, 68).T
+    expected = a.astype(numpy.int64) @ b.astype(numpy.int64)
+    result = cpu.int_matmul(a, b) if dtype == "int8" else cpu.matmul(a, b)
+    numpy.testing.assert_array_equal(result, expected.astype(result.dtype))
+
+
 # ------------------------------------------------------------------ NaN, infinity
 @pytest.mark.parametrize("rows", [1, 4, 20, 150])
 @pytest.mark.parametrize("layout", ["C", "F"])

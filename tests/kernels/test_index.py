@@ -140,6 +140,26 @@ def test_numbers_outside_raise_and_change_nothing(native: Kernels, bad: int) -> 
     assert not x.any()
 
 
+@pytest.mark.parametrize("place", [0, 2047, 2048, 4999])
+@pytest.mark.parametrize("bad", [-1001, 1000, 2**62])
+def test_a_late_number_outside_raises(native: Kernels, place: int, bad: int) -> None:
+    x, numbers = np.ones(1000), np.zeros(5000, np.int64)
+    numbers[place] = bad
+    for take in (native.take, native.take_along_axis):
+        with pytest.raises(IndexError, match="out of"):
+            take(x, numbers, 0)
+    with pytest.raises(IndexError, match="out of"):
+        native.add_along_axis(x, numbers, 1.0, 0)
+    assert (x == 1).all()
+
+
+def test_a_late_number_counts_from_the_end(native: Kernels, reference: Kernels) -> None:
+    x, numbers = random_array(1000, np.float32), np.arange(5000) % 1000
+    numbers[4000] = -3
+    for a, b in zip(native.take(x, numbers, 0), reference.take(x, numbers, 0), strict=True):
+        assert a == b
+
+
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 1000])
 def test_within(native: Kernels, reference: Kernels, count: int) -> None:
     limits = np.iinfo(np.int64)

@@ -72,15 +72,8 @@ void for_each_keys(const AttentionCall& call, Block block, const Body& body) {
 }
 
 // ------------------------------------------------------------------ products
-// A block's rows of queries, or of their gradients, and as columns: a lane for each. Few have none.
-struct Queries {
-    const float* rows;
-    int64_t row;
-    const float* packed;
-};
-
 Queries rows_of_queries(const HeadsView& x, const Block& block) {
-    return {x.at(block.b, block.h) + block.begin * x.row, x.row, nullptr};
+    return {x.at(block.b, block.h) + block.begin * x.row, x.row, nullptr, block.rows()};
 }
 
 Queries pack_queries(const HeadsView& x, int64_t width, const Block& block, ScratchSlot slot) {
@@ -105,7 +98,7 @@ void keys_times_queries(const AttentionCall& call, const Block& block, const Hea
     if (x.packed == nullptr)
         return multiply_along(keys, y.row, x.rows, x.row, block.count, block.rows(), width,
                               block.lanes(), result);
-    multiply_packed(keys, y.row, x.packed, block.count, width, block.lanes(), result,
+    multiply_packed(keys, y.row, x, block.count, width, result,
                     [&](int64_t key) { return blind(call, block, key); });
 }
 

@@ -85,6 +85,7 @@ struct IndexedWalk {
         run.value_step = walk.stride[kValues][last];
         run.index_step = walk.stride[kNumbers][last];
         run.x_step = walk.stride[kTarget][last];
+        run.next_x = last > 0 ? walk.stride[kTarget][last - 1] : 0;
     }
 };
 
@@ -190,8 +191,26 @@ PyObject* py_within(PyObject*, PyObject* const* args, Py_ssize_t n) {
 // Whether the numbers may be used: the caller says that they are in [0, size), or they are looked
 // at here.
 bool are_usable(PyArrayObject* numbers, PyObject* checked, IndexRun* run) {
-    run->is_checked = checked == Py_True;
+    run->is_checked = checked == Py_True || all_name(numbers, 0, run->axis_size);
     return run->is_checked || all_name(numbers, -run->axis_size, run->axis_size);
+}
+
+// Takes a run whose numbers lie side by side, and looks at some at a time just before they are used,
+// when they are near. False if one names nothing; what it would have named has not been read.
+constexpr int64_t kLookedAt = 2048;
+bool take_unchecked(char* const* at, int64_t count, IndexRun run, int64_t item) {
+    const IndexKernels& kernels = index_kernels();
+    for (int64_t i = 0; i < count; i += kLookedAt) {
+        const int64_t n = count - i < kLookedAt ? count - i : kLookedAt;
+        const char* const numbers = at[kNumbers] + i * run.index_step;
+        const int64_t* const first = reinterpret_cast<const int64_t*>(numbers);
+        run.is_checked = kernels.within(first, n, 0, run.axis_size);
+        if (!run.is_checked && !kernels.within(first, n, -run.axis_size, run.axis_size))
+            return false;
+        kernels.take(at[kValues] + i * run.value_step, numbers, at[kTarget] + i * run.x_step, n,
+                     run, item);
+    }
+    return true;
 }
 
 // The elements of x, or its slices, that the numbers name along an axis.
@@ -202,21 +221,30 @@ PyObject* take_from(PyArrayObject* x, PyArrayObject* numbers, int64_t axis, PyOb
         !is_behaved(x))
         return not_handled();
     IndexedWalk indexed;
-    if (!(along ? indexed.along(x, numbers, axis) : indexed.slices(x, numbers, axis)) ||
-        !are_usable(numbers, checked, &indexed.run))
+    if (!(along ? indexed.along(x, numbers, axis) : indexed.slices(x, numbers, axis)))
         return not_handled();
     PyArray_Descr* descr = PyArray_DESCR(x);
     Py_INCREF(descr);
-    PyArrayObject* out = reinterpret_cast<PyArrayObject*>(PyArray_NewFromDescr(
-        &PyArray_Type, descr, indexed.ndim, indexed.shape, nullptr, nullptr, 0, nullptr));
-    if (out == nullptr || PyArray_SIZE(out) == 0) return as_object(out);
-    indexed.start(x, out);
-    ReleaseGil unlocked(PyArray_SIZE(out) >= kReleaseGilElements);
+    Owned out(reinterpret_cast<PyArrayObject*>(PyArray_NewFromDescr(
+        &PyArray_Type, descr, indexed.ndim, indexed.shape, nullptr, nullptr, 0, nullptr)));
+    if (out.get() == nullptr) return nullptr;
+    indexed.start(x, out.get());
+    const bool looks_on_the_way = checked != Py_True && PyArray_SIZE(out.get()) > 0 &&
+                                  indexed.run.index_step == int64_t(sizeof(int64_t));
+    if (!looks_on_the_way && !are_usable(numbers, checked, &indexed.run)) return not_handled();
+    if (PyArray_SIZE(out.get()) == 0) return out.release();
     const IndexKernels& kernels = index_kernels();
-    indexed.walk.for_each_run([&](char* const* at, int64_t count) {
-        kernels.take(at[kValues], at[kNumbers], at[kTarget], count, indexed.run, item);
-    });
-    return as_object(out);
+    bool names_nothing = false;
+    {
+        ReleaseGil unlocked(PyArray_SIZE(out.get()) >= kReleaseGilElements);
+        indexed.walk.for_each_run([&](char* const* at, int64_t count) {
+            if (!looks_on_the_way)
+                kernels.take(at[kValues], at[kNumbers], at[kTarget], count, indexed.run, item);
+            else if (!take_unchecked(at, count, indexed.run, item))
+                __atomic_store_n(&names_nothing, true, __ATOMIC_RELAXED);
+        });
+    }
+    return names_nothing ? not_handled() : out.release();
 }
 
 // take(x, indices, axis, checked); take_along_axis is of the same form

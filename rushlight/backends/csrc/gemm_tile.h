@@ -112,6 +112,10 @@ RL_INLINE void for_each_register(int last, const Body& body) {
     }
 }
 
+// Sums of whole numbers may start with their row's bias; of others it would change the rounding.
+template <class T>
+constexpr bool kStartsWithBias = T(0.5) == T(0);
+
 // One pass over the registers for each thing to be done: asked at every register, the questions
 // took as long as 300 multiply-adds.
 template <class T, class Register, int MR, int NV>
@@ -125,7 +129,7 @@ RL_INLINE void store_tile(const Tile<T>& t, typename Register::V (&acc)[MR][NV],
         for_each_register<Register, MR, NV>(last, [&](int r, int v, int n) RL_LAMBDA_INLINE {
             acc[r][v] += Register::load(t.col_bias + v * W, n);
         });
-    if (t.row_bias)
+    if (t.row_bias && !kStartsWithBias<T>)
         for_each_register<Register, MR, NV>(last, [&](int r, int v, int) RL_LAMBDA_INLINE {
             acc[r][v] += Register::repeat(t.row_bias[r]);
         });
@@ -144,6 +148,10 @@ RL_INLINE void multiply_tile(const Tile<T>& t, int last) {
     constexpr int W = Register::W;
     constexpr bool fetches = MR * NV >= kFetchingSums;
     V acc[MR][NV] = {};
+    if (kStartsWithBias<T> && t.row_bias)
+        for_each_register<Register, MR, NV>(last, [&](int r, int v, int) RL_LAMBDA_INLINE {
+            acc[r][v] = Register::repeat(t.row_bias[r]);
+        });
     const T* a = t.a;
     const T* b = t.b;
     const T* ahead = t.ahead != nullptr ? t.ahead : a;

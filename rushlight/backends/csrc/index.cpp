@@ -19,6 +19,10 @@ namespace RL_ISA {
 namespace {
 
 constexpr int64_t kGrain = 1 << 15;  // elements added by one thread
+// Numbers hop about in x, whose lines the processor cannot foresee: those of the next run are asked
+// for meanwhile, unless they would be gone again before their turn; and so are numbers to come,
+// this many bytes ahead.
+constexpr int64_t kFarthestRun = 64 << 10, kFetchedNumbers = 2048, kLineBytes = 64;
 
 // A number outside makes one of the two differences negative; wrapping around cannot hide it.
 bool within(const int64_t* indices, int64_t n, int64_t low, int64_t high) {
@@ -45,7 +49,7 @@ struct Item16 {
 // of the loop: numbers and values side by side, and x indexed along neighbours or along another
 // axis.
 template <class T, bool wraps, class Move>
-RL_INLINE void each_known_pair(const char* indices, int64_t n, const IndexRun& run,
+RL_INLINE void each_known_pair(const char* indices, const char* x, int64_t n, const IndexRun& run,
                                const Move& move) {
     constexpr int64_t item = sizeof(T), number = sizeof(int64_t);
     const int64_t size = run.axis_size, stride = run.axis_stride, x_step = run.x_step;
@@ -54,8 +58,18 @@ RL_INLINE void each_known_pair(const char* indices, int64_t n, const IndexRun& r
         const int64_t start = number_at<wraps>(indices, size) * stride;
         for (int64_t i = 0; i < n; i++) move(i * value_step, start + i * x_step);
     } else if (index_step == number && value_step == item && stride == item && x_step == 0) {
-        for (int64_t i = 0; i < n; i++)
-            move(i * item, number_at<wraps>(indices + i * number, size) * item);
+        constexpr int64_t together = kLineBytes / item;
+        const bool fetches = run.next_x > 0 && run.next_x <= kFarthestRun;
+        int64_t i = 0;
+        for (; i + together <= n && fetches; i += together) {
+            __builtin_prefetch(x + run.next_x + i * item);
+            for (int64_t k = 0; k < together * number; k += kLineBytes)
+                __builtin_prefetch(indices + i * number + k + kFetchedNumbers);
+            RL_UNROLL
+            for (int64_t k = i; k < i + together; k++)
+                move(k * item, number_at<wraps>(indices + k * number, size) * item);
+        }
+        for (; i < n; i++) move(i * item, number_at<wraps>(indices + i * number, size) * item);
     } else if (index_step == number && value_step == item && x_step == item) {
         for (int64_t i = 0; i < n; i++)
             move(i * item, number_at<wraps>(indices + i * number, size) * stride + i * item);
@@ -67,11 +81,12 @@ RL_INLINE void each_known_pair(const char* indices, int64_t n, const IndexRun& r
 }
 
 template <class T, class Move>
-RL_INLINE void each_pair(const char* indices, int64_t n, const IndexRun& run, const Move& move) {
+RL_INLINE void each_pair(const char* indices, const char* x, int64_t n, const IndexRun& run,
+                         const Move& move) {
     if (run.is_checked)
-        each_known_pair<T, false>(indices, n, run, move);
+        each_known_pair<T, false>(indices, x, n, run, move);
     else
-        each_known_pair<T, true>(indices, n, run, move);
+        each_known_pair<T, true>(indices, x, n, run, move);
 }
 
 template <class T>
@@ -81,7 +96,7 @@ void take_items(char* values, const char* indices, const char* x, int64_t n, con
         memcpy(values, x, size_t(n) * sizeof(T));
         return;
     }
-    each_pair<T>(indices, n, run, [&](int64_t to, int64_t from) RL_LAMBDA_INLINE {
+    each_pair<T>(indices, x, n, run, [&](int64_t to, int64_t from) RL_LAMBDA_INLINE {
         memcpy(values + to, x + from, sizeof(T));
     });
 }
@@ -100,7 +115,7 @@ void put_items(const char* values, const char* indices, char* x, int64_t n, cons
         memcpy(x, values, size_t(n) * sizeof(T));
         return;
     }
-    each_pair<T>(indices, n, run, [&](int64_t from, int64_t to) RL_LAMBDA_INLINE {
+    each_pair<T>(indices, x, n, run, [&](int64_t from, int64_t to) RL_LAMBDA_INLINE {
         memcpy(x + to, values + from, sizeof(T));
     });
 }
@@ -147,7 +162,7 @@ void add(const char* values, const char* indices, char* x, int64_t n, const Inde
             return;
         }
     }
-    each_pair<T>(indices, n, run, [&](int64_t from, int64_t to) RL_LAMBDA_INLINE {
+    each_pair<T>(indices, x, n, run, [&](int64_t from, int64_t to) RL_LAMBDA_INLINE {
         T* target = reinterpret_cast<T*>(x + to);
         *target = plus(*target, *reinterpret_cast<const T*>(values + from));
     });

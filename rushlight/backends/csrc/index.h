@@ -13,6 +13,7 @@ namespace rl {
 struct IndexRun {
     int64_t value_step, index_step, x_step;
     int64_t axis_stride, axis_size;
+    int64_t next_x;  // how far on the next run's x lies
     bool is_checked;  // all numbers are known to lie in [0, axis_size)
 };
 
