@@ -3,9 +3,9 @@
 // No plane is filled: pairs of vectors are split into even and odd columns, and the best of the
 // two or four is taken lane by lane. Rows of at most half a vector of windows are taken two at a
 // time. The gradient is written, not added: every index is checked to lie in the window that it
-// would have had, and the plane is done again in general (pool_max.h) if one does not. Where what
-// lies behind a row is written later, a row is written beyond its end, which is sooner done than
-// cutting a gradient's four vectors.
+// would have had, and the plane is done again in general (pool_max.h) if one does not. Vectors are
+// never cut where that can be helped: the last one of a row moves up, and a row of less than one
+// is written beyond its end if what lies there is written later.
 #pragma once
 
 #include "pool_window.h"
@@ -191,7 +191,7 @@ RL_INLINE i32v spread_pairs(const float* grad, const int64_t* indices, int n, i3
     return rows.astray & (lane_numbers() < n);
 }
 
-// The same where there is room behind the row.
+// The same for a whole vector of windows, of which the first n count.
 RL_INLINE i32v spread_whole(const float* grad, const int64_t* indices, int n, i32v first,
                             int64_t width, float* top) {
     constexpr int W = kW<float>;
@@ -216,12 +216,17 @@ inline bool spread_plane(const PoolShape& s, const float* grad, const float* gra
     for (int64_t oy = 0; oy < s.OH; oy++, grad += OW, indices += OW) {
         float* top = dx + 2 * oy * width;
         const i32v first = columns + int32_t(2 * oy * width);
-        if (OW <= W && dx_end - top >= width + 2 * W && grad_end - grad >= W) {
+        if (OW >= W) {
+            // The last windows of a row that is no whole number of vectors are done again.
+            for (int64_t at = 0; at < OW; at += W) {
+                const int64_t ox = min64(at, OW - W);
+                astray |= spread_whole(grad + ox, indices + ox, W, first + int32_t(2 * ox), width,
+                                       top + 2 * ox);
+            }
+        } else if (dx_end - top >= width + 2 * W && grad_end - grad >= W) {
             astray |= spread_whole(grad, indices, int(OW), first, width, top);
         } else {
-            for (int64_t ox = 0; ox < OW; ox += W)
-                astray |= spread_pairs(grad + ox, indices + ox, int(min64(W, OW - ox)),
-                                       first + int32_t(2 * ox), width, top + 2 * ox);
+            astray |= spread_pairs(grad, indices, int(OW), first, width, top);
         }
         if (2 * OW < width) top[width - 1] = top[2 * width - 1] = 0.0f;
     }
