@@ -197,6 +197,36 @@ def test_one_channel_per_group_of_any_window(
     compare_all((1, 19, 9, 13), weight, ((2, 1), padding, dilation, 19))
 
 
+def test_many_pixels_whose_lines_lie_a_power_of_two_apart() -> None:
+    for width in (3, 4, 9):
+        compare_all((1, 512, 5, width), (512, 1, 3, 3), square(1, 1, groups=512))
+
+
+# ------------------------------------------------------------------ groups of several channels
+@pytest.mark.parametrize(("channels", "outputs"), [(12, 16), (16, 12), (20, 4), (3, 17), (33, 33)])
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2), (5, 1)])
+def test_groups_of_many_channels(channels: int, outputs: int, kernel: int, stride: int) -> None:
+    weight = (3 * outputs, channels, kernel, kernel)
+    compare_all((2, 3 * channels, 9, 10), weight, square(stride, kernel // 2, groups=3))
+
+
+@pytest.mark.parametrize("channels", [2, 4, 8, 16, 32])
+@pytest.mark.parametrize("groups", [2, 3, 5])
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2), (5, 1)])
+def test_groups_of_as_many_outputs_as_channels(
+    channels: int, groups: int, kernel: int, stride: int
+) -> None:
+    weight = (groups * channels, channels, kernel, kernel)
+    window = square(stride, kernel // 2, groups=groups)
+    compare_all((2, groups * channels, 8, 15), weight, window)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("padding", [0, 1, 3])
+def test_few_outputs_of_many_channels(outputs: int, padding: int) -> None:
+    compare_all((2, 18, 9, 20), (outputs, 18, 3, 3), square(1, padding))
+
+
 # ------------------------------------------------------------------ threads
 @pytest.mark.parametrize(
     ("x", "weight", "stride"),

@@ -201,9 +201,10 @@ bool forward(const ConvShape& s, const float* x, const float* weight, const floa
     if (prefers_strided_winograd(s, kTransformStrided) && strided_forward(s, x, weight, bias, y))
         return true;
     if (strided_rows_forward(s, x, weight, bias, y)) return true;
-    const bool few = s.groups == 1 && !has_many_outputs(s.O);
+    const bool few = s.groups == 1 && !has_many_outputs(s.O) && !columns_are_image(s);
     const bool in_lanes = has_last(s) && (rows_forward_bands(s) > 0 || batch_forward_pays(s));
-    const Way way = few ? Way::first : way_of(s, in_lanes);
+    Way way = few ? Way::first : way_of(s, in_lanes);
+    if (has_wide_groups(s, s.group_outputs()) && !in_lanes) way = Way::direct_last;
     const ConvShape own = laid_out(s, way);
     const TurnedInput own_x(x, lying_x(s), own.x_last);
     const TurnedInput own_weight(weight, lying_weight(s), own.weight_last);
@@ -224,10 +225,12 @@ void input_grad_task(const InputGradPlan& plan, const DirectTask& t, const float
     const ConvShape& s = plan.s;
     const int64_t C = s.group_channels(), most = s.group_outputs() * s.KH * s.KW;
     const int64_t channel = t.group * C + t.first_output;
-    float* target = dx + (t.image * s.C + channel) * s.H * s.W;
+    const ImageSteps from = s.y_steps(), to = s.x_steps();
+    float* target = dx + t.image * to.image + channel * to.channel;
     float* plane = scratch<float>(kPlane, plane_room(plan.plane, plan.plane.row()));
     make_plane(plan.plane,
-               grad + (t.image * s.O + t.group * s.group_outputs()) * s.OH * s.OW, 0.0f, plane);
+               grad + t.image * from.image + t.group * s.group_outputs() * from.channel, 0.0f,
+               plane);
     int32_t* offset = scratch<int32_t>(kOffsets, 2 * most);
     for (int64_t phase = 0; phase < plan.phases(); phase++) {
         Direct d;
@@ -244,8 +247,9 @@ void input_grad_task(const InputGradPlan& plan, const DirectTask& t, const float
         d.many = has_many_outputs(C);
         const bool compact = plan.phases() > 1;
         d.y = compact ? scratch<float>(kResult, t.outputs * d.OH * d.OW) : target;
-        d.y_channel = d.OH * d.OW;
-        d.y_row = d.OW, d.y_pixel = 1;
+        d.y_channel = compact ? d.OH * d.OW : to.channel;
+        d.y_row = compact ? d.OW : to.row;
+        d.y_pixel = compact ? 1 : to.pixel;
         run_direct(d);
         if (compact) spread_phase(s, phase, d.y, d.OH, d.OW, t.outputs, target);
     }
@@ -321,6 +325,7 @@ bool input_grad(const ConvShape& s, const float* grad, const float* weight, floa
         has_last(s) && (rows_input_grad_bands(s) > 0 || batch_input_grad_pays(s));
     Way way = way_of(s, in_lanes);
     if (way == Way::direct_last) way = Way::windows;  // whose products have width enough
+    if (direct_input_grad_pays(s) && !in_lanes) way = Way::direct_last;
     const ConvShape own = laid_out(s, way);
     const TurnedInput own_grad(grad, lying_y(s), own.y_last);
     const TurnedInput own_weight(weight, lying_weight(s), own.weight_last);
@@ -328,7 +333,8 @@ bool input_grad(const ConvShape& s, const float* grad, const float* weight, floa
     if (!own_grad.data() || !own_weight.data() || !own_dx.data()) return false;
     auto* const run = way == Way::windows     ? last_input_grad
                       : way == Way::depthwise ? depthwise_last_input_grad
-                                              : input_grad_first;
+                      : way == Way::first     ? input_grad_first
+                                              : input_grad_direct;
     run(own, own_grad.data(), own_weight.data(), own_dx.data());
     own_dx.finish();
     return true;
@@ -341,10 +347,11 @@ void weight_grad_outer(const ConvShape& s, const float* grad, const float* x, fl
                                 s.dil_w);
     plan.plane = forward_plane(s, 0, s.OH);
     plan.plane.phases = 1;
-    plan.grad_is_last = s.y_last;
+    if (s.y_last) plan.grad_pixel = s.O;
     plan.plane.cols = (s.OW - 1) * s.stride_w + (s.KW - 1) * s.dil_w + 1;
 
     // Images are shared out, with one set of sums per part; a single image by units.
+    const ImageSteps x_at = s.x_steps(), grad_at = s.y_steps();
     const int64_t size = plan.sums_size(), units = plan.units();
     const bool by_image = s.N >= 2;
     const int64_t most = min64(num_threads(), by_image ? s.N : units);
@@ -361,10 +368,10 @@ void weight_grad_outer(const ConvShape& s, const float* grad, const float* x, fl
             const int64_t chunk = outer_chunk(plan, last - first);
             for (int64_t n = first; n < last; n += chunk)
                 for (int64_t g = 0; g < s.groups; g++)
-                    add_outer_products(plan, x + (n * s.C + g * C) * s.H * s.W, s.C * s.H * s.W,
-                                       grad + (n * s.O + g * O) * s.OH * s.OW, s.O * s.OH * s.OW,
-                                       min64(chunk, last - n), unit, unit_end, n > first,
-                                       own + g * size);
+                    add_outer_products(plan, x + n * x_at.image + g * C * x_at.channel, x_at.image,
+                                       grad + n * grad_at.image + g * O * grad_at.channel,
+                                       grad_at.image, min64(chunk, last - n), unit, unit_end,
+                                       n > first, own + g * size);
         }
     });
     for (int64_t part = 1; part < copies; part++)
@@ -410,6 +417,7 @@ bool weight_grad(const ConvShape& s, const float* grad, const float* x, float* d
         has_last(s) && (rows_weight_grad_bands(s) > 0 || batch_weight_grad_pays(s));
     Way way = way_of(s, in_lanes);
     if (way == Way::direct_last && !has_many_outputs(s.O)) way = Way::windows;
+    if (has_wide_groups(s, s.group_outputs()) && !in_lanes) way = Way::direct_last;
     const ConvShape own = laid_out(s, way);
     const TurnedInput own_grad(grad, lying_y(s), own.y_last), own_x(x, lying_x(s), own.x_last);
     if (!own_grad.data() || !own_x.data()) return false;

@@ -135,8 +135,12 @@ void batch_row(const BatchConv& b, const float* x, int64_t row, const float* pac
 
 typedef void (*BatchRow)(const BatchConv&, const float*, int64_t, const float*, const float*,
                          float*);
-// Outputs are taken in nearly equal blocks of up to 8.
-inline int batch_outputs(int64_t left) { return int(ceil_div(left, ceil_div(left, 8))); }
+// Outputs are taken in nearly equal blocks of up to 8. With 16 registers these would be tiles of a
+// single pixel, which load a number for every multiply-add: of 4 x 3 or else 6 x 2 instead.
+inline int batch_outputs(int64_t left) {
+    if (kVecRegs == 16 && left % 4 == 0) return 4;
+    return int(ceil_div(left, ceil_div(left, kVecRegs == 16 ? 6 : 8)));
+}
 inline BatchRow batch_row_of(int outputs) {
     constexpr BatchRow rows[] = {batch_row<1>, batch_row<2>, batch_row<3>, batch_row<4>,
                                  batch_row<5>, batch_row<6>, batch_row<7>, batch_row<8>};

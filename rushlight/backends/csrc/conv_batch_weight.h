@@ -55,7 +55,7 @@ void batch_sums(const BatchSums& t) {
         for (int64_t c = t.columns.first; c < t.columns.last; c++, x += t.x_column, grad += W) {
             f32v pixel[Taps];
             RL_UNROLL
-            for (int k = 0; k < Taps; k++) pixel[k] = ld(x + k * t.x_tap);
+            for (int k = 0; k < Taps; k++) pixel[k] = in_register(ld(x + k * t.x_tap));
             RL_UNROLL
             for (int o = 0; o < Outputs; o++) {
                 const f32v g = in_register(ld(grad + o * t.grad_output));

@@ -3,13 +3,13 @@
 // Vectors hold neighbouring channels of a pixel, so every number is read where it lies and nothing
 // is turned, padded or copied. A row of results is made at a time, with the taps that
 // conv_depthwise_taps.h lists for it:
-//   forward          up to 8 pixels (4 with 16 registers) share the loads of the weights and, where
-//                    3 or 5 taps follow each other as the pixels do, those of the numbers, too;
+//   forward          up to 7 pixels share the loads of the weights and, where 3 or 5 taps follow
+//                    each other as the pixels do, those of the numbers, too;
 //   input gradient   the same, for the pixels of a row that have the same taps: every stride-th;
 //   weight gradient  up to 10 taps have a vector of sums each while the row goes by; with 3 taps in
 //                    each kernel row and stride one, what they read stays in registers, too.
-// Pixels at the ends of a row are done alone with the taps that reach them.
-// The weight, small, is turned to [tap][channel].
+// Pixels at the ends of a row are done with the taps that reach them: of runs of taps those whose
+// columns exist, else one pixel at a time. The weight, small, is turned to [tap][channel].
 #pragma once
 
 #include "conv_depthwise.h"
@@ -33,88 +33,138 @@ struct TapRow {
     bool relu;
 };
 
-// The first m of a vector of channels of P pixels, whose taps come in runs of K that are as far
-// apart as the pixels: a run meets P + K - 1 numbers.
-template <int P, int K>
-RL_INLINE void tap_vector(const TapRow& row, const RowTap* taps, int count, int m) {
-    const int64_t step = row.source_step;
-    f32v acc[P];
-    const f32v bias = row.bias ? load(row.bias, m) : f32v{};
-    RL_UNROLL
-    for (int p = 0; p < P; p++) acc[p] = bias;
-    for (int t = 0; t < count; t += K) {
-        const float* at = row.source + taps[t].source;
-        f32v numbers[P + K - 1];
+// Adds to the sums of P pixels and V vectors of channels, of which the last has m, what a run of K
+// taps reads: from P + K - 1 columns, all of them or, at the Ends of a row, those whose bits are set
+// in `exist`. With 32 registers the columns are kept while one tap after the other is taken. With
+// 16 each is used up at once, and as neighbours are added to the same sums, every K-th in turn.
+template <int P, int V, int K, bool Ends>
+RL_INLINE void add_run(const float* source, int64_t step, uint32_t exist, int m,
+                       const f32v (&w)[K][V], f32v (&acc)[P][V]) {
+    constexpr int W = kW<float>;
+    const auto column = [=](int j, int v) RL_LAMBDA_INLINE {
+        return load(source + j * step + v * W, v == V - 1 ? m : W);
+    };
+    if constexpr (kVecRegs == 32) {
+        f32v columns[P + K - 1][V];
         RL_UNROLL
         for (int k = 0; k < K; k++) {
-            const f32v w = load(row.weight + taps[t + k].weight, m);
             RL_UNROLL
             for (int p = 0; p < P; p++) {
-                if (k == 0 || p == P - 1) numbers[p + k] = load(at + (p + k) * step, m);
-                acc[p] = fma(w, numbers[p + k], acc[p]);
+                if (Ends && !(exist >> (p + k) & 1)) continue;
+                RL_UNROLL
+                for (int v = 0; v < V; v++) {
+                    if (k == 0 || p == P - 1) columns[p + k][v] = column(p + k, v);
+                    acc[p][v] = fma(w[k][v], columns[p + k][v], acc[p][v]);
+                }
+            }
+        }
+    } else {
+        RL_UNROLL
+        for (int i = 0; i < (P + K - 1 + K - 1) / K * K; i++) {
+            constexpr int turns = (P + K - 1 + K - 1) / K;
+            const int j = i / turns + i % turns * K;
+            if (j >= P + K - 1 || (Ends && !(exist >> j & 1))) continue;
+            RL_UNROLL
+            for (int v = 0; v < V; v++) {
+                const f32v number = column(j, v);
+                RL_UNROLL
+                for (int k = 0; k < K; k++)
+                    if (j >= k && j - k < P) acc[j - k][v] = fma(w[k][v], number, acc[j - k][v]);
             }
         }
     }
-    RL_UNROLL
-    for (int p = 0; p < P; p++) store(row.y + p * row.y_step, rectified(acc[p], row.relu), m);
 }
 
-// All channels of P pixels from pixel `first` on.
-template <int P, int K>
-void tap_pixels(TapRow row, int64_t first, const RowTap* taps, int count) {
+// P pixels from pixel `at` on, V vectors of channels from channel c on, of which the last has m; the
+// taps come in runs of K.
+template <int P, int V, int K, bool Ends>
+RL_INLINE void tap_vectors(const TapRow& row, const TapRuns& runs, int64_t at, int64_t c,
+                           uint32_t exist, int m) {
     constexpr int W = kW<float>;
-    row.source += first * row.source_step;
-    row.y += first * row.y_step;
-    for (int64_t left = row.C; left > 0; left -= W) {
-        if (left >= W)
-            tap_vector<P, K>(row, taps, count, W);
-        else
-            tap_vector<P, K>(row, taps, count, int(left));
-        row.source += W, row.weight += W, row.y += W;
-        if (row.bias) row.bias += W;
+    const auto lanes = [m](int v) RL_LAMBDA_INLINE { return v == V - 1 ? m : W; };
+    f32v acc[P][V], w[K][V];
+    RL_UNROLL
+    for (int i = 0; i < P * V; i++)
+        acc[i / V][i % V] = row.bias ? load(row.bias + c + i % V * W, lanes(i % V)) : f32v{};
+    for (int t = 0; t < runs.count; t += K) {
+        RL_UNROLL
+        for (int i = 0; i < K * V; i++)
+            w[i / V][i % V] =
+                load(row.weight + runs.taps[t + i / V].weight + c + i % V * W, lanes(i % V));
+        add_run<P, V, K, Ends>(row.source + at * row.source_step + runs.taps[t].source + c,
+                               row.source_step, exist, m, w, acc);
+    }
+    float* const y = row.y + at * row.y_step + c;
+    RL_UNROLL
+    for (int i = 0; i < P * V; i++)
+        store(y + i / V * row.y_step + i % V * W, rectified(acc[i / V][i % V], row.relu),
+              lanes(i % V));
+}
+
+// n channels from c on of P pixels from pixel `at` on.
+template <int P, int V, int K>
+void tap_pixels(const TapRow& row, const TapRuns& runs, Reached all, int64_t at, int64_t c,
+                int64_t n) {
+    constexpr int W = kW<float>;
+    const bool inside = K == 1 || (at >= all.first && at + P <= all.last);
+    const uint32_t exist = inside ? 0 : runs.columns_from(at);
+    const int64_t end = c + n;
+    for (; end - c >= V * W; c += V * W)
+        inside ? tap_vectors<P, V, K, false>(row, runs, at, c, 0, W)
+               : tap_vectors<P, V, K, true>(row, runs, at, c, exist, W);
+    for (; c < end; c += W)
+        inside ? tap_vectors<P, 1, K, false>(row, runs, at, c, 0, int(min64(W, end - c)))
+               : tap_vectors<P, 1, K, true>(row, runs, at, c, exist, int(min64(W, end - c)));
+}
+
+typedef void (*PixelsFunction)(const TapRow& row, const TapRuns& runs, Reached all, int64_t at,
+                               int64_t c, int64_t n);
+
+template <int P, int V>
+PixelsFunction pixels_function(int K) {
+    return K == 3 ? tap_pixels<P, V, 3> : K == 5 ? tap_pixels<P, V, 5> : tap_pixels<P, V, 1>;
+}
+
+// Blocks of pixels, 7 as images have 7, 14, 28 or 56 columns more often than not; a last one that
+// is too short moves up and computes some again.
+inline void tap_blocks(const TapRow& row, const TapRuns& runs, Reached all, Reached pixels) {
+    constexpr int most = 7, half = 4;
+    const auto of_most = pixels_function<most, 1>(runs.K);
+    const auto of_half = pixels_function<half, 1>(runs.K), of_one = pixels_function<1, 1>(runs.K);
+    const int64_t count = pixels.last - pixels.first;
+    for (int64_t m = pixels.first, block; m < pixels.last; m += block) {
+        const int64_t left = pixels.last - m;
+        block = left > half && count >= most ? most : count >= half ? half : 1;
+        const auto tap = block == most ? of_most : block == half ? of_half : of_one;
+        tap(row, runs, all, min64(m, pixels.last - block), 0, row.C);
     }
 }
 
-// Whether the taps come in runs of K that are `step` apart.
-inline bool follow_each_other(const RowTap* taps, int count, int K, int64_t step) {
-    if (count % K != 0) return false;
-    for (int t = 0; t < count; t++)
-        if (t % K != 0 && taps[t].source - taps[t - 1].source != step) return false;
-    return true;
+// The same where the lines of neighbouring pixels, a power of two apart, compete for few places of
+// the cache and vectors are parts of a line, which would be gone before its next part is wanted:
+// with few pixels and two vectors of channels at a time.
+constexpr int kLinePixels = 4, kLineVectors = 2;
+
+inline bool lines_compete(const TapRow& row, Reached pixels) {
+    return kVecBytes < 64 && row.C % 512 == 0 && pixels.last - pixels.first >= kLinePixels;
 }
-
-typedef void (*PixelsFunction)(TapRow row, int64_t first, const RowTap* taps, int count);
-
-template <int P>
-PixelsFunction pixels_function(int run) {
-    return run == 3 ? tap_pixels<P, 3> : run == 5 ? tap_pixels<P, 5> : tap_pixels<P, 1>;
-}
-
-// Pixels that all taps reach. A last block that is too short moves up and computes some again.
-inline void tap_inner_pixels(const TapRow& row, Reached all, const RowTap* taps, int count) {
-    constexpr int most = kVecRegs == 32 ? 8 : 4, half = most / 2;
-    const int run = follow_each_other(taps, count, 3, row.source_step)   ? 3
-                    : follow_each_other(taps, count, 5, row.source_step) ? 5
-                                                                         : 1;
-    const int64_t pixels = all.last - all.first;
-    for (int64_t m = all.first; m < all.last;) {
-        const int64_t left = all.last - m;
-        const int block = left > half && pixels >= most ? most : pixels >= half ? half : 1;
-        auto* const tap = block == most   ? pixels_function<most>(run)
-                          : block == half ? pixels_function<half>(run)
-                                          : tap_pixels<1, 1>;
-        tap(row, min64(m, all.last - block), taps, count);
-        m += block;
-    }
+inline void tap_lines(const TapRow& row, const TapRuns& runs, Reached all, Reached pixels) {
+    constexpr int line = kLineVectors * kW<float>;
+    const auto tap = pixels_function<kLinePixels, kLineVectors>(runs.K);
+    for (int64_t c = 0; c < row.C; c += line)
+        for (int64_t m = pixels.first; m < pixels.last; m += kLinePixels)
+            tap(row, runs, all, min64(m, pixels.last - kLinePixels), c, line);
 }
 
 inline void tap_row(const TapRow& row, const RowTaps& r) {
-    tap_inner_pixels(row, r.all, r.taps, r.count);
+    const Reached pixels = r.runs.K > 1 ? Reached{0, r.pixels} : r.all;
+    auto* const tap = lines_compete(row, pixels) ? tap_lines : tap_blocks;
+    tap(row, r.runs, r.all, pixels);
     const RowTap* taps = r.of_ends;
     const int* count = r.end_counts;
-    for (int64_t m = 0; m < r.pixels; m++) {
-        if (m >= r.all.first && m < r.all.last) continue;
-        tap_pixels<1, 1>(row, m, taps, *count);
+    for (int64_t m = 0; r.runs.K == 1 && m < r.pixels; m++) {
+        if (r.all.has(m)) continue;
+        tap_pixels<1, 1, 1>(row, {taps, *count, 1, {}}, {}, m, 0, row.C);
         taps += *count++;
     }
 }
@@ -144,7 +194,7 @@ inline void depthwise_last_forward(const ConvShape& s, const float* x, const flo
             if (!taps.is_for(0, rows)) {
                 taps.rows = rows;
                 taps.count = forward_taps(s, rows, taps.taps);
-                taps.find_ends(s.OW);
+                taps.complete(s.OW, s.stride_w * s.C);
             }
             const TapRow part{x + forward_start(s, row), s.stride_w * s.C, by_tap, bias,
                               y + row * s.OW * s.C, s.C, s.C, s.relu};
@@ -174,7 +224,7 @@ inline void depthwise_last_input_grad(const ConvShape& s, const float* grad, con
                     taps.row_class = row_class;
                     taps.rows = rows;
                     taps.count = input_grad_taps(s, rows, y, first, pixels, taps.taps);
-                    taps.find_ends(pixels);
+                    taps.complete(pixels, s.C);
                 }
                 const TapRow part{grad + source * s.OW * s.C, s.C, by_tap, nullptr,
                                   dx + (row * s.W + first) * s.C, s.stride_w * s.C, s.C, false};

@@ -19,10 +19,12 @@ struct RowTap {
     int64_t first, last;  // it reaches pixels first .. last - 1
 };
 
-// Pixels first .. last - 1 of a row, which all taps reach; none if last == first.
+// Pixels first .. last - 1 of a row; none if last == first.
 struct Reached {
     int64_t first, last;
+    bool has(int64_t pixel) const { return pixel >= first && pixel < last; }
 };
+// Those that all taps reach.
 inline Reached reached_by_all(const RowTap* taps, int count, int64_t pixels) {
     Reached r{0, pixels};
     for (int t = 0; t < count; t++) {
@@ -121,6 +123,43 @@ inline int input_grad_taps(const ConvShape& s, KernelRows rows, int64_t y, int64
     return count;
 }
 
+// ---------------------------------------------------------------------------- runs
+// Taps in runs of K that are as far apart as the pixels: tap k of a run reads for pixel p what tap 0
+// would read for pixel p + k, its column p + k, if that is one of the `columns`, which exist.
+struct TapRuns {
+    const RowTap* taps;
+    int count, K;
+    Reached columns;
+
+    // Bit j is set if column at + j exists, for the first 32.
+    uint32_t columns_from(int64_t at) const {
+        const int64_t low = min64(max64(columns.first - at, 0), 32);
+        const int64_t high = min64(max64(columns.last - at, 0), 32);
+        return uint32_t((uint64_t(1) << high) - (uint64_t(1) << low));
+    }
+};
+
+inline bool come_in_runs(const TapRuns& r, int64_t step, int64_t pixels) {
+    if (r.count % r.K != 0) return false;
+    for (int t = 0; t < r.count; t++) {
+        const int k = t % r.K;
+        if (k > 0 && r.taps[t].source - r.taps[t - 1].source != step) return false;
+        if (r.taps[t].first != max64(r.columns.first - k, 0) ||
+            r.taps[t].last != min64(r.columns.last - k, pixels))
+            return false;
+    }
+    return true;
+}
+
+// Runs of 3 or 5 if the taps come so.
+inline TapRuns runs_of(const RowTap* taps, int count, int64_t step, int64_t pixels) {
+    for (int K = 3; K <= 5 && K <= count; K += 2) {
+        const TapRuns runs{taps, count, K, {taps[0].first, taps[K - 1].last + K - 1}};
+        if (come_in_runs(runs, step, pixels)) return runs;
+    }
+    return {taps, count, 1, {}};
+}
+
 // ---------------------------------------------------------------------------- lists
 // The taps of a row, and those of each pixel at its ends, which not all taps reach.
 struct RowTaps {
@@ -129,6 +168,7 @@ struct RowTaps {
     RowTap* taps;
     int count;
     int64_t pixels;
+    TapRuns runs;
     Reached all;
     RowTap* of_ends;  // pixel after pixel
     int* end_counts;
@@ -138,14 +178,16 @@ struct RowTaps {
                pixels > 0;
     }
 
-    // Of a row of so many pixels; `of_ends` and `end_counts` have room for all of them.
-    void find_ends(int64_t row_pixels) {
+    // For a row of so many pixels, `step` numbers apart where they are read; `of_ends` and
+    // `end_counts` have room for all of them.
+    void complete(int64_t row_pixels, int64_t step) {
         pixels = row_pixels;
+        runs = runs_of(taps, count, step, pixels);
         all = reached_by_all(taps, count, pixels);
         RowTap* next = of_ends;
         int* counted = end_counts;
         for (int64_t m = 0; m < pixels; m++) {
-            if (m >= all.first && m < all.last) continue;
+            if (all.has(m)) continue;
             RowTap* const first = next;
             for (int t = 0; t < count; t++)
                 if (reaches(taps[t], m)) *next++ = taps[t];

@@ -63,6 +63,7 @@ inline InputGradPlan plan_input_grad(const ConvShape& s) {
     p.rows = ceil_div(s.H, s.stride_h) + high_h - plan.low_h;
     p.cols = ceil_div(s.W, s.stride_w) + high_w - plan.low_w;
     p.phases = 1;
+    if (s.y_last) p.pixel = s.O;
     plan.packed_phase = packed_size(s.group_channels(), s.group_outputs() * s.KH * s.KW);
     return plan;
 }

@@ -120,6 +120,17 @@ inline void make_pairs(const Plane& p, const float* src, float outside, float* d
     }
 }
 
+// Up to W pixels of up to W channels to rows, turned in registers.
+inline void split_square(const float* from, int64_t pixel, int pixels, int channels, float* to,
+                         int64_t row) {
+    constexpr int W = kW<float>;
+    f32v block[W];
+    RL_UNROLL
+    for (int i = 0; i < W; i++) block[i] = i < pixels ? ldn(from + i * pixel, channels) : f32v{};
+    transpose(block);
+    for (int c = 0; c < channels; c++) stn(to + c * row, block[c], pixels);
+}
+
 // n pixels, `pixel` numbers apart, to C rows of numbers, `row` apart. With a constant number of
 // channels the compiler finds the shuffles.
 template <int Channels>
@@ -129,8 +140,10 @@ void split_channels(const float* __restrict from, int64_t n, int64_t pixel, int6
         for (int64_t i = 0; i < n; i++)
             for (int c = 0; c < Channels; c++) to[c * row + i] = from[i * Channels + c];
     } else {
-        for (int64_t c = 0; c < C; c++)
-            for (int64_t i = 0; i < n; i++) to[c * row + i] = from[i * pixel + c];
+        for (int64_t c = 0; c < C; c += kW<float>)
+            for (int64_t i = 0; i < n; i += kW<float>)
+                split_square(from + i * pixel + c, pixel, int(min64(kW<float>, n - i)),
+                             int(min64(kW<float>, C - c)), to + c * row + i, row);
     }
 }
 

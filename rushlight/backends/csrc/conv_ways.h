@@ -27,8 +27,8 @@ inline bool gradients_prefer_unfolding(const ConvShape& s) {
 // What Winograd's way does not take, and how its images and its weight are wanted:
 //   first        both channels first, for the ways that know nothing else
 //   depthwise    images channels last (conv_depthwise_last.h); the weight has one channel
-//   direct_last  images channels last, weight channels first: few channels (conv_direct.h,
-//                conv_weight.h)
+//   direct_last  images channels last, weight channels first: few channels, or groups of many
+//                (conv_direct.h, conv_weight.h)
 //   windows      both channels last (conv_last.h)
 enum class Way { first, depthwise, direct_last, windows };
 
@@ -42,6 +42,20 @@ inline Way way_of(const ConvShape& s, bool in_lanes) {
     // Copying windows pays only if their rows are a few vectors long.
     const bool short_rows = s.KH * s.KW > 1 && s.KW * s.C < 2 * kW<float>;
     return short_rows ? Way::direct_last : Way::windows;
+}
+
+// Groups whose vectors of `results`, each group's, are filled well enough for the direct ways.
+inline bool has_wide_groups(const ConvShape& s, int64_t results) {
+    return has_last(s) && s.groups > 1 && s.group_channels() > 1 && has_many_outputs(results);
+}
+
+// Input gradients of stride one come straight from a plane, too, if there are few numbers in grad
+// for each in dx: products would make many times as many, only to add them up.
+inline bool direct_input_grad_pays(const ConvShape& s) {
+    if (s.stride_h > 1 || s.stride_w > 1 || !has_last(s)) return false;
+    const bool few = s.groups == 1 && s.KH * s.KW > 1 && has_many_outputs(s.C) &&
+                     s.KW * s.O < 2 * kW<float>;
+    return few || has_wide_groups(s, s.group_channels());
 }
 
 // The shape for kernels of that way.

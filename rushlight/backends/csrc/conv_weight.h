@@ -122,7 +122,8 @@ struct OuterPlan {
     int64_t run;        // pairs in a run
     bool few_channels;  // a run is too short to fill a tile
     bool vectors_hold_outputs;
-    bool grad_is_last;  // of a single group whose outputs are in vectors: channels last
+    int64_t grad_pixel = 0;  // if grad is channels last, which vectors of outputs allow: from a
+                             // pixel to the next
     int64_t width;      // lanes of one row of sums
 
     // Row (ky, run, pair), column o; or row o, column (ky, run, pair) with each run padded to W.
@@ -270,14 +271,20 @@ inline int64_t outer_chunk(const OuterPlan& p, int64_t images) {
 // them if the last vector of outputs is not full.
 inline const float* pixel_major_grads(const OuterPlan& p, const float* grad, int64_t grad_image,
                                       int64_t images) {
-    if (p.grad_is_last && p.O % kW<float> == 0) return grad;
+    if (p.grad_pixel == p.O && p.O % kW<float> == 0) return grad;
     const int64_t pixels = p.OH * p.OW, size = p.O * pixels;
-    float* grads = scratch<float>(kPlane2, images * size + 2 * kW<float>);
-    if (p.grad_is_last)
-        copy_floats(grads, grad, images * size);
-    else
-        for (int64_t n = 0; n < images; n++)
-            interleave(grad + n * grad_image, pixels, p.O, pixels, grads + n * size);
+    float* const grads = scratch<float>(kPlane2, images * size + 2 * kW<float>);
+    for (int64_t n = 0; n < images; n++) {
+        const float* from = grad + n * grad_image;
+        float* to = grads + n * size;
+        if (p.grad_pixel == p.O)
+            copy_floats(to, from, size);
+        else if (p.grad_pixel > 0)
+            for (int64_t i = 0; i < pixels; i++)
+                copy_floats(to + i * p.O, from + i * p.grad_pixel, p.O);
+        else
+            interleave(from, pixels, p.O, pixels, to);
+    }
     return grads;
 }
 

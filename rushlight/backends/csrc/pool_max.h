@@ -228,16 +228,17 @@ inline void max_pool(const PoolShape& s, const float* x, float* y, int64_t* indi
 inline void max_pool_grad(const PoolShape& s, const float* grad, const int64_t* indices,
                           float* dx) {
     // Rows of less than half a vector are sooner added to one by one.
-    const bool pairs =
+    const bool halves =
         s.D == 1 && s.OH == s.H / 2 && s.OW == s.W / 2 && 2 * s.OW > kW<float>;
     parallel_for(s.planes, pool_grain(s.in()), [&](int64_t begin, int64_t end) {
+        bool pairs = halves;  // until a plane shows that the windows were others
         for (int64_t i = begin; i < end; i++) {
             float* target = dx + i * s.in();
             const float* from = grad + i * s.out();
             const int64_t* index = indices + i * s.out();
-            if (pairs && spread_plane(s, from, grad + end * s.out(), index, target,
-                                      dx + end * s.in()))
-                continue;
+            pairs = pairs && spread_plane(s, from, grad + end * s.out(), index, target,
+                                          dx + end * s.in());
+            if (pairs) continue;
             fill_floats(target, s.in(), 0.0f);
             for (int64_t j = 0; j < s.out(); j++) target[index[j]] += from[j];
         }

@@ -1,11 +1,11 @@
 // pool_pairs.h: the maxima of windows of 2 x 2, or of 2 in a row, that do not overlap, and the gradient.
 //
 // No plane is filled: pairs of vectors are split into even and odd columns, and the best of the
-// two or four is taken lane by lane. Rows of at most half a vector of windows are taken two at a
-// time. The gradient is written, not added: every index is checked to lie in the window that it
-// would have had, and the plane is done again in general (pool_max.h) if one does not. Where what
-// lies behind a row is written later, a row is written beyond its end, which is sooner done than
-// cutting a gradient's four vectors.
+// two or four is taken lane by lane. Vectors are not cut where that can be helped: the last one of
+// a row moves up, and a row of less than one is written beyond its end if what lies there is written
+// later. Rows of at most half a vector of windows are taken two at a time.
+// The gradient is written, not added: every index is checked to lie in the window that it would
+// have had, and the plane is done again in general (pool_max.h) if one does not.
 #pragma once
 
 #include "pool_window.h"
@@ -99,24 +99,27 @@ RL_INLINE void max_two_rows(const float* x, int64_t row, int64_t OW, i32v first,
     }
 }
 
+// One plane; `x_end` and `y_end` are where all planes end.
 template <int Rows, bool Indices>
-void max_pairs_plane(const PoolShape& s, const float* x, float* y, int64_t* indices) {
+void max_pairs_plane(const PoolShape& s, const float* x, const float* x_end, float* y,
+                     const float* y_end, int64_t* indices) {
     constexpr int W = kW<float>;
     const i32v columns = lane_numbers() * 2;
-    const int64_t row = s.W, OH = s.OH, whole = s.OW / W * W;
-    const int rest = int(s.OW - whole);
-    for (int64_t oy = 0; oy < OH; oy++) {
+    const int64_t row = s.W, OW = s.OW;
+    for (int64_t oy = 0; oy < s.OH; oy++, y += OW) {
         const int64_t start = oy * Rows * row;
-        for (int64_t ox = 0; ox < whole; ox += W, y += W) {
-            max_pairs<Rows, Indices>(x + start + 2 * ox, row, W,
-                                     columns + int32_t(start + 2 * ox), y, indices);
-            if constexpr (Indices) indices += W;
-        }
-        if (rest == 0) continue;
-        max_pairs<Rows, Indices>(x + start + 2 * whole, row, rest,
-                                 columns + int32_t(start + 2 * whole), y, indices);
-        y += rest;
-        if constexpr (Indices) indices += rest;
+        const auto windows = [&](int64_t ox, int n) RL_LAMBDA_INLINE {
+            const int64_t first = start + 2 * ox;
+            max_pairs<Rows, Indices>(x + first, row, n, columns + int32_t(first), y + ox,
+                                     Indices ? indices + ox : nullptr);
+        };
+        if (OW >= W)
+            for (int64_t ox = 0; ox < OW; ox += W) windows(min64(ox, OW - W), W);
+        else if (x_end - (x + start) >= (Rows - 1) * row + 2 * W && y_end - y >= W)
+            windows(0, W);
+        else
+            windows(0, int(OW));
+        if constexpr (Indices) indices += OW;
     }
 }
 
@@ -151,8 +154,10 @@ template <int Rows, bool Indices>
 void max_pool_pairs(const PoolShape& s, const float* x, int64_t planes, float* y,
                     int64_t* indices) {
     if (s.OW <= kW<float> / 2) return max_pool_narrow<Rows, Indices>(s, x, planes, y, indices);
+    const float* const x_end = x + planes * s.in();
+    const float* const y_end = y + planes * s.out();
     for (int64_t i = 0; i < planes; i++)
-        max_pairs_plane<Rows, Indices>(s, x + i * s.in(), y + i * s.out(),
+        max_pairs_plane<Rows, Indices>(s, x + i * s.in(), x_end, y + i * s.out(), y_end,
                                        Indices ? indices + i * s.out() : nullptr);
 }
 
@@ -191,7 +196,7 @@ RL_INLINE i32v spread_pairs(const float* grad, const int64_t* indices, int n, i3
     return rows.astray & (lane_numbers() < n);
 }
 
-// The same where there is room behind the row.
+// The same for a whole vector of windows, of which the first n count.
 RL_INLINE i32v spread_whole(const float* grad, const int64_t* indices, int n, i32v first,
                             int64_t width, float* top) {
     constexpr int W = kW<float>;
@@ -216,12 +221,17 @@ inline bool spread_plane(const PoolShape& s, const float* grad, const float* gra
     for (int64_t oy = 0; oy < s.OH; oy++, grad += OW, indices += OW) {
         float* top = dx + 2 * oy * width;
         const i32v first = columns + int32_t(2 * oy * width);
-        if (OW <= W && dx_end - top >= width + 2 * W && grad_end - grad >= W) {
+        if (OW >= W) {
+            // The last windows of a row that is no whole number of vectors are done again.
+            for (int64_t at = 0; at < OW; at += W) {
+                const int64_t ox = min64(at, OW - W);
+                astray |= spread_whole(grad + ox, indices + ox, W, first + int32_t(2 * ox), width,
+                                       top + 2 * ox);
+            }
+        } else if (dx_end - top >= width + 2 * W && grad_end - grad >= W) {
             astray |= spread_whole(grad, indices, int(OW), first, width, top);
         } else {
-            for (int64_t ox = 0; ox < OW; ox += W)
-                astray |= spread_pairs(grad + ox, indices + ox, int(min64(W, OW - ox)),
-                                       first + int32_t(2 * ox), width, top + 2 * ox);
+            astray |= spread_pairs(grad, indices, int(OW), first, width, top);
         }
         if (2 * OW < width) top[width - 1] = top[2 * width - 1] = 0.0f;
     }

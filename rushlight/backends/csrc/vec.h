@@ -109,79 +109,6 @@ RL_INLINE void st(T* p, Vec<T> v) {
     memcpy(p, &v, sizeof(v));
 }
 
-// The first n lanes (0 <= n <= W); missing lanes read as zero, memory behind them is untouched,
-// so that a row at the end of a page is safe.
-template <class T>
-RL_INLINE Vec<T> ldn(const T* p, int n) {
-    Vec<T> v = {};
-    memcpy(&v, p, size_t(n) * sizeof(T));
-    return v;
-}
-
-template <class T>
-RL_INLINE void stn(T* p, Vec<T> v, int n) {
-    memcpy(p, &v, size_t(n) * sizeof(T));
-}
-
-#if defined(__AVX512F__)
-template <>
-RL_INLINE f32v ldn<float>(const float* p, int n) {
-    return (f32v)_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), p);
-}
-template <>
-RL_INLINE void stn<float>(float* p, f32v v, int n) {
-    _mm512_mask_storeu_ps(p, __mmask16((1u << n) - 1), (__m512)v);
-}
-template <>
-RL_INLINE i32v ldn<int32_t>(const int32_t* p, int n) {
-    return (i32v)_mm512_maskz_loadu_epi32(__mmask16((1u << n) - 1), p);
-}
-template <>
-RL_INLINE void stn<int32_t>(int32_t* p, i32v v, int n) {
-    _mm512_mask_storeu_epi32(p, __mmask16((1u << n) - 1), (__m512i)v);
-}
-template <>
-RL_INLINE f64v ldn<double>(const double* p, int n) {
-    return (f64v)_mm512_maskz_loadu_pd(__mmask8((1u << n) - 1), p);
-}
-template <>
-RL_INLINE void stn<double>(double* p, f64v v, int n) {
-    _mm512_mask_storeu_pd(p, __mmask8((1u << n) - 1), (__m512d)v);
-}
-template <>
-RL_INLINE i64v ldn<int64_t>(const int64_t* p, int n) {
-    return (i64v)_mm512_maskz_loadu_epi64(__mmask8((1u << n) - 1), p);
-}
-template <>
-RL_INLINE void stn<int64_t>(int64_t* p, i64v v, int n) {
-    _mm512_mask_storeu_epi64(p, __mmask8((1u << n) - 1), (__m512i)v);
-}
-#elif defined(__AVX2__)
-RL_INLINE __m256i lane_mask32(int n) {
-    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lanes);
-}
-RL_INLINE __m256i lane_mask64(int n) {
-    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
-}
-template <>
-RL_INLINE f32v ldn<float>(const float* p, int n) {
-    return (f32v)_mm256_maskload_ps(p, lane_mask32(n));
-}
-template <>
-RL_INLINE void stn<float>(float* p, f32v v, int n) {
-    _mm256_maskstore_ps(p, lane_mask32(n), (__m256)v);
-}
-template <>
-RL_INLINE f64v ldn<double>(const double* p, int n) {
-    return (f64v)_mm256_maskload_pd(p, lane_mask64(n));
-}
-template <>
-RL_INLINE void stn<double>(double* p, f64v v, int n) {
-    _mm256_maskstore_pd(p, lane_mask64(n), (__m256d)v);
-}
-#endif
-
 // v, from now on in a register: compilers like to load a vector again for every use.
 template <class V>
 RL_INLINE V in_register(V v) {
@@ -397,4 +324,5 @@ RL_INLINE Lane<V> hmin(V v) {
 }  // namespace RL_ISA
 }  // namespace rl
 
+#include "vec_partial.h"
 #include "vec_shuffle.h"

@@ -170,12 +170,7 @@ RL_INLINE i32v narrow(i64v low, i64v high) {
     const __m512i half = _mm512_castsi256_si512(_mm512_cvtepi64_epi32((__m512i)low));
     return (i32v)_mm512_inserti64x4(half, _mm512_cvtepi64_epi32((__m512i)high), 1);
 #else
-    i32v v = {};
-    for (int i = 0; i < kW<int64_t>; i++) {
-        v[i] = int32_t(low[i]);
-        v[kW<int64_t> + i] = int32_t(high[i]);
-    }
-    return v;
+    return shuffle((i32v)low, (i32v)high, typename EverySecond<0, kW<int32_t>>::type{});
 #endif
 }
 
