@@ -49,6 +49,9 @@ class _Operands:
     def _probabilities(self):
         return self.flat.sigmoid()
 
+    def _whole(self):
+        return (self.flat * 3).long()
+
     def _mask(self):
         return self.other > 0.5
 
@@ -188,6 +191,19 @@ WRITING = {
     "reciprocal_": lambda t, c: c.positive.reciprocal_(),
     "sigmoid_": lambda t, c: c.flat.sigmoid_(),
     "floor_": lambda t, c: c.flat.floor_(),
+    "leaky_relu_": lambda t, c: F(t).leaky_relu_(c.flat, 0.9),
+    "elu_": lambda t, c: F(t).elu_(c.flat),
+    "threshold_": lambda t, c: F(t).threshold_(c.flat, 0.1, 0.2),
+    "hardswish_": lambda t, c: F(t).hardswish(c.flat, inplace=True),
+    "mish_": lambda t, c: F(t).mish(c.flat, inplace=True),
+    "nan_to_num_": lambda t, c: c.flat.nan_to_num_(),
+    "remainder_": lambda t, c: c.flat.remainder_(c.positive),
+    "floor_divide_": lambda t, c: c.flat.floor_divide_(1.0),
+    "xlogy_": lambda t, c: c.flat.xlogy_(c.positive),
+    "atan2_": lambda t, c: c.flat.atan2_(c.other),
+    "clamp_tensor_": lambda t, c: c.flat.clamp_(max=c.other),
+    "clamp_whole_": lambda t, c: c.whole.clamp_(-1, 1),
+    "exp_resized": lambda t, c: t.exp(c.flat, out=t.empty(0)),
     "exp_out": lambda t, c: t.exp(c.flat, out=c.third),
     "sigmoid_out": lambda t, c: t.sigmoid(c.flat, out=c.third),
     "neg_out": lambda t, c: t.neg(c.flat, out=c.third),

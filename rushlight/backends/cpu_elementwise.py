@@ -94,6 +94,8 @@ class NativeElementwise(Kernels):
     copysign = native_or(Kernels.copysign, _native.copysign)
     heaviside = native_or(Kernels.heaviside, _native.heaviside)
     nextafter = native_or(Kernels.nextafter, _native.nextafter)
+    pow = native_or(Kernels.pow, _native.pow)
+    atan2 = native_or(Kernels.atan2, _native.atan2)
     xlogy = native_or(Kernels.xlogy, _native.xlogy)
     bitwise_and = native_or(Kernels.bitwise_and, _native.bitwise_and)
     bitwise_or = native_or(Kernels.bitwise_or, _native.bitwise_or)

@@ -43,7 +43,7 @@ def _atan2(x: Array, y: Array, *, out: Array = None) -> Array:
         x, y = match(x, y)
     refuse("atan2", x, "c")
     x, y = as_float(x), as_float(y)
-    return kernels(x).float_function("arctan2", x, y, out)
+    return kernels(x).atan2(x, y, out)
 
 
 @_atan2.derivative("x")

@@ -25,14 +25,19 @@ if TYPE_CHECKING:
 __all__ = ["pow", "PowerMethods"]
 
 
+# As in PyTorch: the root of -0 is -0, and that of -infinity NaN.
+_SIMPLER = {2: "square", 0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal"}
+
+
 @primitive(name="Pow", kinds="fcV")
 def _pow_number(x: Array, *, exponent: Any, out: Array = None) -> Array:
     if not agree(x, exponent):
         x, exponent = match(x, exponent)
     if x.dtype.kind in "iu" and exponent < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
-    if exponent == 2 and x.dtype.kind == "f":
-        return kernels(x).square(x, out)
+    if x.dtype.kind == "f" and exponent in _SIMPLER:
+        simpler: Array = getattr(kernels(x), _SIMPLER[exponent])(x, out)
+        return simpler
     return kernels(x).pow(x, exponent, out)
 
 

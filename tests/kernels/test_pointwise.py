@@ -11,8 +11,13 @@ import pytest
 from rushlight.backends import Kernels
 
 NAMES = ["fmod", "remainder", "floor_div", "trunc_div", "copysign", "heaviside", "nextafter",
-         "hypot", "xlogy"]  # fmt: skip
-NEARLY = {"hypot": 2, "xlogy": 4}  # units in the last place; the others are exact
+         "hypot", "xlogy", "atan2", "pow"]  # fmt: skip
+NEARLY = {
+    "hypot": 2,
+    "xlogy": 4,
+    "atan2": 6,
+    "pow": 2,
+}  # units in the last place; the others are exact
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 3.0, -3.0, 0.1, 0.3, 1e-40, -1e-40, 1e30, -1e30, 2.0**22,
            2.0**22 - 0.5, 2.0**51, 2.0**51 + 1, math.inf, -math.inf, math.nan]  # fmt: skip
 FLOATS = [np.float32, np.float64]
@@ -69,3 +74,14 @@ def test_layouts(native: Kernels, reference: Kernels) -> None:
             for second in (y, np.asfortranarray(y), y[:1], y[:, :1], y[0, 0].reshape(())):
                 want = getattr(reference, name)(first, second)
                 assert_same(name, getattr(native, name)(first, second), want)
+
+
+def test_powers(native: Kernels, reference: Kernels) -> None:
+    """Whole and odd exponents, roots, and bases and exponents at the ends of the range."""
+    x, y = np.meshgrid(
+        np.array([*SPECIAL, 2, 0.5, 1e-10, 1.0000001, 1e38], np.float32),
+        np.array([*SPECIAL, 2, 5, -2, 0.5, 1e-3, 100, -100, 127, 16777215], np.float32),
+    )
+    assert_same("pow", native.pow(x, y), reference.pow(x, y))
+    for number in (0, 1, 2, 3, 7, -3, 1.5, 1 / 3):
+        assert_same("pow", native.pow(x, number), reference.pow(x, number))

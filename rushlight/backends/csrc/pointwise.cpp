@@ -11,6 +11,7 @@
 #include "lanes.h"
 #include "vec.h"
 #include "vecmath.h"
+#include "vecmath_two.h"
 #include "vector_loops.h"
 
 namespace rl {
@@ -142,6 +143,16 @@ struct Xlogy {
     }
 };
 
+struct Pow {
+    static RL_INLINE f32v apply(f32v a, f32v b) { return vpow(a, b); }
+};
+struct Cube {
+    static RL_INLINE f32v apply(f32v a, f32v) { return a * a * a; }
+};
+struct Atan2 {
+    static RL_INLINE f32v apply(f32v a, f32v b) { return vatan2(a, b); }
+};
+
 template <class Op, class T>
 void pointwise_loop(void* out, const void* x, const void* y, int64_t n, int64_t out_stride,
                     int64_t x_stride, int64_t y_stride) {
@@ -159,6 +170,7 @@ extern const PointwiseKernels pointwise_kernels = {{
     RL_POINTWISE(Fmod), RL_POINTWISE(Remainder), RL_POINTWISE(FloorDiv), RL_POINTWISE(TruncDiv),
     RL_POINTWISE(Hypot), RL_POINTWISE(Copysign), RL_POINTWISE(Heaviside),
     RL_POINTWISE(Nextafter), RL_POINTWISE(Xlogy),
+    {pointwise_loop<Pow, float>}, {pointwise_loop<Cube, float>}, {pointwise_loop<Atan2, float>},
 }};
 
 }  // namespace RL_ISA

@@ -10,11 +10,12 @@ namespace rl {
 
 enum PointwiseOp {
     kFmod, kRemainder, kFloorDiv, kTruncDiv, kHypot, kCopysign, kHeaviside, kNextafter, kXlogy,
+    kPow, kCube, kAtan2,  // of floats only; the second operand of kCube is not looked at
     kPointwiseOps
 };
 
 struct PointwiseKernels {
-    BinaryLoop loops[kPointwiseOps][2];  // of float and double
+    BinaryLoop loops[kPointwiseOps][2];  // of float and double; null where there is no kernel
 };
 
 }  // namespace rl
