@@ -21,7 +21,8 @@ from .twin import native
 from .variable import TensorBase, bump_version
 
 __all__ = ["CopySlices", "bump_version", "can_write_over", "check_in_place", "check_inference",
-           "is_free_target", "is_recorded", "overwrite", "set_history", "take_history"]  # fmt: skip
+           "is_free_target", "is_recorded", "keeps_tensor", "old_values", "overwrite",
+           "set_history", "take_history"]  # fmt: skip
 
 
 INFERENCE_CHANGED = (
@@ -164,7 +165,7 @@ def _detach_saved_self(node: Any, tensor: Any, since: int | None) -> None:
     while pending:
         node = pending.pop()
         if isinstance(node, PrimitiveNode) and node.keeps(tensor):
-            copy = copy or [_saved_copy(tensor)]
+            copy = copy or [old_values(tensor)]
             node.keep_instead(tensor, copy[0])
         if since is None:
             return
@@ -175,8 +176,17 @@ def _detach_saved_self(node: Any, tensor: Any, since: int | None) -> None:
                 pending.append(target)
 
 
-def _saved_copy(tensor: Any) -> Any:
-    """The old values of `tensor` at its old place in the graph."""
+def keeps_tensor(op: Any, tensor: Any, inputs: tuple[Any, ...]) -> bool:
+    """Whether the node of `op`, applied to `inputs`, will keep `tensor`, which is one of them."""
+    for rule in op.rules:
+        if any(getattr(inputs[i], "requires_grad", False) for i in rule.positions):
+            if any(inputs[i] is tensor for _, i in rule.saved):
+                return True
+    return False
+
+
+def old_values(tensor: Any) -> Any:
+    """The values of `tensor` before a change, at its old place in the graph."""
     kept = object.__new__(type(tensor))
     kept._array = tensor._array.copy()
     kept._requires_grad = tensor._requires_grad

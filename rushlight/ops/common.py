@@ -18,6 +18,8 @@ from ..autograd.inplace import (
     check_inference,
     is_free_target,
     is_recorded,
+    keeps_tensor,
+    old_values,
     overwrite,
     take_history,
 )
@@ -323,8 +325,8 @@ def in_place(function: Callable[..., Any], op: Any = None,
 
     The result is computed out of place and then takes over the tensor's memory and history. `op`
     names a primitive that the function applies, whose forward takes `out=`: where the dtypes agree
-    and the graph keeps no input, it writes straight into the tensor. `check` refuses operands that
-    share its memory.
+    it writes straight into the tensor, of whose old values the graph keeps a copy if it must.
+    `check` refuses operands that share its memory.
     """
     name = function.__name__.lstrip("_") + "_"
     operands = -1 if op is None else len(op.input_names) - 1
@@ -338,8 +340,11 @@ def in_place(function: Callable[..., Any], op: Any = None,
             if can_write_over(self, inputs, kinds):
                 if not is_recorded(inputs):
                     return op.into(self, name, inputs, kwargs)
-                if not op.keeps_inputs and self._base is None:
+                if self._base is None:
                     check_in_place(self)
+                    if op.keeps_inputs and keeps_tensor(op, self, inputs):
+                        old = old_values(self)
+                        inputs = tuple(old if x is self else x for x in inputs)
                     return take_history(self, op(*inputs, out=self._array, **kwargs), name)
         check_in_place(self)
         if check is not None:

@@ -17,6 +17,13 @@ CHANGES: dict[str, tuple[Callable, Callable]] = {
     "subtract": (lambda x, y: x.sub_(y), lambda x, y: x - y),
     "add number": (lambda x, y: x.add_(2.5), lambda x, y: x + 2.5),
     "multiply": (lambda x, y: x.mul_(y), lambda x, y: x * y),
+    "multiply by no leaf": (lambda x, y: x.mul_(y.detach()), lambda x, y: x * y.detach()),
+    "multiply by itself": (lambda x, y: x.mul_(x), lambda x, y: x * x),
+    "divide": (lambda x, y: x.div_(y), lambda x, y: x / y),
+    "square, then root": (
+        lambda x, y: x.square_().add_(1).sqrt_(),
+        lambda x, y: (x * x + 1).sqrt(),
+    ),
 }
 UNITS: dict[str, tuple[Any, ...]] = {
     "leaky_relu": (0.1,), "elu": (1.5,), "selu": (), "celu": (0.7,), "threshold": (0.5, 2.0),
@@ -53,6 +60,17 @@ def test_as_out_of_place(name: str, transposed: bool) -> None:
         results.append([z.detach(), a.grad, b.grad])
     for one, other in zip(*results, strict=True):
         assert (one is None and other is None) or torch.allclose(one, other, 1e-6, 1e-5)
+
+
+def test_the_old_values_are_copied_only_for_a_rule_that_asks() -> None:
+    native = pytest.importorskip("rushlight.backends._native")
+    x = torch.ones(300_000, requires_grad=True)
+    for change, copies in ((lambda y: y.mul_(2.0), 0), (lambda y: y.clamp_(0, 2), 1)):
+        y = x * 1
+        native.reset_peak_memory()
+        before = native.memory_stats()["peak"]
+        change(y)
+        assert round((native.memory_stats()["peak"] - before) / x.nbytes) <= copies
 
 
 def test_who_kept_the_old_values_raises() -> None:
