@@ -219,17 +219,17 @@ def _bounds_of(min: Any, max: Any) -> tuple[Any, Any]:
 
 @primitive(name="Clamp", broadcast=True, kinds="fV")
 def _clamp_between(x: Array, low: Array, high: Array, *, out: Array = None) -> Array:
-    """The bounds are arrays or numbers; infinity stands for none."""
+    """The bounds are arrays or numbers; -inf below and inf above stand for none."""
     refuse("clamp", x, "c")
-    low, high = _bound(low), _bound(high)
+    low, high = _bound(low, -math.inf), _bound(high, math.inf)
     if not (_agrees(x, low) and _agrees(x, high)):
         to = common_dtype(*[v for v in (x, low, high) if v is not None])
         x, low, high = (cast(v, to) if is_array(v) else v for v in (x, low, high))
     return kernels(x).clamp(x, low, high, out)
 
 
-def _bound(value: Any) -> Any:
-    return None if type(value) is float and math.isinf(value) else value
+def _bound(value: Any, none: float) -> Any:
+    return None if type(value) is float and value == none else value
 
 
 def _agrees(x: Array, bound: Any) -> bool:
