@@ -288,6 +288,9 @@ def test_results_that_outgrow_the_cache(native: Kernels, offset: int) -> None:
     before = out.copy()
     native.add(out, y, out)
     np.testing.assert_array_equal(out, before + y)
+    half = out[: (n + 1) // 2]
+    np.testing.assert_array_equal(native.sub(x[::2], y[::2], half), x[::2] - y[::2])
+    np.testing.assert_array_equal(native.add(y[::2], half, half), y[::2] + (x[::2] - y[::2]))
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 18, 31, 32, 33, 34, 100])
@@ -299,5 +302,5 @@ def test_every_second_element(native: Kernels, reference: Kernels, n: int) -> No
         for a, b in ((x, y), (x, plain), (plain, x), (one, x), (x, one)):
             for name in ("sub", "maximum", "relu_grad"):
                 assert_close(getattr(native, name)(a, b), getattr(reference, name)(a, b))
-        for name in ("neg", "abs", "relu", "square"):
+        for name in ("neg", "abs", "relu", "square", "exp", "sigmoid", "floor"):
             assert_close(getattr(native, name)(x), getattr(reference, name)(x))

@@ -150,6 +150,29 @@ def test_columns(native: Kernels, reference: Kernels, rows: int, columns: int) -
             np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6 * rows)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("n", [1, 16, 17, 32, 33, 1023, 1024, 1025, 2**17, 2**17 + 1])
+def test_elements_with_gaps(native: Kernels, reference: Kernels, n: int, dtype: Any) -> None:
+    rng = np.random.default_rng(3)
+    x = (rng.normal(size=3 * n) * 10).astype(dtype)
+    same = np.broadcast_to(x[:1], n)
+    for row in (x[::2], x[: 2 * n : 2], x[::3], x[::-1], x[::-2], same, x.reshape(n, 3)[:, 1]):
+        for name in ("sum", "amax", "amin"):
+            got, want = (getattr(k, name)(row, None, False) for k in (native, reference))
+            scale = 0 if dtype == np.int64 else np.finfo(dtype).eps
+            size = scale * float(np.abs(row).sum())
+            np.testing.assert_allclose(got, want, rtol=4 * scale, atol=size)
+
+
+def test_rows_with_gaps(native: Kernels, reference: Kernels) -> None:
+    x = np.random.default_rng(4).normal(size=(6, 5, 44)).astype(np.float32)
+    for cut in (x[..., ::2], x[:, ::2, ::3], x[:, :, 1], x[::-1, :, ::-1], x[:, ::2, 3:40:4]):
+        for axes in [(cut.ndim - 1,), (0, cut.ndim - 1), (0,), None]:
+            for name in ("sum", "mean", "amax"):
+                got, want = (getattr(k, name)(cut, axes, True) for k in (native, reference))
+                np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("place", [0, 5, 299, 599])
 def test_nan_wins_in_every_chunk(native: Kernels, place: int) -> None:
     x = np.zeros((600, 1000), np.float32)

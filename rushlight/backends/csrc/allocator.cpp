@@ -13,7 +13,9 @@
 // Blocks of 256 KiB to 16 MiB are cut one behind the other from regions of 64 MiB, for which huge
 // pages are asked: the arrays of a model then lie close together, and walking over them takes a
 // fifth less time than with pages of 4 KiB. Such a block goes back to the system by its pages; its
-// addresses wait for the next request of its class. Larger blocks are mappings of their own, which
+// addresses wait for the next request of its class. Blocks start 1,536 bytes apart, modulo 4 KiB: if
+// a result began one vector behind an operand, processors would take each load for one of what
+// was just stored, as the lowest 12 bits agree, and wait for it (exp 27 to 86 us). Larger blocks are mappings of their own, which
 // the system puts side by side: at the same place in a huge page each, arrays that are walked
 // together would get in each other's way.
 //
@@ -37,6 +39,7 @@ constexpr size_t kLargeBlock = 64 << 10;   // from here on blocks are in the age
 constexpr size_t kCutBlock = 256 << 10;    // from here on blocks are cut from regions
 constexpr size_t kMappedBlock = 16 << 20;  // from here on blocks are mappings of their own
 constexpr size_t kRegion = 64 << 20;
+constexpr size_t kApart = 1536 - kHeader;  // behind a block that is cut from a region
 constexpr int kClasses = 8 * 48;
 
 struct Block {  // lies in the 64 bytes in front of the data
@@ -140,7 +143,7 @@ Block* system_alloc(int size_class, size_t capacity, bool* zeroed) {
             *zeroed = false;
             return block;
         }
-        memory = cut(kHeader + capacity);
+        memory = cut(kHeader + capacity + kApart);
     } else {
         memory = map_memory(kHeader + capacity);
     }

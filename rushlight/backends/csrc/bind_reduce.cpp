@@ -3,6 +3,7 @@
 #include "bind.h"  // Python.h must come before the system's headers
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "reduce.h"
 
@@ -73,8 +74,8 @@ bool append_axes(PyArrayObject* x, int n, const int* axes, int* dims, int64_t* s
     return true;
 }
 
-// Sorts x's axes, the reduced ones as they lie in memory; false for a layout in which no axis lies
-// side by side in memory.
+// Sorts x's axes, the reduced ones as they lie in memory; false for a layout in which the elements
+// of a kept axis are the closest to one another, but have gaps between them.
 bool describe(PyArrayObject* x, const bool* reduced, ReduceCall* call, bool* along_rows) {
     int axes[NPY_MAXDIMS] = {};
     call->kept_dims = call->reduced_dims = 0;
@@ -85,8 +86,13 @@ bool describe(PyArrayObject* x, const bool* reduced, ReduceCall* call, bool* alo
     if (!append_axes(x, n, axes, &call->reduced_dims, call->reduced_shape, call->reduced_stride))
         return false;
     const int r = call->reduced_dims, k = call->kept_dims;
-    *along_rows = r > 0 && call->reduced_stride[r - 1] == 1;
-    return *along_rows || (r > 0 && k > 0 && call->kept_stride[k - 1] == 1);
+    if (r == 0) return false;
+    *along_rows = call->reduced_stride[r - 1] == 1;
+    if (*along_rows || (k > 0 && call->kept_stride[k - 1] == 1)) return true;
+    const int64_t step = call->reduced_stride[r - 1];
+    for (int i = 0; i < k; i++)
+        if (llabs(call->kept_stride[i]) < llabs(step)) return false;
+    return *along_rows = true;
 }
 
 PyArrayObject* reduced_result(PyArrayObject* x, const bool* reduced, bool keepdims, int type_num) {

@@ -63,6 +63,11 @@ RL_INLINE Vec<T> load_step(const T* p, int64_t step) {
     return shuffle(ld(p), ld(p + kW<T>), typename EverySecond<0, kW<T>>::type{});
 }
 RL_INLINE bool is_short_step(int64_t step) { return step >= 0 && step <= 2; }
+// The bytes that are passed over where n elements are read.
+template <class T>
+RL_INLINE int64_t extent(int64_t n, int64_t x_stride, int64_t y_stride) {
+    return n * (x_stride == 2 || y_stride == 2 ? 2 : 1) * int64_t(sizeof(T));
+}
 
 // Every second column of a matrix, by vectors; how many elements are done: never the last, behind
 // which there may be nothing to read.
@@ -72,9 +77,17 @@ RL_INLINE int64_t short_steps(R* r, const T* a, const T* b, int64_t n, int64_t x
     int64_t i = 0;
     if constexpr (streamable<R, T>) {
         if (!is_short_step(x_stride) || !is_short_step(y_stride)) return 0;
-        for (; i + kW<T> < n; i += kW<T>)
-            st(r + i, Op::apply(load_step(a + i * x_stride, x_stride),
-                                load_step(b + i * y_stride, y_stride)));
+        const auto plain = [=](int64_t j) {
+            r[j] = Op::apply(a[j * x_stride], b[j * y_stride]);
+        };
+        const auto vector = [=](int64_t j) RL_LAMBDA_INLINE {
+            return Op::apply(load_step(a + j * x_stride, x_stride),
+                             load_step(b + j * y_stride, y_stride));
+        };
+        if (r != a && r != b &&
+            stream_run(r, n - 1, plain, vector, extent<T>(n, x_stride, y_stride)))
+            return n - 1;
+        for (; i + kW<T> < n; i += kW<T>) st(r + i, vector(i));
     }
     return i;
 }
@@ -127,7 +140,11 @@ void unary_loop(void* out, const void* x, int64_t n, int64_t out_stride, int64_t
 // The same for functions of a vector (see vector_loops.h).
 template <class Op, class T>
 void unary_vec_loop(void* out, const void* x, int64_t n, int64_t out_stride, int64_t x_stride) {
-    unary_vectors<T>(static_cast<T*>(out), static_cast<const T*>(x), n, out_stride, x_stride,
+    T* r = static_cast<T*>(out);
+    const T* a = static_cast<const T*>(x);
+    const bool has_steps = out_stride == 1 && x_stride != 1;
+    const int64_t done = has_steps ? short_steps<Op>(r, a, n, x_stride) : 0;
+    unary_vectors<T>(r + done * out_stride, a + done * x_stride, n - done, out_stride, x_stride,
                      [](Vec<T> v) RL_LAMBDA_INLINE { return Op::apply(v); });
 }
 template <class Op, class T>

@@ -5,7 +5,9 @@
 // so a float32 sum has an error of a few units in the last place however long the row. Two rows far
 // apart (or two pieces of one) are read at once: memory is busy while one of them ends. A
 // reduction to very few numbers is cut into pieces of fixed size, whose totals are combined in
-// order: the result does not depend on the number of threads.
+// order: the result does not depend on the number of threads. Of every second element, as of a
+// matrix's even columns, the odd lanes are left out; elements with other gaps are gathered first,
+// 1,024 at a time.
 //
 // Along columns, where neighbouring elements belong to different results, each of up to 2,048
 // columns has an accumulator in the first-level cache, and rows are taken eight at a time, so that
@@ -29,6 +31,7 @@ constexpr int64_t kRowsAtOnce = 8;
 constexpr int64_t kStrip = 2048;      // columns that are reduced together
 constexpr int64_t kMostChunks = 16;   // of the rows
 constexpr int64_t kPiece = 1 << 17;   // elements of one piece of a long row
+constexpr int64_t kGathered = 1024;   // elements with gaps that are put side by side at a time
 constexpr int64_t kGrain = 1 << 17;   // elements that are worth a thread
 
 template <class T>
@@ -112,9 +115,16 @@ struct Totals<Sum, float> {
     double fold() const { return hsum(lanes); }
 };
 
+// v, or what changes nothing in the odd lanes.
+template <class Op, bool even, class T>
+RL_INLINE Vec<T> taken(Vec<T> v) {
+    if (!even) return v;
+    return select((lane_numbers<T>() & 1) == 0, v, splat(Op::template start<T>()));
+}
+
 // n elements of each of R rows, reduced to one vector per row. The loop is kept as it is: unrolled
 // by the compiler, it would not read memory in order, which takes twice as long.
-template <class Op, int R, class T>
+template <class Op, int R, bool even, class T>
 RL_INLINE void reduce_vectors(const T* x, int64_t apart, int64_t n, Vec<T>* out) {
     constexpr int W = kW<T>, N = 8 / R;
     Vec<T> acc[R][N];
@@ -128,7 +138,8 @@ RL_INLINE void reduce_vectors(const T* x, int64_t apart, int64_t n, Vec<T>* out)
         for (int r = 0; r < R; r++)
             RL_UNROLL
             for (int k = 0; k < N; k++)
-                acc[r][k] = Op::step(acc[r][k], ld(x + r * apart + i + k * W));
+                acc[r][k] =
+                    Op::step(acc[r][k], taken<Op, even, T>(ld(x + r * apart + i + k * W)));
     RL_UNROLL
     for (int r = 0; r < R; r++) {
         RL_UNROLL
@@ -142,7 +153,7 @@ RL_INLINE void reduce_vectors(const T* x, int64_t apart, int64_t n, Vec<T>* out)
 
 // The reductions of R rows at once; one begins `apart` elements behind the other. Two rows that are
 // far apart keep memory busy while one of them ends.
-template <class Op, int R, class T>
+template <class Op, int R, bool even = false, class T>
 RL_INLINE void reduce_rows(const T* x, int64_t apart, int64_t n, typename Wide<T>::type* out) {
     constexpr int64_t together = 8 / R * kW<T>;
     const T filler = Op::template start<T>();
@@ -151,17 +162,17 @@ RL_INLINE void reduce_rows(const T* x, int64_t apart, int64_t n, typename Wide<T
     int64_t i = 0;
     if (Op::rounds)
         for (; i + kBlock <= n; i += kBlock) {
-            reduce_vectors<Op, R>(x + i, apart, kBlock, vectors);
+            reduce_vectors<Op, R, even>(x + i, apart, kBlock, vectors);
             RL_UNROLL
             for (int r = 0; r < R; r++) totals[r].take(vectors[r]);
         }
-    reduce_vectors<Op, R>(x + i, apart, n - i, vectors);
+    reduce_vectors<Op, R, even>(x + i, apart, n - i, vectors);
     i += (n - i) / together * together;
     RL_UNROLL
     for (int r = 0; r < R; r++) {
         for_vectors<T>(n - i, [&](int64_t j, int m) RL_LAMBDA_INLINE {
             const Vec<T> part = keep_lanes(load(x + r * apart + i + j, m), m, filler);
-            vectors[r] = Op::step(vectors[r], part);
+            vectors[r] = Op::step(vectors[r], taken<Op, even, T>(part));
         });
         totals[r].take(vectors[r]);
         out[r] = totals[r].fold();
@@ -287,9 +298,63 @@ T reduce_scattered(const T* x, const ReduceCall& call) {
     return T(Op::scaled(total, call.scale));
 }
 
+// As reduce_row, of n elements `step` apart.
+template <class Op, class T>
+typename Wide<T>::type reduce_steps(const T* x, int64_t step, int64_t n) {
+    typename Wide<T>::type total = Op::template start<typename Wide<T>::type>();
+    if (step == 2) {
+        reduce_rows<Op, 1, true>(x, 0, 2 * n - 1, &total);
+        return total;
+    }
+    alignas(64) T together[kGathered];
+    for (int64_t i = 0; i < n; i += kGathered) {
+        const int64_t count = n - i < kGathered ? n - i : kGathered;
+        for (int64_t k = 0; k < count; k++) together[k] = x[(i + k) * step];
+        total = Op::merge(total, reduce_row<Op>(together, count));
+    }
+    return total;
+}
+
+// Rows whose elements have gaps between them; a single one in pieces, as in reduce_long_row.
+template <class Op, class T>
+void along_steps(const ReduceCall& call) {
+    typedef typename Wide<T>::type W;
+    const T* x = static_cast<const T*>(call.x);
+    T* out = static_cast<T*>(call.out);
+    const int64_t results = product(call.kept_dims, call.kept_shape);
+    const int last = call.reduced_dims - 1;
+    const int64_t n = call.reduced_shape[last], step = call.reduced_stride[last];
+    const int64_t outer = product(last, call.reduced_shape);
+    const int64_t pieces = results == 1 ? 1 + n / kPiece : 1;
+    Scratch partial(size_t(results * pieces) * sizeof(W));
+    W* totals = partial.as<W>();
+    parallel_for(results * pieces, 1 + kGrain / (outer * n / pieces + 1),
+                 [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++) {
+            const int64_t r = i / pieces, first = i % pieces * kPiece;
+            const int64_t count = i % pieces == pieces - 1 ? n - first : kPiece;
+            const T* from =
+                x + offset_of(r, call.kept_dims, call.kept_shape, call.kept_stride) + first * step;
+            totals[i] = Op::template start<W>();
+            for (int64_t o = 0; o < outer; o++)
+                totals[i] = Op::merge(
+                    totals[i],
+                    reduce_steps<Op>(
+                        from + offset_of(o, last, call.reduced_shape, call.reduced_stride), step,
+                        count));
+        }
+    });
+    for (int64_t r = 0; r < results; r++) {
+        W total = totals[r * pieces];
+        for (int64_t p = 1; p < pieces; p++) total = Op::merge(total, totals[r * pieces + p]);
+        out[r] = T(Op::scaled(total, call.scale));
+    }
+}
+
 template <class Op, class T>
 void along_rows(const ReduceCall& call) {
     typedef typename Wide<T>::type W;
+    if (call.reduced_stride[call.reduced_dims - 1] != 1) return along_steps<Op, T>(call);
     const T* x = static_cast<const T*>(call.x);
     T* out = static_cast<T*>(call.out);
     const int64_t results = product(call.kept_dims, call.kept_shape);

@@ -13,7 +13,7 @@ enum ReduceNumber { kReduceFloat32, kReduceFloat64, kReduceInt64, kReduceNumbers
 constexpr int kReduceMostDims = 8;
 
 // A reduction whose axes are sorted into kept and reduced ones, outermost first. The elements that lie
-// side by side in memory (stride 1) are the last reduced axis or the last kept one.
+// closest in memory are the last reduced axis or, side by side (stride 1), the last kept one.
 struct ReduceCall {
     const void* x;
     void* out;  // C-contiguous over the kept axes
@@ -25,7 +25,7 @@ struct ReduceCall {
 typedef void (*ReduceFunction)(const ReduceCall& call);
 
 struct ReduceKernels {
-    ReduceFunction along_rows[kReduceOps][kReduceNumbers];     // last reduced axis has stride 1
+    ReduceFunction along_rows[kReduceOps][kReduceNumbers];     // last reduced axis is the closest
     ReduceFunction along_columns[kReduceOps][kReduceNumbers];  // last kept axis has stride 1
     // Sum of squares of n contiguous elements, in double precision throughout.
     double (*sum_squares_f32)(const float* x, int64_t n);

@@ -47,11 +47,14 @@ inline void end_stream() {
 }
 
 // Calls plain(i) for single elements until r + i is aligned and behind the last whole vector, and
-// streams what vector(i) gives for all vectors between. False, nothing done, where it does not pay.
+// streams what vector(i) gives for all vectors between. False, nothing done, where it does not pay:
+// if the result, or `bytes` of operands where that is more, fits into the cache.
 template <class T, class Plain, class Vector>
-RL_INLINE bool stream_run(T* r, int64_t n, const Plain& plain, const Vector& vector) {
+RL_INLINE bool stream_run(T* r, int64_t n, const Plain& plain, const Vector& vector,
+                          int64_t bytes = 0) {
     constexpr int W = kW<T>;
-    if (!worth_streaming(n * int64_t(sizeof(T)))) return false;
+    const int64_t result = n * int64_t(sizeof(T));
+    if (!worth_streaming(bytes > result ? bytes : result)) return false;
     int64_t i = 0;
     for (; i < n && !is_aligned(r + i); i++) plain(i);
     for (; i + W <= n; i += W) stream(r + i, vector(i));
