@@ -14,10 +14,10 @@
 // pages are asked: the arrays of a model then lie close together, and walking over them takes a
 // fifth less time than with pages of 4 KiB. Such a block goes back to the system by its pages; its
 // addresses wait for the next request of its class. Blocks start 1,536 bytes apart, modulo 4 KiB: if
-// a result began one vector behind an operand, processors would take each load for one of what
-// was just stored, as the lowest 12 bits agree, and wait for it (exp 27 to 86 us). Larger blocks are mappings of their own, which
-// the system puts side by side: at the same place in a huge page each, arrays that are walked
-// together would get in each other's way.
+// a result began one vector behind an operand, processors would take each load for one of what was
+// just stored, as the lowest 12 bits agree, and wait for it (exp 27 to 86 us). Larger blocks are
+// mappings of their own, which the system puts side by side: at the same place in a huge page each,
+// arrays that are walked together would get in each other's way.
 //
 // One mutex guards everything; it is held for a few instructions. Around fork() it is taken, so
 // that a child never inherits it locked by a thread it does not have.
