@@ -36,6 +36,7 @@ struct TapRow {
     bool relu;
     int64_t group = 1;         // channels of a group
     int64_t weight_group = 0;  // from one channel of a group to the next
+    const float* ahead = nullptr;  // a row that the next results will read, to be fetched
 };
 
 // Adds to the sums of P pixels and V vectors of channels, of which the last has m, what a run of K
@@ -93,6 +94,13 @@ RL_INLINE void tap_vectors(const TapRow& row, const TapRuns& runs, int64_t at, i
     const float* weight = row.weight + c;
     i32v spread = lane_numbers<float>() & ~int32_t(row.group - 1);
     f32v acc[P][V], w[K][V];
+    if (Grouped && row.ahead) {
+        RL_UNROLL
+        for (int p = 0; p < P; p++) {
+            __builtin_prefetch(row.ahead + (at + p) * row.source_step + c);
+            __builtin_prefetch(row.y + (at + p) * row.y_step + c, 1);
+        }
+    }
     RL_UNROLL
     for (int i = 0; i < P * V; i++)
         acc[i / V][i % V] = row.bias ? load(row.bias + c + i % V * W, lanes(i % V)) : f32v{};
@@ -214,6 +222,12 @@ inline const float* weight_by_tap_back(const ConvShape& s, const float* weight) 
     return turned;
 }
 
+// Whether images come from beyond the second-level cache: so many rows at a time are more than the
+// processor fetches of its own accord.
+inline bool outgrows_second_cache(const ConvShape& s) {
+    return s.N * (s.H * s.W + s.OH * s.OW) * s.C > (1 << 20);
+}
+
 constexpr int64_t kTapLists = 9;  // kept at a time
 
 // Rows per range: about 30 microseconds.
@@ -224,6 +238,7 @@ inline int64_t depthwise_row_grain(const ConvShape& s) {
 inline void depthwise_last_forward(const ConvShape& s, const float* x, const float* weight,
                                    const float* bias, float* y) {
     const float* const by_tap = weight_by_tap(s, weight);
+    const bool ahead = outgrows_second_cache(s);
     parallel_for(s.N * s.OH, depthwise_row_grain(s), [&](int64_t begin, int64_t end) {
         RowTaps& taps = *room_for_taps(s, s.OW, 1);
         for (int64_t row = begin; row < end; row++) {
@@ -235,7 +250,9 @@ inline void depthwise_last_forward(const ConvShape& s, const float* x, const flo
             }
             const TapRow part{x + forward_start(s, row), s.stride_w * s.C, by_tap, bias,
                               y + row * s.OW * s.C, s.C, s.C, s.relu, s.group_channels(),
-                              s.KH * s.KW * s.C};
+                              s.KH * s.KW * s.C,
+                              ahead ? x + forward_start(s, row) + s.KH * s.dil_h * s.W * s.C
+                                    : nullptr};
             tap_row(part, taps);
         }
     });
@@ -245,6 +262,7 @@ inline void depthwise_last_forward(const ConvShape& s, const float* x, const flo
 inline void depthwise_last_input_grad(const ConvShape& s, const float* grad, const float* weight,
                                       float* dx) {
     const float* const by_tap = weight_by_tap_back(s, weight);
+    const bool ahead = outgrows_second_cache(s);
     // Rows and pixels with the same remainder have the same taps.
     const int64_t remainders = min64(s.stride_w, s.W), classes = s.stride_h * remainders;
     const int64_t lists = classes <= kTapLists ? classes : 1;
@@ -266,7 +284,8 @@ inline void depthwise_last_input_grad(const ConvShape& s, const float* grad, con
                 }
                 const TapRow part{grad + source * s.OW * s.C, s.C, by_tap, nullptr,
                                   dx + (row * s.W + first) * s.C, s.stride_w * s.C, s.C, false,
-                                  s.group_channels(), s.KH * s.KW * s.C};
+                                  s.group_channels(), s.KH * s.KW * s.C,
+                                  ahead ? grad + (source + 1) * s.OW * s.C : nullptr};
                 tap_row(part, taps);
             }
         }
