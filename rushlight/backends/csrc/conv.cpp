@@ -28,6 +28,7 @@
 #include "conv_bias.h"
 #include "conv_depthwise.h"
 #include "conv_depthwise_last.h"
+#include "conv_depthwise_last_weight.h"
 #include "conv_depthwise_weight.h"
 #include "conv_direct.h"
 #include "conv_input_grad.h"
