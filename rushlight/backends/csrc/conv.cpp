@@ -28,6 +28,7 @@
 #include "conv_bias.h"
 #include "conv_depthwise.h"
 #include "conv_depthwise_last.h"
+#include "conv_depthwise_last_weight.h"
 #include "conv_depthwise_weight.h"
 #include "conv_direct.h"
 #include "conv_input_grad.h"
@@ -205,6 +206,7 @@ bool forward(const ConvShape& s, const float* x, const float* weight, const floa
     const bool in_lanes = has_last(s) && (rows_forward_bands(s) > 0 || batch_forward_pays(s));
     Way way = few ? Way::first : way_of(s, in_lanes);
     if (has_wide_groups(s, s.group_outputs()) && !in_lanes) way = Way::direct_last;
+    if (has_last(s) && has_small_groups(s)) way = Way::depthwise;
     const ConvShape own = laid_out(s, way);
     const TurnedInput own_x(x, lying_x(s), own.x_last);
     const TurnedInput own_weight(weight, lying_weight(s), own.weight_last);
@@ -326,6 +328,7 @@ bool input_grad(const ConvShape& s, const float* grad, const float* weight, floa
     Way way = way_of(s, in_lanes);
     if (way == Way::direct_last) way = Way::windows;  // whose products have width enough
     if (direct_input_grad_pays(s) && !in_lanes) way = Way::direct_last;
+    if (has_last(s) && has_small_groups(s)) way = Way::depthwise;
     const ConvShape own = laid_out(s, way);
     const TurnedInput own_grad(grad, lying_y(s), own.y_last);
     const TurnedInput own_weight(weight, lying_weight(s), own.weight_last);

@@ -1,15 +1,16 @@
-// conv_depthwise_last.h: channels-last convolution whose groups have one channel each.
+// conv_depthwise_last.h: channels-last convolution whose groups have one channel each, or a few and
+// as many outputs.
 //
 // Vectors hold neighbouring channels of a pixel, so every number is read where it lies and nothing
-// is turned, padded or copied. A row of results is made at a time, with the taps that
-// conv_depthwise_taps.h lists for it:
-//   forward          up to 7 pixels share the loads of the weights and, where 3 or 5 taps follow
-//                    each other as the pixels do, those of the numbers, too;
-//   input gradient   the same, for the pixels of a row that have the same taps: every stride-th;
-//   weight gradient  up to 10 taps have a vector of sums each while the row goes by; with 3 taps in
-//                    each kernel row and stride one, what they read stays in registers, too.
+// is turned, padded or copied. With several channels in a group, vectors hold whole groups: one
+// input channel after the other is spread over the lanes of its group. A row of results is made at
+// a time, with the taps that conv_depthwise_taps.h lists for it:
+//   forward         up to 7 pixels share the loads of the weights and, where 3 or 5 taps follow
+//                   each other as the pixels do, those of the numbers, too;
+//   input gradient  the same, for the pixels of a row that have the same taps: every stride-th.
 // Pixels at the ends of a row are done with the taps that reach them: of runs of taps those whose
 // columns exist, else one pixel at a time. The weight, small, is turned to [tap][channel].
+// The weight gradient, for single channels only, is in conv_depthwise_last_weight.h.
 #pragma once
 
 #include "conv_depthwise.h"
@@ -25,24 +26,29 @@ namespace {
 struct TapRow {
     const float* source;
     int64_t source_step;  // from a pixel to the next
-    const float* weight;  // [tap][channel]
+    const float* weight;  // [channel of a group][tap][channel]
     const float* bias;
     float* y;
     int64_t y_step;
     int64_t C;
     bool relu;
+    int64_t group = 1;         // channels of a group
+    int64_t weight_group = 0;  // from one channel of a group to the next
+    const float* ahead = nullptr;  // a row that the next results will read, to be fetched
 };
 
 // Adds to the sums of P pixels and V vectors of channels, of which the last has m, what a run of K
-// taps reads: from P + K - 1 columns, all of them or, at the Ends of a row, those whose bits are set
-// in `exist`. With 32 registers the columns are kept while one tap after the other is taken. With
-// 16 each is used up at once, and as neighbours are added to the same sums, every K-th in turn.
-template <int P, int V, int K, bool Ends>
-RL_INLINE void add_run(const float* source, int64_t step, uint32_t exist, int m,
+// taps reads: P + K - 1 columns, at the Ends of a row only those whose bits are set in `exist`.
+// With 32 registers the columns are kept while one tap after the other is taken. With 16 each is
+// used up at once, and as neighbours are added to the same sums, every K-th in turn.
+// Grouped: each lane reads the channel of its group that `lanes` names.
+template <int P, int V, int K, bool Ends, bool Grouped>
+RL_INLINE void add_run(const float* source, int64_t step, uint32_t exist, int m, i32v lanes,
                        const f32v (&w)[K][V], f32v (&acc)[P][V]) {
     constexpr int W = kW<float>;
     const auto column = [=](int j, int v) RL_LAMBDA_INLINE {
-        return load(source + j * step + v * W, v == V - 1 ? m : W);
+        const f32v numbers = load(source + j * step + v * W, v == V - 1 ? m : W);
+        return Grouped ? permute(numbers, lanes) : numbers;
     };
     if constexpr (kVecRegs == 32) {
         f32v columns[P + K - 1][V];
@@ -75,24 +81,38 @@ RL_INLINE void add_run(const float* source, int64_t step, uint32_t exist, int m,
     }
 }
 
-// P pixels from pixel `at` on, V vectors of channels from channel c on, of which the last has m; the
-// taps come in runs of K.
-template <int P, int V, int K, bool Ends>
+// P pixels from pixel `at` on, V vectors of channels from c on, of which the last has m; the taps
+// come in runs of K.
+template <int P, int V, int K, bool Ends, bool Grouped>
 RL_INLINE void tap_vectors(const TapRow& row, const TapRuns& runs, int64_t at, int64_t c,
                            uint32_t exist, int m) {
     constexpr int W = kW<float>;
     const auto lanes = [m](int v) RL_LAMBDA_INLINE { return v == V - 1 ? m : W; };
+    const float* const source = row.source + at * row.source_step + c;
+    const float* weight = row.weight + c;
+    i32v spread = lane_numbers<float>() & ~int32_t(row.group - 1);
     f32v acc[P][V], w[K][V];
+    if (Grouped && row.ahead) {
+        RL_UNROLL
+        for (int p = 0; p < P; p++) {
+            __builtin_prefetch(row.ahead + (at + p) * row.source_step + c);
+            __builtin_prefetch(row.y + (at + p) * row.y_step + c, 1);
+        }
+    }
     RL_UNROLL
     for (int i = 0; i < P * V; i++)
         acc[i / V][i % V] = row.bias ? load(row.bias + c + i % V * W, lanes(i % V)) : f32v{};
-    for (int t = 0; t < runs.count; t += K) {
-        RL_UNROLL
-        for (int i = 0; i < K * V; i++)
-            w[i / V][i % V] =
-                load(row.weight + runs.taps[t + i / V].weight + c + i % V * W, lanes(i % V));
-        add_run<P, V, K, Ends>(row.source + at * row.source_step + runs.taps[t].source + c,
-                               row.source_step, exist, m, w, acc);
+    for (int64_t in_group = 0; in_group < (Grouped ? row.group : 1); in_group++) {
+        for (int t = 0; t < runs.count; t += K) {
+            RL_UNROLL
+            for (int i = 0; i < K * V; i++)
+                w[i / V][i % V] =
+                    load(weight + runs.taps[t + i / V].weight + i % V * W, lanes(i % V));
+            add_run<P, V, K, Ends, Grouped>(source + runs.taps[t].source, row.source_step, exist,
+                                            m, spread, w, acc);
+        }
+        weight += row.weight_group;
+        spread += 1;
     }
     float* const y = row.y + at * row.y_step + c;
     RL_UNROLL
@@ -102,7 +122,7 @@ RL_INLINE void tap_vectors(const TapRow& row, const TapRuns& runs, int64_t at, i
 }
 
 // n channels from c on of P pixels from pixel `at` on.
-template <int P, int V, int K>
+template <int P, int V, int K, bool Grouped>
 void tap_pixels(const TapRow& row, const TapRuns& runs, Reached all, int64_t at, int64_t c,
                 int64_t n) {
     constexpr int W = kW<float>;
@@ -110,27 +130,33 @@ void tap_pixels(const TapRow& row, const TapRuns& runs, Reached all, int64_t at,
     const uint32_t exist = inside ? 0 : runs.columns_from(at);
     const int64_t end = c + n;
     for (; end - c >= V * W; c += V * W)
-        inside ? tap_vectors<P, V, K, false>(row, runs, at, c, 0, W)
-               : tap_vectors<P, V, K, true>(row, runs, at, c, exist, W);
-    for (; c < end; c += W)
-        inside ? tap_vectors<P, 1, K, false>(row, runs, at, c, 0, int(min64(W, end - c)))
-               : tap_vectors<P, 1, K, true>(row, runs, at, c, exist, int(min64(W, end - c)));
+        inside ? tap_vectors<P, V, K, false, Grouped>(row, runs, at, c, 0, W)
+               : tap_vectors<P, V, K, true, Grouped>(row, runs, at, c, exist, W);
+    for (; c < end; c += W) {
+        const int m = int(min64(W, end - c));
+        inside ? tap_vectors<P, 1, K, false, Grouped>(row, runs, at, c, 0, m)
+               : tap_vectors<P, 1, K, true, Grouped>(row, runs, at, c, exist, m);
+    }
 }
 
 typedef void (*PixelsFunction)(const TapRow& row, const TapRuns& runs, Reached all, int64_t at,
                                int64_t c, int64_t n);
 
-template <int P, int V>
+template <int P, int V, bool Grouped>
 PixelsFunction pixels_function(int K) {
-    return K == 3 ? tap_pixels<P, V, 3> : K == 5 ? tap_pixels<P, V, 5> : tap_pixels<P, V, 1>;
+    return K == 3   ? tap_pixels<P, V, 3, Grouped>
+           : K == 5 ? tap_pixels<P, V, 5, Grouped>
+                    : tap_pixels<P, V, 1, Grouped>;
 }
 
 // Blocks of pixels, 7 as images have 7, 14, 28 or 56 columns more often than not; a last one that
 // is too short moves up and computes some again.
-inline void tap_blocks(const TapRow& row, const TapRuns& runs, Reached all, Reached pixels) {
+template <bool Grouped>
+void tap_blocks(const TapRow& row, const TapRuns& runs, Reached all, Reached pixels) {
     constexpr int most = 7, half = 4;
-    const auto of_most = pixels_function<most, 1>(runs.K);
-    const auto of_half = pixels_function<half, 1>(runs.K), of_one = pixels_function<1, 1>(runs.K);
+    const auto of_most = pixels_function<most, 1, Grouped>(runs.K);
+    const auto of_half = pixels_function<half, 1, Grouped>(runs.K);
+    const auto of_one = pixels_function<1, 1, Grouped>(runs.K);
     const int64_t count = pixels.last - pixels.first;
     for (int64_t m = pixels.first, block; m < pixels.last; m += block) {
         const int64_t left = pixels.last - m;
@@ -146,11 +172,12 @@ inline void tap_blocks(const TapRow& row, const TapRuns& runs, Reached all, Reac
 constexpr int kLinePixels = 4, kLineVectors = 2;
 
 inline bool lines_compete(const TapRow& row, Reached pixels) {
-    return kVecBytes < 64 && row.C % 512 == 0 && pixels.last - pixels.first >= kLinePixels;
+    return kVecBytes < 64 && row.group == 1 && row.C % 512 == 0 &&
+           pixels.last - pixels.first >= kLinePixels;
 }
 inline void tap_lines(const TapRow& row, const TapRuns& runs, Reached all, Reached pixels) {
     constexpr int line = kLineVectors * kW<float>;
-    const auto tap = pixels_function<kLinePixels, kLineVectors>(runs.K);
+    const auto tap = pixels_function<kLinePixels, kLineVectors, false>(runs.K);
     for (int64_t c = 0; c < row.C; c += line)
         for (int64_t m = pixels.first; m < pixels.last; m += kLinePixels)
             tap(row, runs, all, min64(m, pixels.last - kLinePixels), c, line);
@@ -158,35 +185,59 @@ inline void tap_lines(const TapRow& row, const TapRuns& runs, Reached all, Reach
 
 inline void tap_row(const TapRow& row, const RowTaps& r) {
     const Reached pixels = r.runs.K > 1 ? Reached{0, r.pixels} : r.all;
-    auto* const tap = lines_compete(row, pixels) ? tap_lines : tap_blocks;
+    auto* const tap = lines_compete(row, pixels) ? tap_lines
+                      : row.group > 1            ? tap_blocks<true>
+                                                 : tap_blocks<false>;
     tap(row, r.runs, r.all, pixels);
+    if (r.runs.K > 1) return;
+    const auto tap_one = row.group > 1 ? tap_pixels<1, 1, 1, true>
+                                        : tap_pixels<1, 1, 1, false>;
     const RowTap* taps = r.of_ends;
     const int* count = r.end_counts;
-    for (int64_t m = 0; r.runs.K == 1 && m < r.pixels; m++) {
+    for (int64_t m = 0; m < r.pixels; m++) {
         if (r.all.has(m)) continue;
-        tap_pixels<1, 1, 1>(row, {taps, *count, 1, {}}, {}, m, 0, row.C);
+        tap_one(row, {taps, *count, 1, {}}, {}, m, 0, row.C);
         taps += *count++;
     }
 }
 
-// The weight (C, taps) as [tap][channel].
+// The weight (C, group, taps) as [channel of a group][tap][channel].
 inline const float* weight_by_tap(const ConvShape& s, const float* weight) {
-    const int64_t taps = s.KH * s.KW;
+    const int64_t taps = s.group_channels() * s.KH * s.KW;
     float* turned = scratch<float>(kWeights, taps * s.C);
     layout_kernels.turn(1, s.C, taps, weight, turned);
     return turned;
+}
+
+// For the input gradient: inputs and outputs of each group exchanged.
+inline const float* weight_by_tap_back(const ConvShape& s, const float* weight) {
+    const int64_t group = s.group_channels(), taps = s.KH * s.KW;
+    if (group == 1) return weight_by_tap(s, weight);
+    float* const turned = scratch<float>(kWeights, group * taps * s.C);
+    for (int64_t o = 0; o < s.O; o++)
+        for (int64_t c = 0; c < group; c++)
+            for (int64_t t = 0; t < taps; t++)
+                turned[(o % group * taps + t) * s.C + o / group * group + c] = *weight++;
+    return turned;
+}
+
+// Whether images come from beyond the second-level cache: so many rows at a time are more than the
+// processor fetches of its own accord.
+inline bool outgrows_second_cache(const ConvShape& s) {
+    return s.N * (s.H * s.W + s.OH * s.OW) * s.C > (1 << 20);
 }
 
 constexpr int64_t kTapLists = 9;  // kept at a time
 
 // Rows per range: about 30 microseconds.
 inline int64_t depthwise_row_grain(const ConvShape& s) {
-    return ceil_div(600000, s.C * s.OW * s.KH * s.KW + 1);
+    return ceil_div(600000, s.C * s.group_channels() * s.OW * s.KH * s.KW + 1);
 }
 
 inline void depthwise_last_forward(const ConvShape& s, const float* x, const float* weight,
                                    const float* bias, float* y) {
     const float* const by_tap = weight_by_tap(s, weight);
+    const bool ahead = outgrows_second_cache(s);
     parallel_for(s.N * s.OH, depthwise_row_grain(s), [&](int64_t begin, int64_t end) {
         RowTaps& taps = *room_for_taps(s, s.OW, 1);
         for (int64_t row = begin; row < end; row++) {
@@ -197,7 +248,10 @@ inline void depthwise_last_forward(const ConvShape& s, const float* x, const flo
                 taps.complete(s.OW, s.stride_w * s.C);
             }
             const TapRow part{x + forward_start(s, row), s.stride_w * s.C, by_tap, bias,
-                              y + row * s.OW * s.C, s.C, s.C, s.relu};
+                              y + row * s.OW * s.C, s.C, s.C, s.relu, s.group_channels(),
+                              s.KH * s.KW * s.C,
+                              ahead ? x + forward_start(s, row) + s.KH * s.dil_h * s.W * s.C
+                                    : nullptr};
             tap_row(part, taps);
         }
     });
@@ -206,7 +260,8 @@ inline void depthwise_last_forward(const ConvShape& s, const float* x, const flo
 // ---------------------------------------------------------------------------- input gradient
 inline void depthwise_last_input_grad(const ConvShape& s, const float* grad, const float* weight,
                                       float* dx) {
-    const float* const by_tap = weight_by_tap(s, weight);
+    const float* const by_tap = weight_by_tap_back(s, weight);
+    const bool ahead = outgrows_second_cache(s);
     // Rows and pixels with the same remainder have the same taps.
     const int64_t remainders = min64(s.stride_w, s.W), classes = s.stride_h * remainders;
     const int64_t lists = classes <= kTapLists ? classes : 1;
@@ -227,154 +282,13 @@ inline void depthwise_last_input_grad(const ConvShape& s, const float* grad, con
                     taps.complete(pixels, s.C);
                 }
                 const TapRow part{grad + source * s.OW * s.C, s.C, by_tap, nullptr,
-                                  dx + (row * s.W + first) * s.C, s.stride_w * s.C, s.C, false};
+                                  dx + (row * s.W + first) * s.C, s.stride_w * s.C, s.C, false,
+                                  s.group_channels(), s.KH * s.KW * s.C,
+                                  ahead ? grad + (source + 1) * s.OW * s.C : nullptr};
                 tap_row(part, taps);
             }
         }
     });
-}
-
-// ---------------------------------------------------------------------------- weight gradient
-struct WeightRow {
-    const float* x;
-    int64_t x_step;
-    const float* grad;
-    int64_t pixels;
-    int64_t C;
-    float* sums;  // [tap][channel]
-};
-
-// Adds grad * x of a row of pixels to the first m of a vector of sums of each of T taps.
-template <int T>
-RL_INLINE void add_tap_vector(const WeightRow& row, const RowTap* taps, Reached all, int m) {
-    f32v acc[T];
-    int64_t source[T];
-    RL_UNROLL
-    for (int t = 0; t < T; t++) {
-        acc[t] = load(row.sums + taps[t].weight, m);
-        source[t] = taps[t].source;
-    }
-    const float* x = row.x;
-    const float* grad = row.grad;
-    for (int64_t p = 0; p < row.pixels;) {
-        for (; p >= all.first && p < all.last; p++, x += row.x_step, grad += row.C) {
-            const f32v g = load(grad, m);
-            RL_UNROLL
-            for (int t = 0; t < T; t++) acc[t] = fma(g, load(x + source[t], m), acc[t]);
-        }
-        if (p == row.pixels) break;
-        const f32v g = load(grad, m);
-        RL_UNROLL
-        for (int t = 0; t < T; t++)
-            if (reaches(taps[t], p)) acc[t] = fma(g, load(x + source[t], m), acc[t]);
-        p++, x += row.x_step, grad += row.C;
-    }
-    RL_UNROLL
-    for (int t = 0; t < T; t++) store(row.sums + taps[t].weight, acc[t], m);
-}
-
-// The same for R runs of three taps which are as far apart as the pixels: column j is met by tap 0
-// of pixel j, tap 1 of pixel j - 1 and tap 2 of pixel j - 2.
-template <int R>
-RL_INLINE void add_run_vector(const WeightRow& row, const RowTap* taps, int m) {
-    f32v acc[R][3], columns[R][3];
-    RL_UNROLL
-    for (int i = 0; i < 3 * R; i++) acc[i / 3][i % 3] = load(row.sums + taps[i].weight, m);
-    const int64_t first = taps[0].first, last = taps[2].last + 2;  // columns that exist
-    const float* grad = row.grad;
-    for (int64_t j = 0; j < row.pixels + 2; j += 3) {
-        RL_UNROLL
-        for (int u = 0; u < 3; u++) {
-            if (j + u >= row.pixels + 2) break;
-            const bool exists = j + u >= first && j + u < last;
-            RL_UNROLL
-            for (int r = 0; r < R; r++)
-                columns[r][u] = exists ? load(row.x + taps[3 * r].source + (j + u) * row.x_step, m)
-                                       : f32v{};
-            if (j + u < 2) continue;
-            const f32v g = load(grad, m);
-            grad += row.C;
-            RL_UNROLL
-            for (int i = 0; i < 3 * R; i++)
-                acc[i / 3][i % 3] = fma(g, columns[i / 3][(u + 1 + i % 3) % 3], acc[i / 3][i % 3]);
-        }
-    }
-    RL_UNROLL
-    for (int i = 0; i < 3 * R; i++) store(row.sums + taps[i].weight, acc[i / 3][i % 3], m);
-}
-
-template <int R>
-void add_run_products(WeightRow row, int64_t channels, const RowTap* taps) {
-    constexpr int W = kW<float>;
-    for (int64_t left = channels; left > 0; left -= W) {
-        if (left >= W)
-            add_run_vector<R>(row, taps, W);
-        else
-            add_run_vector<R>(row, taps, int(left));
-        row.x += W, row.grad += W, row.sums += W;
-    }
-}
-
-template <int T>
-void add_tap_products(WeightRow row, int64_t channels, const RowTap* taps) {
-    constexpr int W = kW<float>;
-    const Reached all = reached_by_all(taps, T, row.pixels);
-    for (int64_t left = channels; left > 0; left -= W) {
-        if (left >= W)
-            add_tap_vector<T>(row, taps, all, W);
-        else
-            add_tap_vector<T>(row, taps, all, int(left));
-        row.x += W, row.grad += W, row.sums += W;
-    }
-}
-
-// Whether these are whole rows of a kernel three wide, whose taps are as far apart as the pixels.
-inline bool are_runs_of_three(const ConvShape& s, const RowTap* taps, int count) {
-    if (s.KW != 3 || s.stride_w != 1 || s.dil_w != 1 || count % 3 != 0) return false;
-    for (int t = 0; t < count; t++)
-        if (taps[t].weight / s.C % 3 != t % 3) return false;
-    return true;
-}
-
-inline void add_row_products(const ConvShape& s, const WeightRow& row, int64_t channels,
-                             const RowTap* taps, int count) {
-    const bool registers_suffice = kVecRegs == 32;
-    if (registers_suffice && are_runs_of_three(s, taps, count)) {
-        for (; count >= 9; count -= 9, taps += 9) add_run_products<3>(row, channels, taps);
-        if (count == 6) add_run_products<2>(row, channels, taps);
-        if (count == 3) add_run_products<1>(row, channels, taps);
-        return;
-    }
-    for (int t = 0, step; t < count; t += step) {
-        const int left = count - t;
-        step = left == 9 ? 9 : left >= 10 ? 10 : left >= 6 ? 6 : left >= 3 ? 3 : 1;
-        auto* const add = step == 10  ? add_tap_products<10>
-                          : step == 9 ? add_tap_products<9>
-                          : step == 6 ? add_tap_products<6>
-                          : step == 3 ? add_tap_products<3>
-                                      : add_tap_products<1>;
-        add(row, channels, taps + t);
-    }
-}
-
-inline void depthwise_last_weight_grad(const ConvShape& s, const float* grad, const float* x,
-                                       float* dweight) {
-    constexpr int W = kW<float>;
-    const int64_t taps = s.KH * s.KW, vectors = ceil_div(s.C, W);
-    float* const sums = scratch<float>(kSums, taps * s.C);
-    fill_floats(sums, taps * s.C, 0.0f);
-    const int64_t grain = ceil_div(600000, s.N * s.OH * s.OW * taps * W + 1);
-    parallel_for(vectors, grain, [&](int64_t begin, int64_t end) {
-        RowTap* listed = scratch<RowTap>(kTaps, taps);
-        for (int64_t row = 0; row < s.N * s.OH; row++) {
-            const int count = forward_taps(s, kernel_rows(s, row % s.OH), listed);
-            const int64_t c = begin * W;
-            const WeightRow part{x + forward_start(s, row) + c, s.stride_w * s.C,
-                                 grad + row * s.OW * s.C + c, s.OW, s.C, sums + c};
-            add_row_products(s, part, min64(end * W, s.C) - c, listed, count);
-        }
-    });
-    layout_kernels.turn(1, taps, s.C, sums, dweight);
 }
 
 }  // namespace

@@ -124,8 +124,8 @@ inline int input_grad_taps(const ConvShape& s, KernelRows rows, int64_t y, int64
 }
 
 // ---------------------------------------------------------------------------- runs
-// Taps in runs of K that are as far apart as the pixels: tap k of a run reads for pixel p what tap 0
-// would read for pixel p + k, its column p + k, if that is one of the `columns`, which exist.
+// Taps in runs of K that are as far apart as the pixels: tap k of a run reads for pixel p what tap
+// 0 would read for pixel p + k, its column p + k, if that is one of the `columns`, which exist.
 struct TapRuns {
     const RowTap* taps;
     int count, K;

@@ -26,13 +26,20 @@ inline bool gradients_prefer_unfolding(const ConvShape& s) {
 // ---------------------------------------------------------------------------- channels last
 // What Winograd's way does not take, and how its images and its weight are wanted:
 //   first        both channels first, for the ways that know nothing else
-//   depthwise    images channels last (conv_depthwise_last.h); the weight has one channel
+//   depthwise    images channels last (conv_depthwise_last.h); the weight channels first
 //   direct_last  images channels last, weight channels first: few channels, or groups of many
 //                (conv_direct.h, conv_weight.h)
 //   windows      both channels last (conv_last.h)
 enum class Way { first, depthwise, direct_last, windows };
 
 inline bool has_last(const ConvShape& s) { return s.x_last || s.y_last; }
+
+// Groups of 2, 4 or 8 channels, whose numbers shuffles spread over vectors of whole groups.
+inline bool has_small_groups(const ConvShape& s) {
+    const int64_t group = s.group_channels();
+    return s.groups > 1 && s.O == s.C && kVecBytes >= 32 &&
+           (group == 2 || group == 4 || group == 8);
+}
 
 // `in_lanes`: images or bands of rows in lanes pay, which is done channels first.
 inline Way way_of(const ConvShape& s, bool in_lanes) {

@@ -1,9 +1,9 @@
 // pool_pairs.h: the maxima of windows of 2 x 2, or of 2 in a row, that do not overlap, and the gradient.
 //
 // No plane is filled: pairs of vectors are split into even and odd columns, and the best of the
-// two or four is taken lane by lane. Vectors are not cut where that can be helped: the last one of
-// a row moves up, and a row of less than one is written beyond its end if what lies there is written
-// later. Rows of at most half a vector of windows are taken two at a time.
+// two or four is taken lane by lane. Vectors are not cut where that can be helped: the last one
+// of a row moves up, and a row of less than one is written beyond its end if what lies there is
+// written later. Rows of at most half a vector of windows are taken two at a time.
 // The gradient is written, not added: every index is checked to lie in the window that it would
 // have had, and the plane is done again in general (pool_max.h) if one does not.
 #pragma once

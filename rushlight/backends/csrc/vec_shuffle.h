@@ -187,6 +187,19 @@ RL_INLINE bool any(i32v v) {
 #endif
 }
 
+// v[index[i]] for every lane.
+RL_INLINE f32v permute(f32v v, i32v index) {
+#if defined(__AVX512F__)
+    return (f32v)_mm512_permutexvar_ps((__m512i)index, (__m512)v);
+#elif defined(__AVX2__)
+    return (f32v)_mm256_permutevar8x32_ps((__m256)v, (__m256i)index);
+#else
+    f32v result;
+    for (int i = 0; i < kW<float>; i++) result[i] = v[index[i]];
+    return result;
+#endif
+}
+
 // table[index[i] & 7] for every lane.
 RL_INLINE f32v lookup8(const float (&table)[8], i32v index) {
 #if defined(__AVX512F__)
