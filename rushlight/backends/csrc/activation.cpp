@@ -1,8 +1,8 @@
 // Activation functions with constants, and their gradients, in one pass over memory.
 //
-// Each is a function object of whole vectors that holds its constants in registers; the loops around
-// it are those of vector_loops.h. Comparisons are written so that a NaN stays one, and its gradient
-// is PyTorch's. The exponential units need exp(x) - 1 without cancellation near zero (vexpm1); mish
+// Each is a function object of whole vectors that holds its constants in registers; the loops
+// around it are those of vector_loops.h. Comparisons are written so that a NaN stays one, and its
+// gradient is PyTorch's. The exponential units need exp(x) - 1 without cancellation near zero (vexpm1); mish
 // needs one exponential: with n = e (e + 2) and e = exp(x), tanh(log(1 + e)) = n / (n + 2).
 #include "activation.h"
 

@@ -13,8 +13,8 @@
 // Blocks of 256 KiB to 16 MiB are cut one behind the other from regions of 64 MiB, for which huge
 // pages are asked: the arrays of a model then lie close together, and walking over them takes a
 // fifth less time than with pages of 4 KiB. Such a block goes back to the system by its pages; its
-// addresses wait for the next request of its class. Blocks start 1,536 bytes apart, modulo 4 KiB: if
-// a result began one vector behind an operand, processors would take each load for one of what was
+// addresses wait for the next request of its class. Blocks start 1,536 bytes apart, modulo 4 KiB:
+// if a result began one vector behind an operand, processors would take each load for one of what was
 // just stored, as the lowest 12 bits agree, and wait for it (exp 27 to 86 us). Larger blocks are
 // mappings of their own, which the system puts side by side: at the same place in a huge page each,
 // arrays that are walked together would get in each other's way.
@@ -242,7 +242,8 @@ uint64_t default_limit() {
     const long pages = sysconf(_SC_PHYS_PAGES);
     const long page = sysconf(_SC_PAGESIZE);
     const uint64_t gigabyte = uint64_t(1) << 30;
-    const uint64_t quarter = pages > 0 && page > 0 ? uint64_t(pages) * uint64_t(page) / 4 : gigabyte;
+    const bool known = pages > 0 && page > 0;
+    const uint64_t quarter = known ? uint64_t(pages) * uint64_t(page) / 4 : gigabyte;
     return quarter < gigabyte ? quarter : gigabyte;
 }
 

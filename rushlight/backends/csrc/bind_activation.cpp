@@ -1,5 +1,5 @@
-// Python functions of the activations with constants: leaky_relu(x, slope, out) and so on, and their
-// gradients, leaky_relu_grad(grad, x, slope, out). Arrays are float32 or float64 in any layout, the
+// Python functions of the activations with constants: leaky_relu(x, slope, out) and so on, and
+// their gradients, leaky_relu_grad(grad, x, slope, out). Arrays are float32 or float64 in any layout, the
 // constants Python numbers; what is not taken is left to the reference.
 #include "operands.h"  // Python.h must come before the system's headers
 
