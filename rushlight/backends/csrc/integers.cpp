@@ -113,12 +113,15 @@ RL_INLINE int64_t divide_vectors(int64_t* r, const int64_t* a, const int64_t* b,
     }
     return i;
 }
+#else
+template <class Op>
+RL_INLINE int64_t divide_vectors(int64_t*, const int64_t*, const int64_t*, int64_t, int64_t) {
+    return 0;
+}
 #endif
 template <class Op, class T>
 RL_INLINE int64_t divide_many(T* r, const T* a, const T* b, int64_t n, int64_t b_stride) {
-#if defined(__AVX512DQ__)
     if constexpr (sizeof(T) == 8) return divide_vectors<Op>(r, a, b, n, b_stride);
-#endif
     return 0;
 }
 

@@ -18,12 +18,6 @@ namespace rl {
 namespace RL_ISA {
 namespace {
 
-#if defined(__FMA__) || defined(__aarch64__)
-constexpr bool has_fma = true;
-#else
-constexpr bool has_fma = false;
-#endif
-
 RL_INLINE f32v vtrunc(f32v x) {
     const f32v size = vabs(x), nearest = vround(size);
     return vcopysign(select(nearest > size, nearest - 1, nearest), x);
@@ -56,14 +50,14 @@ RL_INLINE V slow_fmod(V a, V b) {
 
 template <class V>
 RL_INLINE V vfmod(V a, V b) {
-    if constexpr (!has_fma) return slow_fmod(a, b);
+    if constexpr (!kHasFused) return slow_fmod(a, b);
     typedef Lane<V> T;
     constexpr T most = sizeof(T) == 4 ? T(1 << 22) : T(int64_t(1) << 51);
     const V quotient = a / b;
     // Not for a NaN or a zero b, whose NaN comes out as it is.
     const auto is_long = (vabs(quotient) >= most) & (b != V{});
     if (any_true(is_long | (vabs(b) == T(__builtin_inf())))) return slow_fmod(a, b);
-    const V rest = fma(-vtrunc(quotient), b, a);
+    const V rest = fused(-vtrunc(quotient), b, a);
     const auto overshot = (rest != V{}) & ((rest < V{}) != (a < V{}));
     return vcopysign(select(overshot, rest + vcopysign(b, a), rest), a);
 }

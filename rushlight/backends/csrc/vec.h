@@ -157,6 +157,38 @@ RL_INLINE V fma(V a, V b, V c) {
     return a * b + c;
 }
 
+// a*b + c with one rounding, on which a result may rely: whether the compiler joins the two above is
+// its own choice.
+#if defined(__AVX512F__)
+constexpr bool kHasFused = true;
+RL_INLINE f32v fused(f32v a, f32v b, f32v c) {
+    return (f32v)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+RL_INLINE f64v fused(f64v a, f64v b, f64v c) {
+    return (f64v)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+}
+#elif defined(__FMA__)
+constexpr bool kHasFused = true;
+RL_INLINE f32v fused(f32v a, f32v b, f32v c) {
+    return (f32v)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+RL_INLINE f64v fused(f64v a, f64v b, f64v c) {
+    return (f64v)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+}
+#elif defined(__aarch64__)
+constexpr bool kHasFused = true;
+RL_INLINE f32v fused(f32v a, f32v b, f32v c) {
+    return (f32v)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
+RL_INLINE f64v fused(f64v a, f64v b, f64v c) {
+    return (f64v)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+}
+#else
+constexpr bool kHasFused = false;  // two roundings
+RL_INLINE f32v fused(f32v a, f32v b, f32v c) { return a * b + c; }
+RL_INLINE f64v fused(f64v a, f64v b, f64v c) { return a * b + c; }
+#endif
+
 // mask ? a : b, where mask is the result of a comparison of vectors of the same lane width.
 template <class M, class V>
 RL_INLINE V select(M mask, V a, V b) {

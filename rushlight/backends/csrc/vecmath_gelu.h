@@ -71,15 +71,10 @@ alignas(64) constexpr GeluTable kGeluSlope = {
 // a*b - c with one rounding, for c near a*b. (A product that has another use is not contracted by
 // the compiler.)
 RL_INLINE f32v fused_difference(f32v a, f32v b, f32v c) {
-#if defined(__AVX512F__)
-    return (f32v)_mm512_fmsub_ps((__m512)a, (__m512)b, (__m512)c);
-#elif defined(__FMA__)
-    return (f32v)_mm256_fmsub_ps((__m256)a, (__m256)b, (__m256)c);
-#else
+    if constexpr (kHasFused) return fused(a, b, -c);
     const f32v high_a = clear_low_half(a), low_a = a - high_a;
     const f32v high_b = clear_low_half(b), low_b = b - high_b;
     return (high_a * high_b - c) + (high_a * low_b + low_a * high_b) + low_a * low_b;
-#endif
 }
 
 // exp(-t^2/2) times the table's function.
