@@ -20,11 +20,20 @@ LAYERS = {
     "depthwise512x14": (512, 14, 512, 3, 1, 512),
     "depthwise96x28k5": (96, 28, 96, 5, 1, 96),
 }
+# ResNeXt-50's layers of 32 groups, and last layers that make images
+FEW = {
+    "groups128x56": (128, 56, 128, 3, 1, 32),
+    "groups256x28": (256, 28, 256, 3, 1, 32),
+    "groups512x14": (512, 14, 512, 3, 1, 32),
+    "groups1024x7": (1024, 7, 1024, 3, 1, 32),
+    "image64x64": (64, 64, 3, 3, 1, 1),
+    "mask64x128k1": (64, 128, 1, 1, 1, 1),
+}
 PASSES = ["forward", "dx", "dw"]
 
 
 def passes(torch, ctx, layer, B, op, memory_format):
-    channels, size, outputs, kernel, stride, groups = LAYERS[layer]
+    channels, size, outputs, kernel, stride, groups = {**LAYERS, **FEW}[layer]
     arguments = {"stride": stride, "padding": kernel // 2, "groups": groups}
     conv = torch.nn.functional.conv2d
     x = ctx.t(normal("last_x", B, channels, size, size))
@@ -54,6 +63,11 @@ def passes(torch, ctx, layer, B, op, memory_format):
 
 @workload("conv_last", layer=list(LAYERS), B=[1, 16], op=PASSES)
 def conv_last(torch, ctx, layer, B, op):
+    return passes(torch, ctx, layer, B, op, torch.channels_last)
+
+
+@workload("conv_last_few", layer=list(FEW), B=[1, 16], op=PASSES)
+def conv_last_few(torch, ctx, layer, B, op):
     return passes(torch, ctx, layer, B, op, torch.channels_last)
 
 
