@@ -122,7 +122,8 @@ struct Nextafter {
     template <class V>
     static RL_INLINE V apply(V a, V b) {
         typedef typename Indices<Lane<V>>::type Bits;
-        const Bits bits = (Bits)a, one = Bits{} + 1;
+        const auto is_plain = (a < V{}) | (a > V{});  // the others would overflow
+        const Bits bits = (Bits)select(is_plain, a, V{} + 1), one = Bits{} + 1;
         const V next = (V)select((a < b) == (a > V{}), bits + one, bits - one);
         const V beside_zero = vcopysign((V)one, b);
         V result = select(a == V{}, beside_zero, next);
