@@ -1,6 +1,6 @@
 // Python functions of the activations with constants: leaky_relu(x, slope, out) and so on, and
-// their gradients, leaky_relu_grad(grad, x, slope, out). Arrays are float32 or float64 in any layout, the
-// constants Python numbers; what is not taken is left to the reference.
+// their gradients, leaky_relu_grad(grad, x, slope, out). Arrays are float32 or float64 in any
+// layout, the constants Python numbers; what is not taken is left to the reference.
 #include "operands.h"  // Python.h must come before the system's headers
 
 #include <float.h>
@@ -59,7 +59,7 @@ PyObject* argument(PyObject* const* args, Py_ssize_t n, Py_ssize_t i) {
 // (x, constants..., out=None)
 template <Activation kind, int count>
 PyObject* py_activation(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    double constants[kMostConstants];
+    double constants[kMostConstants] = {};
     PyArrayObject* x = n >= 1 + count ? as_array(args[0]) : nullptr;
     const int number = float_number(x);
     if (number < 0 || !read_constants(args + 1, count, constants)) return not_handled();
@@ -69,14 +69,14 @@ PyObject* py_activation(PyObject*, PyObject* const* args, Py_ssize_t n) {
 // (grad, x, constants..., out=None)
 template <ActivationGrad kind, int count>
 PyObject* py_gradient(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    double constants[kMostConstants];
+    double constants[kMostConstants] = {};
     if (n < 2 + count || !read_constants(args + 2, count, constants)) return not_handled();
     return gradient(kind, args, constants, argument(args, n, 2 + count));
 }
 
 // elu_grad(grad, x, alpha, scale, slope, of_result, out=None)
 PyObject* py_elu_grad(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    double constants[kMostConstants];
+    double constants[kMostConstants] = {};
     if (n < 6 || !read_constants(args + 2, 3, constants)) return not_handled();
     const ActivationGrad kind = PyObject_IsTrue(args[5]) == 1 ? kEluGradOfResult : kEluGrad;
     return gradient(kind, args, constants, argument(args, n, 6));

@@ -12,8 +12,8 @@ enum ReduceNumber { kReduceFloat32, kReduceFloat64, kReduceInt64, kReduceNumbers
 
 constexpr int kReduceMostDims = 8;
 
-// A reduction whose axes are sorted into kept and reduced ones, outermost first. The elements that lie
-// closest in memory are the last reduced axis or, side by side (stride 1), the last kept one.
+// A reduction whose axes are sorted into kept and reduced ones, outermost first. The elements that
+// lie closest in memory are the last reduced axis or, side by side (stride 1), the last kept one.
 struct ReduceCall {
     const void* x;
     void* out;  // C-contiguous over the kept axes
