@@ -1,8 +1,8 @@
 """Activations with constants: leaky, exponential and hard units, and their in-place forms.
 
 An in-place form must give its gradient without the input. Where the result tells the slope (leaky
-and exponential units that grow) a primitive of its own keeps the result, as PyTorch
-does; elsewhere a copy of the input is kept.
+and exponential units that grow) a primitive of its own keeps the result, as PyTorch does; elsewhere
+a copy of the input is kept.
 """
 
 from __future__ import annotations
