@@ -61,8 +61,10 @@ def test_reference_rounds_half_precision_once() -> None:
 # with 16 registers); the dot kernel's are 4 x 4 (or 2 x 4) for up to 64 rows and depths of 6 times
 # the rows; blocks hold 512 of k (2048 in the dot kernel) and 384 columns, or more if k is shorter.
 # Operands are copied if their rows are 512 numbers apart: B for 768 rows of A (128), a turned A
-# with 16 registers. Where B stays in place and 256 KB hold A's part, panels pass over rows from 4
-# blocks of them on; a turned A whose columns are 1024 numbers apart has blocks of 256 of k.
+# for 96 columns with 16 registers, and by 48 rows for 192 columns with 32. A row times more than
+# 256 KB with up to 4096 columns goes by 8 rows of B. Where B stays in place and 256 KB hold A's
+# part, panels pass over rows from 4 blocks of them on; a turned A whose columns are 1024 numbers
+# apart has blocks of 256 of k.
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 14, 15, 28, 29, 64, 65, 129])
 @pytest.mark.parametrize("layout", ["NN", "NT", "TN", "TT"])
 def test_rows(rows: int, layout: str) -> None:
@@ -96,8 +98,31 @@ def test_rows_far_apart(rows: int, layout: str) -> None:
 
 
 @pytest.mark.parametrize("depth", [256, 257, 600])
-def test_turned_columns_in_few_sets(depth: int) -> None:
-    compare(1024, 70, depth, "TN")
+@pytest.mark.parametrize("columns", [70, 191, 192, 260])
+def test_turned_columns_in_few_sets(columns: int, depth: int) -> None:
+    for rows in (512, 1024):
+        compare(rows, columns, depth, "TN")
+
+
+@pytest.mark.parametrize("rows", [1, 16, 47, 48, 49, 96, 100])
+def test_turned_columns_are_copied(rows: int) -> None:
+    a, b = random_matrix(1, 300, 1024)[:, :rows].T, random_matrix(2, 300, 200)
+    check(cpu.matmul(a, b), exact(a, b), 300)
+
+
+@pytest.mark.parametrize(
+    ("depth", "columns"),
+    [(4096, 16), (1000, 65), (999, 66), (517, 127), (130, 515), (17, 4095), (18, 4096), (16, 4097)],
+)
+def test_a_row_times_a_large_matrix(depth: int, columns: int, threads: int) -> None:
+    x, b = random_matrix(1, depth), random_matrix(2, depth, columns)
+    check(cpu.matmul(x, b), exact(x, b), depth)
+    check(cpu.matmul(b.T, x), exact(x, b), depth)
+    bias = random_matrix(3, columns)
+    check(cpu.linear(x[None], b.T, bias), exact(x[None], b) + bias, depth)
+    check(
+        cpu.matmul(x.astype(float), b.astype(float)), exact(x.astype(float), b.astype(float)), depth
+    )
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3, 4, 15, 16, 17, 255, 256, 257, 511, 512, 513, 1030])

@@ -1,9 +1,10 @@
 // gemm_core.h: C = A * B on one thread, for any strides of A and B.
 //
-// Three ways, chosen by shape:
+// Four ways, chosen by shape:
 //   shallow  k is at most four (gemm_shallow.h).
 //   dot      both operands run along k (x * W^T of a linear layer) and A has few rows; and C's last
 //            one to four columns (gemm_rest.h).
+//   row      A is one row and B large, its rows contiguous (gemm_row.h).
 //   blocked  everything else, after Goto: k is cut into blocks of up to 512, C's columns into
 //            blocks of 384 or, if B's block is less high, more. For each pair a few rows of A pass
 //            over all panels of B's block, which streams from L2 while the rows of A (6 x 512
@@ -14,7 +15,8 @@
 // sums in flight than 6 x 4, but needs 16 loads for 28 multiply-adds instead of 10 for 24, and so
 // many addresses for A that it must be packed, which costs 5 to 15 %. It remains for the last
 // columns, up to three vectors.) A is read where it lies. Only a turned A whose columns are far
-// apart, so that a block of k falls into few sets of the caches, is copied; that pays narrow tiles.
+// apart, so that a block of k falls into few sets of the caches, is copied; wide tiles reuse what they
+// load so often that only multiples of 2 KB are worth it (1024^3 12 % faster on Zen 5).
 // B is read in place if its rows are contiguous, else copied in panels; copies of transposed
 // operands go through W x W transposes in registers.
 // Row blocks are shared out evenly (20 rows as 10 + 10) and bias and relu are applied as the last
@@ -24,6 +26,7 @@
 #include "gemm.h"
 #include "gemm_pack.h"
 #include "gemm_rest.h"
+#include "gemm_row.h"
 #include "gemm_shallow.h"
 #include "gemm_tile.h"
 
@@ -40,8 +43,9 @@ constexpr int64_t kFarRow = 512, kFarRows = kWideTiles ? 768 : 128;
 // rows and how much of k make that worthwhile, as C is then written in strips.
 constexpr int64_t kFetchedSteps = 16, kFarC = 256 << 10;
 constexpr int64_t kNearRows = 256 << 10, kSharedPanelRows = 4, kSharedPanelDepth = 64;
-// Rows of a turned A that are copied at a time, and how many columns of C must share the copy.
-constexpr int64_t kCopiedRows = 6, kCopyColumns = 96;
+// Rows of a turned A that are copied at a time (whole vectors of them for wide tiles), and how many
+// columns of C must share the copy.
+constexpr int64_t kCopiedRows = kWideTiles ? 48 : 6, kCopyColumns = kWideTiles ? 192 : 96;
 // The dot kernel (tiles: 4 x 4, or 2 x 4 with 16 registers) beats packing up to this many rows if k
 // is long enough to hide its sideways sums: the more rows, the longer, as packing is shared by them.
 constexpr int64_t kDotMostRows = kVecRegs == 32 ? 64 : 8, kDotDepthPerRow = 6;
@@ -70,7 +74,7 @@ void set_stage(const Gemm<T>& g, Tile<T>& t, int64_t i, int64_t j, bool first, b
 }
 
 // How wide the panel is that starts where `columns` are left: in vectors, or kHalf for half a one.
-constexpr int kHalf = 0, kWide = 4;
+constexpr int kHalf = 0;
 template <class T>
 int panel_vectors(int64_t columns, int64_t rows) {
     constexpr int W = kW<T>;
@@ -151,9 +155,15 @@ void pack_panels_b(const Gemm<T>& g, const BlockOfB& block, T* panels) {
     }
 }
 
+// Whether rows this far apart fall into few sets of L1, which repeat every 4 KB.
+template <class T>
+bool shares_sets(int64_t stride) {
+    return stride >= kFarRow && stride * int64_t(sizeof(T)) % 2048 == 0;
+}
 template <class T>
 bool copies_a(const Gemm<T>& g) {
-    return !kWideTiles && g.a_row == 1 && g.a_col >= kFarRow && g.N >= kCopyColumns;
+    return g.a_row == 1 && g.N >= kCopyColumns &&
+           (kWideTiles ? shares_sets<T>(g.a_col) : g.a_col >= kFarRow);
 }
 template <class T>
 bool copies_b(const Gemm<T>& g) {
@@ -165,7 +175,8 @@ template <class T>
 struct RowsOfA {
     int64_t first, count;
     const T* data;
-    int64_t row, k;  // strides
+    int64_t row, k;           // strides
+    const T* next = nullptr;  // of a copy: where the rows lie that are copied next
 };
 
 // Some rows of A, up to `height` at a time, times columns [begin, end) of a block of B, which lies
@@ -222,14 +233,24 @@ struct TilesOfBlock {
         return width;
     }
 
-    // Of a turned A the same rows a little later in k; else, while the last panel is multiplied,
-    // the next rows. Some blocks of rows fetch a vector's width of B's next panel instead.
+    // Of a turned A the same rows a little later in k, or where they are copied, by some blocks a
+    // vector's width of the rows that are copied next; else the next rows, one while each panel is
+    // multiplied, or if they lie side by side all of them during the last. Where panels pass by, some
+    // blocks of rows fetch a vector's width of B's next panel instead.
     void set_ahead(int64_t rb, int rows, int64_t j, int64_t width) {
         t.ahead = nullptr, t.ahead_step = 0;
-        if (kWideTiles && a.row == 1) {
+        if (a.next != nullptr && j == begin && rb * kW<T> < kCopiedRows) {
+            t.ahead = a.next + rb * kW<T>, t.ahead_step = g.a_col;
+            return;
+        }
+        if (kWideTiles && a.row == 1 && a.k == g.a_col) {
             t.ahead = t.a + kFetchedSteps * a.k, t.ahead_step = a.k;
-        } else if (!by_panels && a.k == 1 && a.row == t.K && j + width >= end) {
-            t.ahead = t.a + rows * a.row, t.ahead_step = rows;
+        } else if (!by_panels && a.k == 1) {
+            const bool is_last = j + width >= end;
+            if (a.row == t.K && is_last)
+                t.ahead = t.a + rows * a.row, t.ahead_step = rows;
+            else if (a.row != t.K && j - begin < rows * width)
+                t.ahead = t.a + (rows + (j - begin) / width) * a.row, t.ahead_step = 1;
         }
         if (!by_panels) return;
         const bool is_last = j + width >= end;
@@ -258,12 +279,16 @@ void multiply_block(const Gemm<T>& g, const BlockOfB& block, const T* panels) {
     const bool copies = copies_a(g);
     const int64_t groups = copies ? ceil_div(g.M, kCopiedRows) : 1;
     T* const copied = copies ? scratch<T>(kPanelA, block.K * kCopiedRows) : nullptr;
+    const int64_t unit = kWideTiles ? kW<T> : 1, units = ceil_div(g.M, unit);
     for (int64_t i = 0; i < groups; i++) {
-        const int64_t first = share(g.M, groups, i), count = share(g.M, groups, i + 1) - first;
-        RowsOfA<T> a = {first, count, g.a + first * g.a_row + block.k0 * g.a_col, g.a_row, g.a_col};
+        const int64_t first = share(units, groups, i) * unit;
+        const int64_t count = min64(share(units, groups, i + 1) * unit, g.M) - first;
+        const T* const from = g.a + first * g.a_row + block.k0 * g.a_col;
+        RowsOfA<T> a = {first, count, from, g.a_row, g.a_col};
         if (copies) {
             copy_rows(g, block, first, count, copied);
             a.data = copied, a.k = count;
+            if (i + 1 < groups) a.next = from + count;
         }
         if (wide > 0) TilesOfBlock<T>(g, a, block, panels, 0, wide, kWideRows).run();
         if (wide < block.columns)
@@ -340,6 +365,7 @@ void gemm_serial(Gemm<T> g) {
     const int64_t rows = g.choosing_rows();
     if (g.b_row == 1 && g.a_col == 1 && rows <= kDotMostRows && g.K >= kDotDepthPerRow * rows)
         return gemm_dot(g);
+    if (is_far_row(g)) return multiply_far_row(g);
     if (const int64_t rest = rest_columns(g)) {
         multiply_rest(g, rest);
         g.N -= rest;

@@ -218,7 +218,7 @@ TileFunction<T> half_tile_of_height(int rows) {
 // Four vectors wide: the widest tile for 32 registers, and for 16 what keeps enough sums in flight
 // when there are only a row or two.
 constexpr bool kWideTiles = kVecRegs == 32;
-constexpr int kWideRows = kVecRegs == 32 ? 6 : 2;
+constexpr int kWide = 4, kWideRows = kVecRegs == 32 ? 6 : 2;
 
 template <class T>
 TileFunction<T> wide_tile_of_height(int rows) {

@@ -6,7 +6,8 @@
 // panels, reading the left side where it lies. They are four vectors wide with 32 registers
 // (gemm_core.h says why), else only when there are so few rows that a tile of two would wait for the
 // latency of its multiply-adds. k is cut into blocks of 256 when there are several blocks of rows,
-// so that they find their part of a panel near.
+// so that they find their part of a panel near. Weights that do not stay in L2 from step to step are
+// fetched while the part before them is multiplied, and so are the sums that are added to.
 #pragma once
 
 #include "gemm_pack.h"
@@ -17,6 +18,7 @@ namespace RL_ISA {
 namespace {
 
 constexpr int64_t kPanelBlockK = 256;
+constexpr int64_t kFarWeights = 256 << 10;  // bytes
 
 template <class T>
 struct Panels {
@@ -26,7 +28,7 @@ struct Panels {
 
     // Vectors of the panel that starts at column j.
     int vectors(int64_t j) const {
-        if (wide && N - j > 3 * kW<T>) return 4;
+        if (wide && N - j > 3 * kW<T>) return kWide;
         return N - j > kW<T> ? 2 : 1;
     }
 };
@@ -56,9 +58,18 @@ struct Rows {
     int64_t stride;
 };
 
+// Block of rows `rb` fetches a vector's width of the part of the weights that comes next.
+template <class T>
+void set_next_part(Tile<T>& t, int64_t rb, int64_t row_blocks) {
+    t.ahead = nullptr, t.ahead_step = 0;
+    for (int v = 0; v < kWide; v++)
+        if (rb == share(row_blocks, kWide, v))
+            t.ahead = t.b + t.K * t.b_k + v * kW<T>, t.ahead_step = t.b_k;
+}
+
 template <class T>
 void run_panel_tile(int vectors, int rows, const Tile<T>& t) {
-    if (vectors == 4)
+    if (vectors == kWide)
         wide_tile_of_height<T>(rows)(t);
     else if (vectors == 2)
         tile_of_height<T, 2>(rows)(t);
@@ -76,11 +87,12 @@ void multiply_panels(const Panels<T>& panels, Rows<const T> a, Rows<T> c, int64_
     t.a_row = a.stride;
     t.a_k = 1;
     t.c_row = c.stride;
+    const bool is_far = panels.K * panels.N * int64_t(sizeof(T)) >= kFarWeights;
     for (int64_t j = 0; j < columns;) {
         const int width = panels.vectors(j) * kW<T>;
         const int vectors = columns - j > 2 * kW<T> ? panels.vectors(j)
                                                     : int(ceil_div(columns - j, kW<T>));
-        const int64_t row_blocks = ceil_div(rows, panels.vectors(j) == 4 ? kWideRows : kTileRows);
+        const int64_t row_blocks = ceil_div(rows, panels.vectors(j) == kWide ? kWideRows : kTileRows);
         const int64_t k_blocks = row_blocks > 1 ? ceil_div(panels.K, kPanelBlockK) : 1;
         t.b_k = width;
         t.last = int(min64(width, columns - j)) - (vectors - 1) * kW<T>;
@@ -90,8 +102,10 @@ void multiply_panels(const Panels<T>& panels, Rows<const T> a, Rows<T> c, int64_
             t.b = panels.data + j * panels.K + k0 * width;
             t.accumulate = accumulate || kb > 0;
             t.col_bias = bias != nullptr && kb == k_blocks - 1 ? bias + j : nullptr;
+            t.is_c_far = is_far && accumulate && kb == 0;
             for (int64_t rb = 0; rb < row_blocks; rb++) {
                 const int64_t i = share(rows, row_blocks, rb);
+                if (is_far) set_next_part(t, rb, row_blocks);
                 t.a = a.data + i * a.stride + k0;
                 t.c = c.data + i * c.stride + j;
                 run_panel_tile<T>(vectors, int(share(rows, row_blocks, rb + 1) - i), t);
