@@ -410,7 +410,8 @@ void weight_grad_first(const ConvShape& s, const float* grad, const float* x, fl
 
 bool weight_grad(const ConvShape& s, const float* grad, const float* x, float* dweight) {
     const Winograd w = winograd_forward(s, nullptr);
-    if (prefers_winograd(s, w, kTransformSums) && winograd_weight_grad(w, x, grad, dweight))
+    if (s.groups == 1 && prefers_winograd(s, w, kTransformSums) &&
+        winograd_weight_grad(w, x, grad, dweight))
         return true;
     if (prefers_strided_winograd(s, kTransformStridedSums) &&
         strided_weight_grad(s, x, grad, dweight))

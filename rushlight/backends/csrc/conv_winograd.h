@@ -28,15 +28,20 @@ namespace RL_ISA {
 namespace {
 
 struct Winograd {
-    int64_t N, C, H, W;    // what is read
-    int64_t O, OH, OW;     // what is written
+    int64_t N, C, H, W;    // what is read, C in each group
+    int64_t O, OH, OW;     // what is written, O in each group
     int64_t pad_h, pad_w;  // may be negative
     ImageSteps in, out;    // how they lie
     const float* weight;
     WeightSteps steps;
     bool reversed;      // last tap first
     bool relu = false;  // negative results become zero
+    int64_t groups = 1;
 
+    // Panels of outputs, which hold those of one group.
+    int64_t panel_width() const { return O > kW<float> ? 2 * kW<float> : kW<float>; }
+    int64_t panels_of_group() const { return ceil_div(O, panel_width()); }
+    int64_t panels() const { return groups * panels_of_group(); }
     int64_t tiles_h() const { return ceil_div(OH, kWinogradTile); }
     int64_t tiles_w() const { return ceil_div(OW, kWinogradTile); }
     int64_t tile_rows() const { return N * tiles_h(); }
@@ -53,17 +58,34 @@ inline void transform_taps(const float* turned, bool reversed, float* u, int64_t
         [&](int y, int x, f32v point) { st(u + (y * kWinogradPatch + x) * u_point, point); });
 }
 
-// Transforms inputs k0 .. k0 + depth - 1 of the panel of `width` outputs that starts at o, to
-// u[point][k][width].
-inline void transform_weights(const Winograd& w, int64_t o, int64_t width, int64_t k0,
-                              int64_t depth, float* u, int64_t u_point) {
+// A panel of `width` outputs, from output o of its group on.
+struct OutputPanel {
+    int64_t group, o, width;
+};
+
+inline OutputPanel output_panel(const Winograd& w, int64_t p) {
+    const int64_t group = p / w.panels_of_group();
+    const int64_t o = p % w.panels_of_group() * w.panel_width();
+    return {group, o, w.O - o > kW<float> ? w.panel_width() : kW<float>};
+}
+
+// Room for the transformed weights of a panel.
+inline int64_t panel_size(const Winograd& w) {
+    return kWinogradPoints * panel_point(w.C, w.panel_width());
+}
+
+// Transforms inputs k0 .. k0 + depth - 1 of a panel to u[point][k][width].
+inline void transform_weights(const Winograd& w, const OutputPanel& p, int64_t k0, int64_t depth,
+                              float* u, int64_t u_point) {
     constexpr int W = kW<float>;
+    const int64_t width = p.width;
+    const float* const weight = w.weight + p.group * w.O * w.C * 9;
     float taps[W * 9 * W];
     for (int64_t v = 0; v < width; v += W) {
-        const int outputs = int(min64(W, w.O - o - v));
+        const int outputs = int(min64(W, w.O - p.o - v));
         for (int64_t k = 0; k < depth; k += W) {
             const int count = int(min64(W, depth - k));
-            load_taps(w.steps, w.weight + (o + v) * w.steps.output + (k0 + k) * w.steps.input,
+            load_taps(w.steps, weight + (p.o + v) * w.steps.output + (k0 + k) * w.steps.input,
                       outputs, count, taps);
             for (int i = 0; i < count; i++)
                 transform_taps(taps + i * 9 * W, w.reversed, u + (k + i) * width + v, u_point);
@@ -160,8 +182,8 @@ inline f32v transform_output_row(const float* from, const PointMatrix& M, int64_
     return poison;
 }
 
-// Rows of tiles first .. last - 1 of the panel of `width` outputs that starts at o.
-inline f32v transform_outputs(const Winograd& w, const PointMatrix& M, int64_t o, int64_t width,
+// Rows of tiles first .. last - 1 of a panel of outputs.
+inline f32v transform_outputs(const Winograd& w, const PointMatrix& M, const OutputPanel& p,
                               int64_t first, int64_t last, const float* bias, float* y) {
     constexpr int W = kW<float>;
     f32v poison = {};
@@ -173,10 +195,11 @@ inline f32v transform_outputs(const Winograd& w, const PointMatrix& M, int64_t o
     for (int64_t r = first; r < last; r++, from += w.tiles_w() * M.row) {
         const int64_t image = r / w.tiles_h(), top = r % w.tiles_h() * kWinogradTile;
         out.rows = min64(kWinogradTile, w.OH - top);
-        for (int64_t v = 0; v < width; v += W) {
-            out.channels = int(min64(W, w.O - o - v));
-            out.bias = bias ? ldn(bias + o + v, out.channels) : f32v{};
-            out.y = y + image * w.out.image + (o + v) * w.out.channel + top * w.out.row;
+        for (int64_t v = 0; v < p.width; v += W) {
+            const int64_t o = p.group * w.O + p.o + v;
+            out.channels = int(min64(W, w.O - p.o - v));
+            out.bias = bias ? ldn(bias + o, out.channels) : f32v{};
+            out.y = y + image * w.out.image + o * w.out.channel + top * w.out.row;
             poison += transform_output_row(from + v, M, w.tiles_w(), out);
         }
     }
@@ -184,64 +207,68 @@ inline f32v transform_outputs(const Winograd& w, const PointMatrix& M, int64_t o
 }
 
 // ---------------------------------------------------------------------------- products
-inline TiledImages tiled_inputs(const Winograd& w, const float* x) {
-    return {x, w.C, w.H, w.W, w.in, w.pad_h, w.pad_w, w.tiles_h(), w.tiles_w()};
+inline TiledImages tiled_inputs(const Winograd& w, const float* x, int64_t group = 0) {
+    return {x + group * w.C * w.in.channel, w.C, w.H, w.W, w.in, w.pad_h, w.pad_w, w.tiles_h(),
+            w.tiles_w()};
 }
 
+// `transformed` are the weights of all panels, or null.
 inline bool winograd_task(const Winograd& w, const BlockTask& task, const float* transformed,
                           const float* x, const float* bias, float* y) {
-    constexpr int W = kW<float>, panel = 2 * W;
     const int64_t tiles = (task.last - task.first) * w.tiles_w();
     PointMatrix V = PointMatrix::of(tiles, w.C, kWinogradPoints);
-    PointMatrix M = PointMatrix::of(tiles, panel, kWinogradPoints);
+    PointMatrix M = PointMatrix::of(tiles, w.panel_width(), kWinogradPoints);
     V.data = scratch<float>(kPanelA, V.size());
     M.data = scratch<float>(kPanelB, M.size());
-    transform_tiles<kWinogradPatch>(tiled_inputs(w, x), task.first, task.last, V);
-    const int64_t own_size = kWinogradPoints * panel_point(kWinogradDepth, panel);
+    const int64_t own_depth = min64(w.C, kWinogradDepth);
+    const int64_t own_size = kWinogradPoints * panel_point(own_depth, w.panel_width());
     float* own = transformed ? nullptr : scratch<float>(kSums, own_size);
     f32v poison = {};
-    for (int64_t p = task.first_panel; p < task.last_panel; p++) {
-        const int64_t o = p * panel, width = w.O - o > W ? panel : W;
+    int64_t group = -1;
+    for (int64_t i = task.first_panel; i < task.last_panel; i++) {
+        const OutputPanel p = output_panel(w, i);
+        if (p.group != group)
+            transform_tiles<kWinogradPatch>(tiled_inputs(w, x, p.group), task.first, task.last, V);
+        group = p.group;
         for (int64_t k = 0; k < w.C; k += kWinogradDepth) {
             const int64_t depth = min64(kWinogradDepth, w.C - k);
-            const int64_t u_point = panel_point(transformed ? w.C : depth, width);
+            const int64_t u_point = panel_point(transformed ? w.C : depth, p.width);
             const float* u = own;
             if (transformed)
-                u = transformed + p * kWinogradPoints * panel_point(w.C, panel) + k * width;
+                u = transformed + i * panel_size(w) + k * p.width;
             else
-                transform_weights(w, o, width, k, depth, own, u_point);
-            const PointProducts products{tiles, depth, width, V.data + k, V.row, 1,       V.point,
-                                         u,     width, u_point, M.data, M.row, M.point, k > 0};
+                transform_weights(w, p, k, depth, own, u_point);
+            const PointProducts products{tiles, depth, p.width, V.data + k, V.row, 1, V.point,
+                                         u, p.width, u_point, M.data, M.row, M.point, k > 0};
             multiply_points(products, 0, kWinogradPoints);
         }
-        poison += transform_outputs(w, M, o, width, task.first, task.last, bias, y);
+        poison += transform_outputs(w, M, p, task.first, task.last, bias, y);
     }
     return hsum(poison) == 0.0f;
 }
 
 // Multiply-adds of the products, for sharing out.
 inline int64_t winograd_work(const Winograd& w) {
-    return kWinogradPoints * w.tiles() * w.C * w.O;
+    return kWinogradPoints * w.tiles() * w.groups * w.C * w.O;
 }
 
 // y = the convolution; false if it holds a number that is not finite.
 inline bool winograd(const Winograd& w, const float* x, const float* bias, float* y) {
-    constexpr int W = kW<float>, panel = 2 * W;
-    const int64_t panels = ceil_div(w.O, panel);
-    const int64_t panel_size = kWinogradPoints * panel_point(w.C, panel);
-    const bool small = panels * panel_size <= kKeptWeights;
+    const int64_t panels = w.panels(), size = panel_size(w);
+    const bool small = panels * size <= kKeptWeights;
     const TileBlocks plan = plan_blocks(w.tile_rows(), w.tiles_w(), panels, small);
     const bool keep = small && plan.blocks > 1;
-    const Scratch memory(size_t(keep ? panels * panel_size : 0) * sizeof(float));
+    const Scratch memory(size_t(keep ? panels * size : 0) * sizeof(float));
     float* const transformed = keep ? memory.as<float>() : nullptr;
     if (transformed)
-        parallel_for(panels, ceil_div(1 << 13, w.C * panel), [&](int64_t begin, int64_t end) {
-            for (int64_t p = begin; p < end; p++) {
-                const int64_t width = w.O - p * panel > W ? panel : W;
-                transform_weights(w, p * panel, width, 0, w.C, transformed + p * panel_size,
-                                  panel_point(w.C, width));
-            }
-        });
+        parallel_for(panels, ceil_div(1 << 13, w.C * w.panel_width()),
+                     [&](int64_t begin, int64_t end) {
+                         for (int64_t i = begin; i < end; i++) {
+                             const OutputPanel p = output_panel(w, i);
+                             transform_weights(w, p, 0, w.C, transformed + i * size,
+                                               panel_point(w.C, p.width));
+                         }
+                     });
 
     return run_blocks(plan, winograd_work(w), [&](const BlockTask& task) {
         return winograd_task(w, task, transformed, x, bias, y);
