@@ -3,7 +3,7 @@
 //
 //   weights  U[point][k][o]     transformed once, in panels of two vectors of outputs
 //   inputs   V[point][tile][k]  a block of tiles at a time, vectors hold channels
-//   products M[point][tile][o]  36 matrix products V * U, for one panel of outputs, turned into
+//   products M[tile][point][o]  36 matrix products V * U, for one panel of outputs, turned into
 //                               pixels while they are in L2
 //
 // Blocks are whole rows of tiles, of any number of images. A block has about 28 tiles (two full
@@ -103,10 +103,9 @@ RL_INLINE void transform_to_points(const f32v* d, f32v* v) {
         transform_output_grad(d, v);
 }
 
-// Columns first, where they lie (pixels has room for 6 rows), then rows, to V's points.
+// Along columns, where the pixels lie: pixels[row][col][lane], with room for 6 rows.
 template <int Size>
-void transform_tile_row(float* pixels, int64_t cols, int64_t tiles, const PointMatrix& V,
-                        float* to) {
+void transform_columns(float* pixels, int64_t cols) {
     constexpr int W = kW<float>, P = kWinogradPatch;
     for (int64_t x = 0; x < cols; x++) {
         f32v d[Size], v[P];
@@ -116,6 +115,48 @@ void transform_tile_row(float* pixels, int64_t cols, int64_t tiles, const PointM
         RL_UNROLL
         for (int i = 0; i < P; i++) st(pixels + (i * cols + x) * W, v[i]);
     }
+}
+
+// The same straight from an image that lies channels last, a whole vector of channels. Rows outside
+// the image are read from zeros. As in load_pixels the next vector of channels is fetched.
+template <int Size>
+void transform_columns_of(const TiledImages& in, const float* channels, int64_t top, int64_t cols,
+                          float* pixels) {
+    constexpr int W = kW<float>, P = kWinogradPatch;
+    const int64_t begin = min64(max64(in.pad_w, 0), cols);
+    const int64_t end = max64(min64(in.W + in.pad_w, cols), begin);
+    const float zeros[W] = {};
+    const float* row[Size];
+    int64_t step[Size];
+    for (int i = 0; i < Size; i++) {
+        const bool exists = top + i >= 0 && top + i < in.H;
+        row[i] = exists ? channels + (top + i) * in.steps.row + (begin - in.pad_w) * in.steps.pixel
+                        : zeros;
+        step[i] = exists ? in.steps.pixel : 0;
+    }
+    for (int i = 0; i < P; i++) {
+        fill_floats(pixels + i * cols * W, begin * W, 0.0f);
+        fill_floats(pixels + (i * cols + end) * W, (cols - end) * W, 0.0f);
+    }
+    for (int64_t x = begin; x < end; x++) {
+        f32v d[Size], v[P];
+        RL_UNROLL
+        for (int i = 0; i < Size; i++) {
+            d[i] = ld(row[i]);
+            if (i >= Size - kWinogradTile) __builtin_prefetch(row[i] + W);
+            row[i] += step[i];
+        }
+        transform_to_points<Size>(d, v);
+        RL_UNROLL
+        for (int i = 0; i < P; i++) st(pixels + (i * cols + x) * W, v[i]);
+    }
+}
+
+// Along rows, to V's points.
+template <int Size>
+void transform_rows(const float* pixels, int64_t cols, int64_t tiles, const PointMatrix& V,
+                    float* to) {
+    constexpr int W = kW<float>, P = kWinogradPatch;
     for (int i = 0; i < P; i++, to += P * V.point) {
         const float* from = pixels + i * cols * W;
         float* out = to;
@@ -142,39 +183,86 @@ void transform_tiles(const TiledImages& in, int64_t first, int64_t last, const P
         const float* image = in.data + r / in.high * in.steps.image;
         const int64_t top = r % in.high * T - in.pad_h;
         for (int64_t c = 0; c < in.C; c += W) {
-            load_tile_row<Size>(in, image + c * in.steps.channel, int(min64(W, in.C - c)), top,
-                                cols, pixels);
-            transform_tile_row<Size>(pixels, cols, in.wide, V, to + c);
+            const float* const channels = image + c * in.steps.channel;
+            const int lanes = int(min64(W, in.C - c));
+            if (in.steps.channel == 1 && lanes == W) {
+                transform_columns_of<Size>(in, channels, top, cols, pixels);
+            } else {
+                load_tile_row<Size>(in, channels, lanes, top, cols, pixels);
+                transform_columns<Size>(pixels, cols);
+            }
+            transform_rows<Size>(pixels, cols, in.wide, V, to + c);
         }
     }
 }
 
 // ---------------------------------------------------------------------------- outputs
-// One row of tiles, one vector of channels: M's points to pixels; likewise.
-inline f32v transform_output_row(const float* from, const PointMatrix& M, int64_t tiles,
-                                 const OutputRow& out) {
-    constexpr int W = kW<float>, P = kWinogradPatch, T = kWinogradTile;
-    float* pixels = scratch<float>(kResult, T * T * tiles * W);
+// M[tile][point][lane]: the points of a tile lie side by side, where a constant step reaches them. A
+// tile ends a vector later than it need: powers of two would map all tiles to one cache set.
+inline int64_t tile_of_points(int64_t lanes) { return kWinogradPoints * lanes + kW<float>; }
+
+// The points of a tile, Step apart, to 4 x 4 pixels: put(y, x, vector) takes them.
+template <int Step, class Put>
+RL_INLINE void transform_output_tile(const float* points, const Put& put) {
+    constexpr int P = kWinogradPatch, T = kWinogradTile;
+    f32v half[T][P];
+    RL_UNROLL
+    for (int i = 0; i < P; i++) {
+        f32v m[P], y[T];
+        RL_UNROLL
+        for (int j = 0; j < P; j++) m[j] = ld(points + (i * P + j) * Step);
+        transform_output(m, y);
+        RL_UNROLL
+        for (int j = 0; j < T; j++) half[j][i] = y[j];
+    }
+    RL_UNROLL
+    for (int j = 0; j < T; j++) {
+        f32v y[T];
+        transform_output(half[j], y);
+        RL_UNROLL
+        for (int i = 0; i < T; i++) put(i, j, y[i]);
+    }
+}
+
+// One row of tiles, one vector of channels, to pixels where they lie, channels last. Returns a
+// vector that holds NaN if one of them is not finite.
+template <int Step>
+f32v store_output_row(const float* from, int64_t tiles, const OutputRow& out) {
+    constexpr int W = kW<float>, T = kWinogradTile;
+    f32v poison = {};
+    for (int64_t t = 0; t < tiles; t++, from += tile_of_points(Step)) {
+        float* const to = out.y + t * T * out.steps.pixel;
+        const int64_t cols = min64(T, out.cols - t * T);
+        if (out.rows == T && cols == T && out.channels == W) {
+            transform_output_tile<Step>(from, [&](int y, int x, f32v v) RL_LAMBDA_INLINE {
+                v += out.bias;
+                poison += v * 0.0f;
+                st(to + y * out.steps.row + x * out.steps.pixel, rectified(v, out.relu));
+            });
+            continue;
+        }
+        transform_output_tile<Step>(from, [&](int y, int x, f32v v) RL_LAMBDA_INLINE {
+            if (y >= out.rows || x >= cols) return;
+            v += out.bias;
+            poison += v * 0.0f;
+            stn(to + y * out.steps.row + x * out.steps.pixel, rectified(v, out.relu),
+                out.channels);
+        });
+    }
+    return poison;
+}
+
+// The same, channels first.
+template <int Step>
+f32v turn_output_row(const float* from, int64_t tiles, const OutputRow& out) {
+    constexpr int W = kW<float>, T = kWinogradTile;
+    float* const pixels = scratch<float>(kResult, T * T * tiles * W);
     const int64_t pixel_row = T * tiles * W;
-    for (int64_t t = 0; t < tiles; t++, from += M.row) {
-        f32v half[T][P];
-        RL_UNROLL
-        for (int i = 0; i < P; i++) {
-            f32v m[P], y[T];
-            RL_UNROLL
-            for (int j = 0; j < P; j++) m[j] = ld(from + (i * P + j) * M.point);
-            transform_output(m, y);
-            RL_UNROLL
-            for (int j = 0; j < T; j++) half[j][i] = y[j];
-        }
-        float* to = pixels + t * T * W;
-        RL_UNROLL
-        for (int j = 0; j < T; j++) {
-            f32v y[T];
-            transform_output(half[j], y);
-            RL_UNROLL
-            for (int i = 0; i < T; i++) st(to + i * pixel_row + j * W, y[i] + out.bias);
-        }
+    for (int64_t t = 0; t < tiles; t++, from += tile_of_points(Step)) {
+        float* const to = pixels + t * T * W;
+        transform_output_tile<Step>(from, [&](int y, int x, f32v v) RL_LAMBDA_INLINE {
+            st(to + y * pixel_row + x * W, v + out.bias);
+        });
     }
     f32v poison = {};
     for (int64_t i = 0; i < out.rows; i++)
@@ -183,16 +271,20 @@ inline f32v transform_output_row(const float* from, const PointMatrix& M, int64_
 }
 
 // Rows of tiles first .. last - 1 of a panel of outputs.
-inline f32v transform_outputs(const Winograd& w, const PointMatrix& M, const OutputPanel& p,
+inline f32v transform_outputs(const Winograd& w, const float* M, const OutputPanel& p,
                               int64_t first, int64_t last, const float* bias, float* y) {
     constexpr int W = kW<float>;
+    const bool narrow = w.panel_width() == W;
+    auto* const run = w.out.channel != 1 ? narrow ? turn_output_row<W> : turn_output_row<2 * W>
+                      : narrow           ? store_output_row<W>
+                                         : store_output_row<2 * W>;
     f32v poison = {};
     OutputRow out;
     out.steps = w.out;
     out.cols = w.OW;
     out.relu = w.relu;
-    const float* from = M.data;
-    for (int64_t r = first; r < last; r++, from += w.tiles_w() * M.row) {
+    const int64_t row = w.tiles_w() * tile_of_points(w.panel_width());
+    for (int64_t r = first; r < last; r++, M += row) {
         const int64_t image = r / w.tiles_h(), top = r % w.tiles_h() * kWinogradTile;
         out.rows = min64(kWinogradTile, w.OH - top);
         for (int64_t v = 0; v < p.width; v += W) {
@@ -200,7 +292,7 @@ inline f32v transform_outputs(const Winograd& w, const PointMatrix& M, const Out
             out.channels = int(min64(W, w.O - p.o - v));
             out.bias = bias ? ldn(bias + o, out.channels) : f32v{};
             out.y = y + image * w.out.image + o * w.out.channel + top * w.out.row;
-            poison += transform_output_row(from + v, M, w.tiles_w(), out);
+            poison += run(M + v, w.tiles_w(), out);
         }
     }
     return poison;
@@ -217,9 +309,9 @@ inline bool winograd_task(const Winograd& w, const BlockTask& task, const float*
                           const float* x, const float* bias, float* y) {
     const int64_t tiles = (task.last - task.first) * w.tiles_w();
     PointMatrix V = PointMatrix::of(tiles, w.C, kWinogradPoints);
-    PointMatrix M = PointMatrix::of(tiles, w.panel_width(), kWinogradPoints);
     V.data = scratch<float>(kPanelA, V.size());
-    M.data = scratch<float>(kPanelB, M.size());
+    const int64_t M_tile = tile_of_points(w.panel_width());
+    float* const M = scratch<float>(kPanelB, tiles * M_tile);
     const int64_t own_depth = min64(w.C, kWinogradDepth);
     const int64_t own_size = kWinogradPoints * panel_point(own_depth, w.panel_width());
     float* own = transformed ? nullptr : scratch<float>(kSums, own_size);
@@ -239,7 +331,7 @@ inline bool winograd_task(const Winograd& w, const BlockTask& task, const float*
             else
                 transform_weights(w, p, k, depth, own, u_point);
             const PointProducts products{tiles, depth, p.width, V.data + k, V.row, 1, V.point,
-                                         u, p.width, u_point, M.data, M.row, M.point, k > 0};
+                                         u, p.width, u_point, M, M_tile, w.panel_width(), k > 0};
             multiply_points(products, 0, kWinogradPoints);
         }
         poison += transform_outputs(w, M, p, task.first, task.last, bias, y);
