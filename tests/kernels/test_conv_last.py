@@ -241,6 +241,8 @@ def test_few_outputs_of_many_channels(outputs: int, padding: int) -> None:
         ((2, 70, 60, 60), (70, 1, 3, 3), 1),
         ((2, 70, 60, 60), (70, 1, 3, 3), 2),
         ((4, 64, 20, 20), (64, 8, 3, 3), 1),
+        ((1, 256, 14, 14), (256, 16, 3, 3), 1),
+        ((5, 256, 7, 7), (256, 32, 3, 3), 1),
     ],
 )
 def test_large_enough_for_two_threads(x: Ints, weight: Ints, stride: int, threads: int) -> None:

@@ -1,7 +1,8 @@
 // conv.cpp: two-dimensional convolution and its derivatives: which way, and shared out how.
 //
 //   3 x 3, stride one         by Winograd's transforms (conv_winograd.h, conv_winograd_weight.h),
-//                             which need a quarter of the multiplications: 16 channels and more.
+//                             which need a quarter of the multiplications: 16 channels and more,
+//                             also of each group, but for the weight gradient.
 //   3 x 3, stride two         likewise (conv_winograd_strided.h), with 9 / 16 of them
 //   one channel per group     vectors of pixels, nothing shared (conv_depthwise.h)
 //   few channels, 3 or 5 wide by Winograd's transforms along rows (conv_rows.h, conv_rows_weight.h)

@@ -6,6 +6,8 @@
 //   products M[tile][point][o]  36 matrix products V * U, for one panel of outputs, turned into
 //                               pixels while they are in L2
 //
+// Groups are convolved one after the other, block by block; a panel holds outputs of one of them.
+//
 // Blocks are whole rows of tiles, of any number of images. A block has about 28 tiles (two full
 // heights of the product's tile), enough to hide the reading of U, few enough to keep V in L2.
 // When all tiles make one block (a small image), U is used only once: 128 channels of one panel
