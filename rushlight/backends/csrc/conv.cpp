@@ -17,8 +17,9 @@
 //   all three                 as matrix products (conv_unfold.h) for 1x1 kernels and small planes.
 //
 // Winograd's way reads and writes either layout of images. Of the others, those for channels last
-// (conv_last.h, conv_depthwise_last.h) take over where all arrays but perhaps one lie so; what lies
-// otherwise than its way reads is turned (conv_turn.h).
+// (conv_last.h, conv_depthwise_last.h) take over where all arrays but perhaps one lie so, and, with
+// one channel per group, where planes are small; what lies otherwise than its way reads is turned
+// (conv_turn.h).
 //
 // Work is shared out by image and group; when there are fewer of those than threads, each image is
 // cut further by rows or by output channels.

@@ -41,8 +41,17 @@ inline bool has_small_groups(const ConvShape& s) {
            (group == 2 || group == 4 || group == 8);
 }
 
+// Planes so small that vectors of their pixels are half empty: worth turning to channels last. (With
+// a stride from larger planes it is not: turning those takes longer than the convolution.)
+inline bool has_small_planes(const ConvShape& s) {
+    constexpr int64_t most = kW<float> / 2;
+    return is_depthwise(s) && s.O == s.C && s.C >= 2 * kW<float> && s.W <= most && s.OW <= most &&
+           s.H <= 2 * most && s.OH <= 2 * most;
+}
+
 // `in_lanes`: images or bands of rows in lanes pay, which is done channels first.
 inline Way way_of(const ConvShape& s, bool in_lanes) {
+    if (has_small_planes(s)) return Way::depthwise;
     if (!has_last(s)) return Way::first;
     if (is_depthwise(s) && s.O == s.C) return Way::depthwise;
     if (s.groups > 1 || in_lanes) return Way::first;
