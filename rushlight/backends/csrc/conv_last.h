@@ -8,10 +8,11 @@
 //     input gradient   windows = grad * weight, whose numbers are added to where they were read
 //     weight gradient  dweight = sum over blocks of grad' * windows
 //
-// Copying moves each number once for O multiply-adds. With few outputs, the weight gradient takes
-// windows of grad. For 1 x 1 kernels of stride one the windows
-// are the image itself, and each pass is one product. A block has up to 384 pixels, enough for all
-// of them to share the reading of a weight that is larger than L2. Needs a single group.
+// Copying moves each number once for O multiply-adds; the weight gradient of few outputs copies the
+// windows of grad instead. For 1 x 1 kernels of stride one the windows are the image itself, and each
+// pass is one product. A block has up to 384 pixels, enough for all of them to share the reading of a
+// weight that is larger than L2; for the weight gradient, as many as fill half of L2. Needs a single
+// group.
 #pragma once
 
 #include "conv.h"
@@ -27,7 +28,7 @@ namespace {
 
 constexpr int64_t kWindowNumbers = 1 << 20;                 // of a block, 4 MB
 constexpr int64_t kFewestWindows = 48, kMostWindows = 384;  // pixels of a block
-constexpr int64_t kSummedNumbers = 1 << 17;                 // the same for sums, 512 KB
+constexpr int64_t kSummedNumbers = 1 << 17;                 // of one for sums, 512 KB
 constexpr int64_t kWrittenGrain = 1 << 18;                  // numbers per range, 1 MB
 
 inline int64_t window_size(const ConvShape& s) { return s.KH * s.KW * s.C; }
