@@ -140,6 +140,12 @@ def test_a_number_that_is_not_finite_stays_in_its_group(value: float) -> None:
             k.conv_input_grad(an_x, weight, x.shape, *window((1, 1), 3)) for k in (cpu, reference)
         )
         same_special_numbers(result, expected)
+        result, expected = (
+            k.conv_weight_grad(x[::-1], an_x, weight.shape, *window((1, 1), 3))
+            for k in (cpu, reference)
+        )
+        same_special_numbers(result, expected)
+        assert numpy.isfinite(numpy.delete(result, numpy.s_[16:32], 0)).all()
 
 
 # ------------------------------------------------------------------ numbers that are not finite

@@ -1,8 +1,8 @@
 // conv.cpp: two-dimensional convolution and its derivatives: which way, and shared out how.
 //
 //   3 x 3, stride one         by Winograd's transforms (conv_winograd.h, conv_winograd_weight.h),
-//                             which need a quarter of the multiplications: 16 channels and more,
-//                             also of each group, but for the weight gradient.
+//                             which need a quarter of the multiplications: 16 channels and more
+//                             in each group.
 //   3 x 3, stride two         likewise (conv_winograd_strided.h), with 9 / 16 of them
 //   one channel per group     vectors of pixels, nothing shared (conv_depthwise.h)
 //   few channels, 3 or 5 wide by Winograd's transforms along rows (conv_rows.h, conv_rows_weight.h)
@@ -445,8 +445,7 @@ void weight_grad_first(const ConvShape& s, const float* grad, const float* x, fl
 
 bool weight_grad(const ConvShape& s, const float* grad, const float* x, float* dweight) {
     const Winograd w = winograd_forward(s, nullptr);
-    if (s.groups == 1 && prefers_winograd(s, w, kTransformSums) &&
-        winograd_weight_grad(w, x, grad, dweight))
+    if (prefers_winograd(s, w, kTransformSums) && winograd_weight_grads(w, x, grad, dweight))
         return true;
     if (prefers_strided_winograd(s, kTransformStridedSums) &&
         strided_weight_grad(s, x, grad, dweight))
