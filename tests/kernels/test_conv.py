@@ -176,6 +176,18 @@ def test_one_channel_per_group(size: int, stride: int, kernel: int, multiplier: 
     compare_all((1, 19, size + 9, size + 8), weight, (stride, 1), (0, 0), (2, 1), 19)
 
 
+@pytest.mark.parametrize("channels", [7, 8, 15, 16, 31, 32, 33, 50])
+@pytest.mark.parametrize("size", [(1, 1), (7, 7), (8, 4), (9, 4), (4, 5), (16, 8), (17, 8), (8, 9)])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (3, 2, 1), (5, 1, 3)])
+def test_one_channel_per_group_of_small_planes(
+    channels: int, size: Ints, kernel: int, stride: int, padding: int
+) -> None:
+    """Both sides of what is turned to channels last: half a vector wide, two of channels."""
+    weight = (channels, 1, kernel, kernel)
+    window = ((stride,) * 2, (padding,) * 2, (1, 1), channels)
+    compare_all((3, channels, *size), weight, *window)
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_infinity_beside_the_window_leaves_a_channels_weight_gradient_finite(stride: int) -> None:
     # With kernel 3 and no padding, tap (0, 0) never reads the last two rows and columns.
@@ -249,6 +261,8 @@ def test_channels_last(channels: int, size: Ints) -> None:
         ((40, 1, 28, 28), (32, 1, 3, 3), 1, 0),
         ((1, 6, 30, 30), (32, 6, 7, 7), 1, 0),
         ((2, 70, 60, 60), (70, 1, 3, 3), 1, 1),
+        ((30, 512, 7, 7), (512, 1, 3, 3), 1, 1),
+        ((4, 512, 14, 14), (512, 1, 3, 3), 2, 1),
     ],
 )
 def test_large_enough_for_two_threads(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy
@@ -227,7 +228,56 @@ def test_few_outputs_of_many_channels(outputs: int, padding: int) -> None:
     compare_all((2, 18, 9, 20), (outputs, 18, 3, 3), square(1, padding))
 
 
+@pytest.mark.parametrize("outputs", [1, 3, 11, 12])
+@pytest.mark.parametrize(("channels", "images"), [(21, 1), (22, 1), (24, 7), (65, 7)])
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize(("kernel", "padding"), [((3, 3), (1, 1)), ((2, 5), (0, 7))])
+def test_weight_gradients_of_few_outputs(
+    outputs: int, channels: int, images: int, dilation: int, kernel: Ints, padding: Ints
+) -> None:
+    """Windows of grad, some wholly in the padding; 391 pixels an image, one and two parts."""
+    window: Window = ((1, 1), padding, (dilation, dilation), 1)
+    compare_all((images, channels, 17, 23), (outputs, channels, *kernel), window)
+
+
+@pytest.mark.parametrize("value", [numpy.nan, numpy.inf])
+@pytest.mark.parametrize("place", [(0, 2, 0, 0), (1, 17, 5, 8)])
+def test_weight_gradients_of_few_outputs_that_are_not_finite(value: float, place: Ints) -> None:
+    """A pixel at the border has no part in the taps that would read it from outside."""
+    x, grad = random_tensor(1, 2, 20, 6, 9), random_tensor(2, 2, 3, 6, 9)
+    spoiled = x.copy()
+    spoiled[place] = value
+    arguments = ((3, 20, 3, 3), *square(1, 1))
+    for a_grad, an_x in both_layouts(grad, spoiled):
+        expected = reference.conv_weight_grad(a_grad, an_x, *arguments)
+        assert 0 < numpy.isfinite(expected).sum() < expected.size
+        close(cpu.conv_weight_grad(a_grad, an_x, *arguments), expected)
+    grad[0, 1, 0, 8] = value
+    for a_grad, an_x in both_layouts(grad, x):
+        expected = reference.conv_weight_grad(a_grad, an_x, *arguments)
+        close(cpu.conv_weight_grad(a_grad, an_x, *arguments), expected)
+
+
 # ------------------------------------------------------------------ threads
+def test_sums_do_not_depend_on_the_number_of_threads(extension: ModuleType) -> None:
+    """Weight gradients of groups, of few outputs and of many windows."""
+    before, results = extension.num_threads(), []
+    for count in (1, 2, 3):
+        extension.set_num_threads(count)
+        for images, channels, outputs, groups, stride in [
+            (3, 128, 128, 8, 1), (3, 64, 3, 1, 1), (2, 24, 80, 1, 3)
+        ]:  # fmt: skip
+            window = square(stride, 1, groups=groups)
+            x = channels_last(random_tensor(1, images, channels, 34, 34))
+            weight = (outputs, channels // groups, 3, 3)
+            size = (34 + 2 - 3) // stride + 1
+            grad = channels_last(random_tensor(2, images, outputs, size, size))
+            results.append(cpu.conv_weight_grad(grad, x, weight, *window))
+    extension.set_num_threads(before)
+    for i in range(3, 9):
+        numpy.testing.assert_array_equal(results[i], results[i % 3])
+
+
 @pytest.mark.parametrize(
     ("x", "weight", "stride"),
     [
@@ -241,6 +291,10 @@ def test_few_outputs_of_many_channels(outputs: int, padding: int) -> None:
         ((2, 70, 60, 60), (70, 1, 3, 3), 1),
         ((2, 70, 60, 60), (70, 1, 3, 3), 2),
         ((4, 64, 20, 20), (64, 8, 3, 3), 1),
+        ((1, 256, 14, 14), (256, 16, 3, 3), 1),
+        ((5, 256, 7, 7), (256, 32, 3, 3), 1),
+        ((3, 64, 34, 34), (3, 64, 3, 3), 1),
+        ((1, 64, 128, 128), (1, 64, 1, 1), 1),
     ],
 )
 def test_large_enough_for_two_threads(x: Ints, weight: Ints, stride: int, threads: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy
 import pytest
-from conv_checks import error, random_tensor, same_special_numbers
+from conv_checks import channels_last, error, random_tensor, same_special_numbers
 from numpy.typing import NDArray
 
 from rushlight.backends import Kernels, kernels
@@ -17,28 +17,36 @@ reference = Kernels(numpy)
 cpu = kernels(numpy.zeros(1))
 
 
-def window(padding: Ints) -> tuple[Ints, Ints, Ints, int]:
-    return ((1, 1), padding, (1, 1), 1)
+def window(padding: Ints, groups: int = 1) -> tuple[Ints, Ints, Ints, int]:
+    return ((1, 1), padding, (1, 1), groups)
 
 
-def compare_all(x_shape: Ints, outputs: int, padding: Ints = (1, 1), bound: float = 3e-6) -> None:
+def compare_all(
+    x_shape: Ints,
+    outputs: int,
+    padding: Ints = (1, 1),
+    bound: float = 3e-6,
+    groups: int = 1,
+) -> None:
     """Forward and all derivatives, native against the reference in float64."""
-    weight_shape = (outputs, x_shape[1], 3, 3)
+    weight_shape = (outputs, x_shape[1] // groups, 3, 3)
     x, weight, bias = (
         random_tensor(1, *x_shape),
         random_tensor(2, *weight_shape),
         random_tensor(3, outputs),
     )
     wide = [a.astype(numpy.float64) for a in (x, weight, bias)]
-    expected = reference.conv(*wide, *window(padding))
-    assert error(cpu.conv(x, weight, bias, *window(padding)), expected) < bound
+    expected = reference.conv(*wide, *window(padding, groups))
+    assert error(cpu.conv(x, weight, bias, *window(padding, groups)), expected) < bound
     grad = random_tensor(4, *expected.shape)
-    dx = cpu.conv_input_grad(grad, weight, x_shape, *window(padding))
+    dx = cpu.conv_input_grad(grad, weight, x_shape, *window(padding, groups))
     wide_grad = grad.astype(numpy.float64)
-    expected = reference.conv_input_grad(wide_grad, wide[1], x_shape, *window(padding))
+    expected = reference.conv_input_grad(wide_grad, wide[1], x_shape, *window(padding, groups))
     assert error(dx, expected) < bound
-    dweight = cpu.conv_weight_grad(grad, x, weight_shape, *window(padding))
-    expected = reference.conv_weight_grad(wide_grad, wide[0], weight_shape, *window(padding))
+    dweight = cpu.conv_weight_grad(grad, x, weight_shape, *window(padding, groups))
+    expected = reference.conv_weight_grad(
+        wide_grad, wide[0], weight_shape, *window(padding, groups)
+    )
     assert error(dweight, expected) < bound
 
 
@@ -99,6 +107,45 @@ def test_every_run_gives_the_same_numbers(threads: int) -> None:
     first = cpu.conv(x, weight, None, *window((1, 1)))
     numpy.testing.assert_array_equal(first, cpu.conv(x, weight, None, *window((1, 1))))
     numpy.testing.assert_array_equal(first[2:3], cpu.conv(x[2:3], weight, None, *window((1, 1))))
+
+
+# ------------------------------------------------------------------ groups
+@pytest.mark.parametrize("channels", [15, 16, 17, 32, 33, 130])
+@pytest.mark.parametrize("outputs", [15, 16, 17, 32, 33])
+@pytest.mark.parametrize("size", [(1, 8, 12), (3, 13, 30)])
+def test_groups(channels: int, outputs: int, size: Ints) -> None:
+    """A panel of outputs is that of one group; one block of tiles, and several."""
+    compare_all((size[0], 3 * channels, *size[1:]), 3 * outputs, groups=3)
+
+
+@pytest.mark.parametrize("images", [1, 6])
+@pytest.mark.parametrize(("channels", "groups", "size"), [(16, 16, 14), (32, 8, 7), (40, 2, 20)])
+def test_groups_on_threads(
+    images: int, channels: int, groups: int, size: int, threads: int
+) -> None:
+    compare_all((images, channels * groups, size, size), channels * groups, groups=groups)
+
+
+@pytest.mark.parametrize("value", [numpy.nan, numpy.inf])
+def test_a_number_that_is_not_finite_stays_in_its_group(value: float) -> None:
+    x, weight = random_tensor(1, 2, 48, 9, 12), random_tensor(2, 48, 16, 3, 3)
+    x[1, 20, 8, 3] = value
+    for an_x in (x, channels_last(x)):
+        result, expected = (
+            k.conv(an_x, weight, None, *window((1, 1), 3)) for k in (cpu, reference)
+        )
+        same_special_numbers(result, expected)
+        assert numpy.isfinite(numpy.delete(result, numpy.s_[16:32], 1)).all()
+        result, expected = (
+            k.conv_input_grad(an_x, weight, x.shape, *window((1, 1), 3)) for k in (cpu, reference)
+        )
+        same_special_numbers(result, expected)
+        result, expected = (
+            k.conv_weight_grad(x[::-1], an_x, weight.shape, *window((1, 1), 3))
+            for k in (cpu, reference)
+        )
+        same_special_numbers(result, expected)
+        assert numpy.isfinite(numpy.delete(result, numpy.s_[16:32], 0)).all()
 
 
 # ------------------------------------------------------------------ numbers that are not finite

@@ -1,7 +1,8 @@
 // conv.cpp: two-dimensional convolution and its derivatives: which way, and shared out how.
 //
 //   3 x 3, stride one         by Winograd's transforms (conv_winograd.h, conv_winograd_weight.h),
-//                             which need a quarter of the multiplications: 16 channels and more.
+//                             which need a quarter of the multiplications: 16 channels and more
+//                             in each group.
 //   3 x 3, stride two         likewise (conv_winograd_strided.h), with 9 / 16 of them
 //   one channel per group     vectors of pixels, nothing shared (conv_depthwise.h)
 //   few channels, 3 or 5 wide by Winograd's transforms along rows (conv_rows.h, conv_rows_weight.h)
@@ -16,8 +17,9 @@
 //   all three                 as matrix products (conv_unfold.h) for 1x1 kernels and small planes.
 //
 // Winograd's way reads and writes either layout of images. Of the others, those for channels last
-// (conv_last.h, conv_depthwise_last.h) take over where all arrays but perhaps one lie so; what lies
-// otherwise than its way reads is turned (conv_turn.h).
+// (conv_last.h, conv_depthwise_last.h) take over where all arrays but perhaps one lie so, and, with
+// one channel per group, where planes are small; what lies otherwise than its way reads is turned
+// (conv_turn.h).
 //
 // Work is shared out by image and group; when there are fewer of those than threads, each image is
 // cut further by rows or by output channels.
@@ -344,6 +346,41 @@ bool input_grad(const ConvShape& s, const float* grad, const float* weight, floa
 }
 
 // ---------------------------------------------------------------------------- weight gradient
+// Some of the images, of the groups and of a group's units, and where each group's sums go.
+struct OuterPart {
+    int64_t first_image, last_image;
+    int64_t first_group, last_group;
+    int64_t first_unit, last_unit;
+    float* sums;
+};
+
+void sum_outer_products(const ConvShape& s, const OuterPlan& plan, const OuterPart& part,
+                        const float* grad, const float* x) {
+    const ImageSteps x_at = s.x_steps(), grad_at = s.y_steps();
+    const int64_t x_group = s.group_channels() * x_at.channel;
+    const int64_t grad_group = s.group_outputs() * grad_at.channel;
+    const int64_t chunk = outer_chunk(plan, part.last_image - part.first_image);
+    for (int64_t n = part.first_image; n < part.last_image; n += chunk)
+        for (int64_t g = part.first_group; g < part.last_group; g++)
+            add_outer_products(plan, x + n * x_at.image + g * x_group, x_at.image,
+                               grad + n * grad_at.image + g * grad_group, grad_at.image,
+                               min64(chunk, part.last_image - n), part.first_unit, part.last_unit,
+                               n > part.first_image,
+                               part.sums + (g - part.first_group) * plan.sums_size());
+}
+
+// With as many groups as threads each group is the work of one thread.
+void weight_grad_of_groups(const ConvShape& s, const OuterPlan& plan, const float* grad,
+                           const float* x, float* dweight) {
+    const int64_t size = plan.sums_size(), weights = plan.O * plan.C * s.KH * s.KW;
+    parallel_for(s.groups, grain_for(s.groups, s.work()), [&](int64_t begin, int64_t end) {
+        float* const sums = scratch<float>(kSums, (end - begin) * size);
+        sum_outer_products(s, plan, {0, s.N, begin, end, 0, plan.units(), sums}, grad, x);
+        for (int64_t g = begin; g < end; g++)
+            store_weight_grad(plan, sums + (g - begin) * size, dweight + g * weights);
+    });
+}
+
 void weight_grad_outer(const ConvShape& s, const float* grad, const float* x, float* dweight) {
     const int64_t C = s.group_channels(), O = s.group_outputs();
     OuterPlan plan = plan_outer(C, O, s.KH, s.KW, s.OH, s.OW, s.stride_h, s.stride_w, s.dil_h,
@@ -352,9 +389,10 @@ void weight_grad_outer(const ConvShape& s, const float* grad, const float* x, fl
     plan.plane.phases = 1;
     if (s.y_last) plan.grad_pixel = s.O;
     plan.plane.cols = (s.OW - 1) * s.stride_w + (s.KW - 1) * s.dil_w + 1;
+    if (s.groups > 1 && s.groups >= num_threads())
+        return weight_grad_of_groups(s, plan, grad, x, dweight);
 
     // Images are shared out, with one set of sums per part; a single image by units.
-    const ImageSteps x_at = s.x_steps(), grad_at = s.y_steps();
     const int64_t size = plan.sums_size(), units = plan.units();
     const bool by_image = s.N >= 2;
     const int64_t most = min64(num_threads(), by_image ? s.N : units);
@@ -362,19 +400,16 @@ void weight_grad_outer(const ConvShape& s, const float* grad, const float* x, fl
     const int64_t copies = by_image ? parts : 1;
     float* sums = scratch<float>(kSums, copies * s.groups * size);
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t part = begin; part < end; part++) {
-            const int64_t first = by_image ? share(s.N, parts, part) : 0;
-            const int64_t last = by_image ? share(s.N, parts, part + 1) : s.N;
-            const int64_t unit = by_image ? 0 : share(units, parts, part);
-            const int64_t unit_end = by_image ? units : share(units, parts, part + 1);
-            float* own = sums + (by_image ? part : 0) * s.groups * size;
-            const int64_t chunk = outer_chunk(plan, last - first);
-            for (int64_t n = first; n < last; n += chunk)
-                for (int64_t g = 0; g < s.groups; g++)
-                    add_outer_products(plan, x + n * x_at.image + g * C * x_at.channel, x_at.image,
-                                       grad + n * grad_at.image + g * O * grad_at.channel,
-                                       grad_at.image, min64(chunk, last - n), unit, unit_end,
-                                       n > first, own + g * size);
+        for (int64_t i = begin; i < end; i++) {
+            OuterPart part{0, s.N, 0, s.groups, 0, units, sums};
+            if (by_image) {
+                part.first_image = share(s.N, parts, i), part.last_image = share(s.N, parts, i + 1);
+                part.sums += i * s.groups * size;
+            } else {
+                part.first_unit = share(units, parts, i);
+                part.last_unit = share(units, parts, i + 1);
+            }
+            sum_outer_products(s, plan, part, grad, x);
         }
     });
     for (int64_t part = 1; part < copies; part++)
@@ -410,7 +445,7 @@ void weight_grad_first(const ConvShape& s, const float* grad, const float* x, fl
 
 bool weight_grad(const ConvShape& s, const float* grad, const float* x, float* dweight) {
     const Winograd w = winograd_forward(s, nullptr);
-    if (prefers_winograd(s, w, kTransformSums) && winograd_weight_grad(w, x, grad, dweight))
+    if (prefers_winograd(s, w, kTransformSums) && winograd_weight_grads(w, x, grad, dweight))
         return true;
     if (prefers_strided_winograd(s, kTransformStridedSums) &&
         strided_weight_grad(s, x, grad, dweight))

@@ -143,8 +143,12 @@ inline void depthwise_last_weight_grad(const ConvShape& s, const float* grad, co
     const int64_t grain = ceil_div(600000, s.N * s.OH * s.OW * taps * W + 1);
     parallel_for(vectors, grain, [&](int64_t begin, int64_t end) {
         RowTap* listed = scratch<RowTap>(kTaps, taps);
+        KernelRows listed_rows = {};
+        int count = 0;
         for (int64_t row = 0; row < s.N * s.OH; row++) {
-            const int count = forward_taps(s, kernel_rows(s, row % s.OH), listed);
+            const KernelRows rows = kernel_rows(s, row % s.OH);
+            if (rows.first != listed_rows.first || rows.last != listed_rows.last)
+                count = forward_taps(s, listed_rows = rows, listed);
             const int64_t c = begin * W;
             const WeightRow part{x + forward_start(s, row) + c, s.stride_w * s.C,
                                  grad + row * s.OW * s.C + c, s.OW, s.C, sums + c};

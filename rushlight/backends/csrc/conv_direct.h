@@ -101,8 +101,8 @@ __attribute__((noinline)) inline void store_many(const ManyTile& t, const f32v* 
 template <int R, int PX, int NV>
 void many_tile(const ManyTile& t) {
     constexpr int W = kW<float>;
-    // Set one by one, and handed over as a copy: an array that other functions see is kept, and
-    // cleared, in memory.
+    // Set one by one, and handed over as a copy, if at all: an array that other functions see is
+    // kept, and cleared, in memory.
     f32v acc[R * PX][NV], sums[R * PX * NV];
     RL_UNROLL
     for (int i = 0; i < R * PX; i++) {
@@ -125,6 +125,17 @@ void many_tile(const ManyTile& t) {
                     acc[r * PX + p][v] = fma(x, w[v], acc[r * PX + p][v]);
             }
         }
+    }
+    if (t.y_channel == 1 && t.outputs == NV * W) {
+        RL_UNROLL
+        for (int v = 0; v < NV; v++) {
+            const f32v bias = t.bias ? ld(t.bias + v * W) : f32v{};
+            float* const y = t.y + v * W;
+            RL_UNROLL
+            for (int i = 0; i < R * PX; i++)
+                st(y + i / PX * t.y_row + i % PX * t.y_pixel, rectified(acc[i][v] + bias, t.relu));
+        }
+        return;
     }
     RL_UNROLL
     for (int i = 0; i < R * PX; i++) {

@@ -8,9 +8,11 @@
 //     input gradient   windows = grad * weight, whose numbers are added to where they were read
 //     weight gradient  dweight = sum over blocks of grad' * windows
 //
-// Copying moves each number once for O multiply-adds. For 1 x 1 kernels of stride one the windows
-// are the image itself, and each pass is one product. A block has up to 384 pixels, enough for all
-// of them to share the reading of a weight that is larger than L2. Needs a single group.
+// Copying moves each number once for O multiply-adds; the weight gradient of few outputs copies the
+// windows of grad instead. For 1 x 1 kernels of stride one the windows are the image itself, and each
+// pass is one product. A block has up to 384 pixels, enough for all of them to share the reading of a
+// weight that is larger than L2; for the weight gradient, as many as fill half of L2. Needs a single
+// group.
 #pragma once
 
 #include "conv.h"
@@ -26,6 +28,8 @@ namespace {
 
 constexpr int64_t kWindowNumbers = 1 << 20;                 // of a block, 4 MB
 constexpr int64_t kFewestWindows = 48, kMostWindows = 384;  // pixels of a block
+constexpr int64_t kSummedNumbers = 1 << 17;                 // of one for sums, 512 KB
+constexpr int64_t kWrittenGrain = 1 << 18;                  // numbers per range, 1 MB
 
 inline int64_t window_size(const ConvShape& s) { return s.KH * s.KW * s.C; }
 inline int64_t pixels_of_y(const ConvShape& s) { return s.N * s.OH * s.OW; }
@@ -137,6 +141,20 @@ inline void last_forward(const ConvShape& s, const float* x, const float* weight
         run(0, blocks);
 }
 
+// A product with so few steps of k that writing it takes longer than the sums: shared out by what is
+// written.
+constexpr int64_t kFewSteps = 4;
+inline void multiply_by_rows(const Gemm<float>& whole) {
+    parallel_for(whole.M, ceil_div(kWrittenGrain, whole.N), [&](int64_t begin, int64_t end) {
+        Gemm<float> g = whole;
+        g.M = end - begin;
+        g.rows_of_whole = whole.M;
+        g.a += begin * g.a_row;
+        g.c += begin * g.c_row;
+        gemm_one_thread(g);
+    });
+}
+
 inline void last_input_grad(const ConvShape& s, const float* grad, const float* weight,
                             float* dx) {
     const int64_t size = window_size(s), plane = s.OH * s.OW;
@@ -145,7 +163,7 @@ inline void last_input_grad(const ConvShape& s, const float* grad, const float* 
     all.a = grad, all.a_row = s.O, all.a_col = 1;
     all.b = weight, all.b_row = size, all.b_col = 1;
     all.c = dx, all.c_row = size;
-    if (columns_are_image(s)) return gemm_all_threads(all);
+    if (columns_are_image(s)) return s.O > kFewSteps ? gemm_all_threads(all) : multiply_by_rows(all);
 
     // Images are shared out, as the windows of one overlap.
     const int64_t blocks = window_blocks(plane, size), image = s.H * s.W * s.C;
@@ -170,6 +188,71 @@ inline void last_input_grad(const ConvShape& s, const float* grad, const float* 
         run(0, s.N);
 }
 
+// ---------------------------------------------------------------------------- few outputs
+// With few outputs and stride one it is the windows of grad that are small: output pixel p - k read
+// input pixel p through tap k, so
+//
+//     dweight = windows' * x, windows of grad with the taps reversed, for all pixels of x.
+//
+// The parts that are summed apart do not depend on the number of threads.
+constexpr int64_t kFewWindows = 512, kFewPart = 2048, kFewMostParts = 64;  // pixels; parts
+
+inline bool few_outputs_pay(const ConvShape& s) {
+    return s.KH * s.KW > 1 && s.stride_h == 1 && s.stride_w == 1 && s.O < 12 && 2 * s.O <= s.C;
+}
+
+// The convolution of grad whose windows those are, and whose outputs are the pixels of x.
+inline ConvShape windows_of_grad(const ConvShape& s) {
+    ConvShape t = s;
+    t.C = s.O, t.H = s.OH, t.W = s.OW;
+    t.O = s.C, t.OH = s.H, t.OW = s.W;
+    t.pad_h = (s.KH - 1) * s.dil_h - s.pad_h, t.pad_w = (s.KW - 1) * s.dil_w - s.pad_w;
+    return t;
+}
+
+// Pixels first .. last - 1 of x to sums[tap][output][channel].
+inline void sum_few_outputs(const ConvShape& t, const float* grad, const float* x, int64_t first,
+                            int64_t last, float* sums) {
+    const int64_t size = window_size(t);
+    float* const windows = scratch<float>(kPlane, kFewWindows * size);
+    Gemm<float> g;
+    g.M = size, g.N = t.O;
+    g.a = windows, g.a_row = 1, g.a_col = size;
+    g.b_row = t.O, g.b_col = 1;
+    g.c = sums, g.c_row = t.O;
+    for (int64_t p = first; p < last; p += kFewWindows) {
+        g.K = min64(kFewWindows, last - p);
+        copy_windows(t, grad, p, p + g.K, windows);
+        g.b = x + p * t.O;
+        g.accumulate = p > first;
+        gemm_one_thread(g);
+    }
+}
+
+// False if a number is not finite: padding meets other numbers here.
+inline bool few_outputs_weight_grad(const ConvShape& s, const float* grad, const float* x,
+                                    float* dweight) {
+    const ConvShape t = windows_of_grad(s);
+    const int64_t pixels = pixels_of_y(t), taps = s.KH * s.KW, size = taps * s.O * s.C;
+    const int64_t parts = min64(ceil_div(pixels, kFewPart), kFewMostParts);
+    float* const sums = scratch<float>(kSums, parts * size);
+    parallel_for(parts, grain_for(parts, pixels * size), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++)
+            sum_few_outputs(t, grad, x, share(pixels, parts, i), share(pixels, parts, i + 1),
+                            sums + i * size);
+    });
+    for (int64_t i = 1; i < parts; i++) add_floats(sums, sums + i * size, size);
+    float poison = 0.0f;
+    for (int64_t o = 0; o < s.O; o++)
+        for (int64_t c = 0; c < s.C; c++)
+            for (int64_t k = taps - 1; k >= 0; k--) {
+                const float sum = sums[(k * s.O + o) * s.C + c];
+                poison += sum * 0.0f;
+                *dweight++ = sum;
+            }
+    return poison == 0.0f;
+}
+
 // dweight is (O, C, KH, KW).
 inline void last_weight_grad(const ConvShape& s, const float* grad, const float* x,
                              float* dweight) {
@@ -180,8 +263,9 @@ inline void last_weight_grad(const ConvShape& s, const float* grad, const float*
     all.b = x, all.b_row = size, all.b_col = 1;
     all.c = taps == 1 ? dweight : scratch<float>(kSums, s.O * size), all.c_row = size;
     if (columns_are_image(s)) return gemm_all_threads(all);
+    if (few_outputs_pay(s) && few_outputs_weight_grad(s, grad, x, dweight)) return;
 
-    const int64_t blocks = window_blocks(pixels, size);
+    const int64_t blocks = ceil_div(pixels, max64(kMostWindows, kSummedNumbers / size));
     for (int64_t b = 0; b < blocks; b++) {
         const int64_t first = share(pixels, blocks, b), last = share(pixels, blocks, b + 1);
         float* windows = scratch<float>(kPlane, (last - first) * size);

@@ -41,8 +41,17 @@ inline bool has_small_groups(const ConvShape& s) {
            (group == 2 || group == 4 || group == 8);
 }
 
+// Planes so small that vectors of their pixels are half empty: worth turning to channels last. (With
+// a stride from larger planes it is not: turning those takes longer than the convolution.)
+inline bool has_small_planes(const ConvShape& s) {
+    constexpr int64_t most = kW<float> / 2;
+    return is_depthwise(s) && s.O == s.C && s.C >= 2 * kW<float> && s.W <= most && s.OW <= most &&
+           s.H <= 2 * most && s.OH <= 2 * most;
+}
+
 // `in_lanes`: images or bands of rows in lanes pay, which is done channels first.
 inline Way way_of(const ConvShape& s, bool in_lanes) {
+    if (has_small_planes(s)) return Way::depthwise;
     if (!has_last(s)) return Way::first;
     if (is_depthwise(s) && s.O == s.C) return Way::depthwise;
     if (s.groups > 1 || in_lanes) return Way::first;
@@ -75,18 +84,18 @@ inline ConvShape laid_out(const ConvShape& s, Way way) {
 
 // ---------------------------------------------------------------------------- Winograd
 inline Winograd winograd_forward(const ConvShape& s, const float* weight) {
-    const int64_t k = s.weight_last ? 1 : 9, tap = s.weight_last ? s.C : 1;
-    return Winograd{s.N,    s.C,     s.H,     s.W,         s.O,         s.OH,   s.OW,
-                    s.pad_h, s.pad_w, s.x_steps(), s.y_steps(), weight, {s.C * 9, k, tap},
-                    false,  s.relu};
+    const int64_t C = s.group_channels(), k = s.weight_last ? 1 : 9, tap = s.weight_last ? C : 1;
+    return Winograd{s.N,     C,       s.H,         s.W,         s.group_outputs(), s.OH,   s.OW,
+                    s.pad_h, s.pad_w, s.x_steps(), s.y_steps(), weight, {C * 9, k, tap},
+                    false,   s.relu,  s.groups};
 }
 
 // The gradient's convolution reads grad with the taps reversed, inputs and outputs exchanged.
 inline Winograd winograd_input_grad(const ConvShape& s, const float* weight) {
-    const int64_t o = s.weight_last ? 1 : 9, tap = s.weight_last ? s.C : 1;
-    return Winograd{s.N,         s.O,         s.OH,        s.OW,        s.C,    s.H, s.W,
-                    2 - s.pad_h, 2 - s.pad_w, s.y_steps(), s.x_steps(), weight, {o, s.C * 9, tap},
-                    true};
+    const int64_t C = s.group_channels(), o = s.weight_last ? 1 : 9, tap = s.weight_last ? C : 1;
+    return Winograd{s.N,         s.group_outputs(), s.OH,        s.OW,   C,      s.H, s.W,
+                    2 - s.pad_h, 2 - s.pad_w,       s.y_steps(), s.x_steps(), weight,
+                    {o, C * 9, tap}, true, false, s.groups};
 }
 
 // Costs in vector multiply-adds per channel and vector of outputs, measured with AVX-512 against
@@ -98,9 +107,9 @@ constexpr int64_t kWinogradChannels = 16;
 
 inline bool prefers_winograd(const ConvShape& s, const Winograd& w, int64_t weight_cost) {
     if (s.KH != 3 || s.KW != 3 || s.stride_h != 1 || s.stride_w != 1 || s.dil_h != 1 ||
-        s.dil_w != 1 || s.groups != 1 || s.C < kWinogradChannels || s.O < kWinogradChannels)
+        s.dil_w != 1 || w.C < kWinogradChannels || w.O < kWinogradChannels)
         return false;
-    const int64_t per_tile = kWinogradPoints + kTransformTile * (s.C + s.O) / (s.C * s.O);
+    const int64_t per_tile = kWinogradPoints + kTransformTile * (w.C + w.O) / (w.C * w.O);
     return w.tiles() * per_tile + weight_cost < s.N * s.OH * s.OW * 9;
 }
 

@@ -7,7 +7,7 @@
 
 #include "conv.h"
 #include "conv_plane.h"
-#include "gemm.h"
+#include "gemm_tile.h"
 #include "parallel.h"
 
 namespace rl {
@@ -188,19 +188,29 @@ struct PointProducts {
     bool accumulate;  // add to what c holds
 };
 
+// B is but one panel, so the tiles of the matrix product are called without its planning, which for
+// 16 x 16 weights would take as long as the product. Each fetches what the next point reads of B.
 inline void multiply_points(const PointProducts& p, int64_t first_point, int64_t last_point) {
-    Gemm<float> g;
-    g.M = p.M, g.N = p.width, g.K = p.K;
-    g.a_row = p.a_row, g.a_col = p.a_k;
-    g.b_row = p.b_k, g.b_col = 1;
-    g.c_row = p.c_row;
-    g.accumulate = p.accumulate;
-    for (int64_t point = first_point; point < last_point; point++) {
-        g.a = p.a + point * p.a_point;
-        g.b = p.b + point * p.b_point;
-        g.c = p.c + point * p.c_point;
-        gemm_one_thread(g);
-    }
+    constexpr int W = kW<float>;
+    const int64_t blocks = ceil_div(p.M, kTileRows);
+    Tile<float> t = {};
+    t.K = p.K;
+    t.a_row = p.a_row, t.a_k = p.a_k;
+    t.b_k = p.b_k;
+    t.c_row = p.c_row;
+    t.last = W;
+    t.accumulate = p.accumulate;
+    t.ahead_step = p.b_k;
+    for (int64_t point = first_point; point < last_point; point++)
+        for (int64_t block = 0; block < blocks; block++) {
+            const int64_t row = share(p.M, blocks, block);
+            const int rows = int(share(p.M, blocks, block + 1) - row);
+            t.a = p.a + point * p.a_point + row * p.a_row;
+            t.b = p.b + point * p.b_point;
+            t.c = p.c + point * p.c_point + row * p.c_row;
+            t.ahead = t.b + p.b_point + (block % 2 < p.width / W ? block % 2 * W : 0);
+            (p.width > W ? tile_of_height<float, 2> : tile_of_height<float, 1>)(rows)(t);
+        }
 }
 
 // ---------------------------------------------------------------------------- sharing out

@@ -116,7 +116,8 @@ inline f32v store_unit(const Winograd& w, const WeightUnit& unit, float* dweight
     return poison;
 }
 
-// dweight of all images; false if it holds a number that is not finite, or for want of memory.
+// dweight of all images and one group; false if it holds a number that is not finite, or for want of
+// memory.
 inline bool winograd_weight_grad(const Winograd& w, const float* x, const float* grad,
                                  float* dweight) {
     const TiledImages inputs = tiled_inputs(w, x);
@@ -173,6 +174,24 @@ inline bool winograd_weight_grad(const Winograd& w, const float* x, const float*
     parallel_for(units, 1, [&](int64_t begin, int64_t end) {
         for (int64_t u = begin; u < end; u++)
             store(weight_unit(w, u, memory.as<float>() + u * unit_size));
+    });
+    return finite;
+}
+
+// The same for all groups, which are shared out.
+inline bool winograd_weight_grads(const Winograd& w, const float* x, const float* grad,
+                                  float* dweight) {
+    if (w.groups == 1) return winograd_weight_grad(w, x, grad, dweight);
+    bool finite = true;
+    const int64_t grain = ceil_div(w.groups << 20, winograd_work(w) + 1);
+    parallel_for(w.groups, grain, [&](int64_t begin, int64_t end) {
+        Winograd one = w;
+        one.groups = 1;
+        const int64_t x_group = w.C * w.in.channel, grad_group = w.O * w.out.channel;
+        for (int64_t g = begin; g < end; g++)
+            if (!winograd_weight_grad(one, x + g * x_group, grad + g * grad_group,
+                                      dweight + g * w.O * w.C * 9))
+                __atomic_store_n(&finite, false, __ATOMIC_RELAXED);
     });
     return finite;
 }
