@@ -283,6 +283,7 @@ def compute_out(op: Any, name: str, out: Any, *inputs: Any, **attrs: Any) -> Any
 
 
 if native is not None:
+    native.connect("write_out", write_out)
     compute_out = native.compute_out_function(compute_out)
 
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.primitive import primitive
+from ..autograd.twin import native
 from ..backends import kernels
 from ..backends.layout import inverse, is_channels_last
 from ..types_ import Array, Shape
@@ -160,6 +161,39 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     >>> torch.cat([torch.tensor([1, 2]), torch.tensor([3])])
     tensor([1, 2, 3])
     """
+    d = plain_join(tensors, dim)
+    if d is None:
+        tensors, d = _checked_join(tensors, dim)
+    if out is not None:
+        check_apart(out, tensors, "cat")
+    result = _cat(*tensors, dim=d)
+    return result if out is None else write_out(out, result, "cat")
+
+
+def plain_join(tensors: Any, dim: Any) -> int | None:
+    """`dim` counted from the front, if these tensors can be joined along it; None if in doubt.
+
+    Only `_checked_join` knows what is wrong, and what else fits.
+    """
+    if type(tensors) not in (list, tuple) or not tensors or type(dim) is not int:
+        return None
+    if not all(isinstance(x, TensorBase) for x in tensors):
+        return None
+    shapes = [x._array.shape for x in tensors]
+    ndim = len(shapes[0])
+    if not -ndim <= dim < ndim or (0,) in shapes:
+        return None
+    d = dim % ndim
+    sizes = {(len(shape), shape[:d], shape[d + 1 :]) for shape in shapes}
+    return d if len(sizes) == 1 else None
+
+
+if native is not None:
+    plain_join = native.plain_join
+
+
+def _checked_join(tensors: Any, dim: int) -> tuple[list[Any], int]:
+    """The tensors to join and the dim along which; an error if they do not fit."""
     if isinstance(tensors, TensorBase):
         raise TypeError(
             "cat(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor"
@@ -175,15 +209,10 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
         raise TypeError(
             f"expected Tensor as element {i} in argument 0, but got {type(other).__name__}"
         ) from None
-    solid = tensors
     if (0,) in shapes:  # an empty 1-dim tensor fits anywhere, for old programs' sake
-        solid = [x for x in tensors if x._array.shape != (0,)] or tensors[:1]
-        shapes = [x._array.shape for x in solid]
-    d = _joined_dim(tuple(shapes), dim)
-    if out is not None:
-        check_apart(out, solid, "cat")
-    result = _cat(*solid, dim=d)
-    return result if out is None else write_out(out, result, "cat")
+        tensors = [x for x in tensors if x._array.shape != (0,)] or tensors[:1]
+        shapes = [x._array.shape for x in tensors]
+    return tensors, _joined_dim(tuple(shapes), dim)
 
 
 @lru_cache(maxsize=1024)

@@ -109,6 +109,16 @@ def test_promotion_and_shape() -> None:
     assert caught[0].filename == __file__
 
 
+def test_an_empty_out_takes_over_memory_that_nobody_else_holds() -> None:
+    native = pytest.importorskip("rushlight.backends._native")
+    x, out = torch.ones(300, 1000), torch.empty(0)
+    native.reset_peak_memory()
+    before = native.memory_stats()["peak"]
+    torch.neg(x, out=out)
+    assert native.memory_stats()["peak"] - before < 1.5 * x.nbytes
+    assert out._version == 1 and torch.equal(out, -x)
+
+
 def test_keywords() -> None:
     x = torch.tensor([0.14, 2.26])
     torch.testing.assert_close(x.round_(decimals=1), torch.tensor([0.1, 2.3]))

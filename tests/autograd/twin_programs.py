@@ -371,12 +371,46 @@ def shared_memory() -> Any:
     return tables, native.is_recorded((square,))
 
 
+def joining() -> Any:
+    a, b, none = torch.ones(2, 3), torch.zeros(2, 1), torch.empty(0)
+    wide = torch.ones(2, 3, 1, requires_grad=True)
+    torch.cat((wide, wide), -2).sum().backward()
+    joined = [torch.cat([a, b], 1), torch.cat((b, a), -1), torch.cat([a, none, a]), wide.grad]
+    wrong = [[a, b], [a], (a, wide), [a, 1], [], a, [torch.tensor(1.0)], iter([a, b]), [none, 1]]
+    dims = [0, 2, 1, 0, 0, 0, 0, 0, 0]
+    return joined, [error_of(lambda x=x, d=d: torch.cat(x, d)) for x, d in zip(wrong, dims)]
+
+
+def results_in_empty_tensors() -> Any:
+    x, outs = torch.arange(6.0).view(2, 3), []
+    for operand in (x, x.t(), torch.tensor(2), x[:0]):
+        for out in (torch.empty(0), torch.empty(0, 3), torch.empty(0, dtype=torch.float64)):
+            shown = out.detach()
+            same = torch.exp2(operand, out=out) is out
+            outs.append((same, out, out.stride(), out._version, shown.shape, out.is_leaf))
+    view = torch.empty(4)[:0]
+    torch.neg(x, out=view)
+    asked, weight = torch.empty(0, requires_grad=True), leaf(1.0)
+    with torch.inference_mode():
+        unversioned = torch.empty(0)
+    return (
+        outs,
+        view,
+        [
+            error_of(lambda: torch.neg(x, out=asked)),
+            error_of(lambda: torch.neg(weight, out=torch.empty(0))),
+            error_of(lambda: torch.neg(x, out=unversioned)),
+            error_of(lambda: torch.exp(x, out=torch.empty(0, dtype=torch.int64))),
+        ],
+    )
+
+
 PROGRAMS = [
     graph_prints, broadcasting_and_promotion, views_and_in_place, in_place_errors, hooks_in_order,
     freeing_and_retaining, gradients_are_nobody_elses, higher_orders, own_functions,
     several_outputs, partial_passes, shared_memory, switches, inference_tensors, anomaly_mode,
     errors_of_shapes, deep_graph, nested_pass, lifetimes, copies,
-    threads_share_a_leaf, nothing_leaks,
+    threads_share_a_leaf, nothing_leaks, joining, results_in_empty_tensors,
 ]  # fmt: skip
 
 

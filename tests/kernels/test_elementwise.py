@@ -11,7 +11,32 @@ import pytest
 
 from rushlight.backends import Kernels
 
-SIZES = [0, 1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 1000, 65535, 65536, 65537]
+SIZES = [
+    0,
+    1,
+    3,
+    4,
+    5,
+    7,
+    8,
+    9,
+    15,
+    16,
+    17,
+    31,
+    32,
+    33,
+    47,
+    48,
+    49,
+    63,
+    64,
+    65,
+    1000,
+    65535,
+    65536,
+    65537,
+]
 ARITHMETIC = ["add", "sub", "mul", "maximum", "minimum"]
 COMPARISONS = ["eq", "ne", "lt", "le", "gt", "ge"]
 FLOAT_ONLY = ["div", "relu_grad", "sigmoid_grad", "tanh_grad", "silu_grad", "gelu_grad"]

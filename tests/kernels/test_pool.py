@@ -282,10 +282,7 @@ def test_adaptive_maximum(size: Ints, output: Ints) -> None:
     compare_adaptive(x, output)
     x[:, :, size[0] // 2] = numpy.nan
     x[:, 0, 0] = -numpy.inf
-    for result, wanted in zip(
-        cpu.adaptive_max_pool(x, output), reference.adaptive_max_pool(x, output), strict=True
-    ):
-        numpy.testing.assert_array_equal(result, wanted)
+    compare_adaptive_maximum(x, output)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 7), (13, 17), (40, 40)])
@@ -301,6 +298,34 @@ def test_adaptive_average(size: Ints, output: Ints) -> None:
     )
     row = random_tensor(3, 2, 3, size[1])
     close(cpu.adaptive_avg_pool(row, output[1:]), reference.adaptive_avg_pool(row, output[1:]))
+
+
+@pytest.mark.parametrize("width", [3, 4, 7, 8, 9, 15, 16, 17, 31, 33, 48, 49, 64, 65, 130, 300])
+@pytest.mark.parametrize("cells", [1, 2, 5, 16, 17, 70])
+def test_adaptive_widths(width: int, cells: int) -> None:
+    x = with_ties(width, 2, 3, 5, width)
+    numbers = random_tensor(1, *x.shape)
+    for rows in (1, 3, 5, 9):
+        compare_adaptive(numbers, (rows, cells))
+        compare_adaptive_maximum(x, (rows, cells))
+    compare_adaptive(numbers[:, 0], (cells,))
+    compare_adaptive_maximum(x[:, 0], (cells,))
+
+
+@pytest.mark.parametrize(
+    "output", [(1, 1, 1), (2, 1, 1), (3, 2, 1), (2, 1, 3), (7, 5, 1), (1, 1, 9)]
+)
+def test_adaptive_depths(output: Ints) -> None:
+    for size in ((5, 4, 6), (4, 3, 70), (1, 1, 20)):
+        compare_adaptive(random_tensor(1, 2, 3, *size), output)
+        compare_adaptive_maximum(with_ties(1, 2, 3, *size), output)
+
+
+def compare_adaptive_maximum(x: Tensor, output: Ints) -> None:
+    for result, wanted in zip(
+        cpu.adaptive_max_pool(x, output), reference.adaptive_max_pool(x, output), strict=True
+    ):
+        numpy.testing.assert_array_equal(result, wanted)
 
 
 @both

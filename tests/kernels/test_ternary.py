@@ -60,6 +60,10 @@ def test_sizes(native: Kernels, reference: Kernels, dtype: Any, n: int) -> None:
         ("add_scaled", (x, y, -2)),
         ("clamp", (x, -1, 2)),
         ("clamp", (x, y, z)),
+        ("clamp", (x, y, 3)),
+        ("clamp", (x, -2, y)),
+        ("clamp", (x, None, y)),
+        ("clamp", (x, y, None)),
         ("where", (mask, x, y)),
         ("where", (mask, x, 2)),
         ("masked_fill", (x, mask, 7)),
@@ -73,6 +77,7 @@ def test_sizes(native: Kernels, reference: Kernels, dtype: Any, n: int) -> None:
             ("lerp", (x, y, z)),
             ("clamp", (x, None, 0.5)),
             ("clamp", (x, math.nan, 0.5)),
+            ("clamp", (x, y, math.nan)),
         ):
             assert_same(getattr(native, name)(*arguments), getattr(reference, name)(*arguments))
 
@@ -87,6 +92,8 @@ def test_layouts(native: Kernels, reference: Kernels, dtype: Any, first: int) ->
             for name, arguments in (
                 ("addcmul", (x, y, z, 2)),
                 ("clamp", (x, y, z)),
+                ("clamp", (x, None, y)),
+                ("clamp", (x, y, 1)),
                 ("where", (np.asarray(x > 0), y, z)),
                 ("masked_fill", (x, np.asarray(y > 0), 1)),
             ):
@@ -101,6 +108,8 @@ def test_out_may_be_an_operand(native: Kernels, reference: Kernels) -> None:
         np.testing.assert_array_equal(x, np.arange(1000) + 2)
         k.lerp(y, x, 0.25, x)
         np.testing.assert_allclose(x, 1 + 0.25 * (np.arange(1000) + 1))
+        assert k.clamp(x, None, y, x) is x
+        np.testing.assert_array_equal(x, y)
 
 
 def test_lerp_ends_are_exact(native: Kernels, reference: Kernels) -> None:

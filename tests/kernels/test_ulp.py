@@ -96,3 +96,16 @@ def test_special_values(native: Kernels) -> None:
         got = getattr(native, name)(x)
         np.testing.assert_allclose(got, np.array(values, np.float32), rtol=1e-6, atol=3e-45)
         assert np.signbit(got[1]) == np.signbit(np.float32(values[1]))
+
+
+def test_pow_rounds_about_once(native: Kernels) -> None:
+    """Over all positive bases, and those near 1, where the exponents are large."""
+    rng = np.random.default_rng(9)
+    bases = rng.integers(1, 0x7F800000, POINTS // 2).astype(np.uint32).view(np.float32)
+    near = rng.uniform(0.999, 1.001, POINTS // 2).astype(np.float32)
+    x = np.concatenate([bases, near[near != 1]])
+    y = (rng.uniform(-149.0, 128.0, x.size) / np.log2(x.astype(np.float64))).astype(np.float32)
+    want = np.power(x.astype(np.float64), y.astype(np.float64))
+    known = (want > SMALLEST) & (want < np.finfo(np.float32).max)
+    error = units_off(native.pow(x[known], y[known]), want[known])
+    assert error.max() <= 0.52, f"{error.max():.3f} units"

@@ -17,20 +17,24 @@ PyArray_Descr* result_descr(PyArrayObject* x, bool is_predicate) {
     return is_predicate ? boolean : PyArray_DESCR(x);
 }
 
-PyObject* binary(BinaryOp op, PyObject* const* args, Py_ssize_t nargs) {
-    PyArrayObject* x = nargs >= 2 ? as_array(args[0]) : nullptr;
+}  // namespace
+
+PyObject* rl::binary(BinaryOp op, PyObject* first, PyObject* second, PyObject* out) {
+    PyArrayObject* x = as_array(first);
     const int number = x != nullptr ? number_of(x) : -1;
     const BinaryLoop loop = number < 0 ? nullptr : elementwise_kernels().binary[op][number];
     ElementwiseCall<3> call;
-    if (loop == nullptr || !call.set_array(1, x) || !call.set_operand(2, args[1], number))
+    if (loop == nullptr || !call.set_array(1, x) || !call.set_operand(2, second, number))
         return not_handled();
     PyArray_Descr* const descr = result_descr(x, op >= kEq);
-    if (!call.set_result(nargs >= 3 ? args[2] : nullptr, descr)) return failed();
+    if (!call.set_result(out, descr)) return failed();
     const int64_t item = PyArray_ITEMSIZE(x), out_item = PyDataType_ELSIZE(descr);
     return call.run([&](char* const* at, const int64_t* stride, int64_t n) {
         loop(at[0], at[1], at[2], n, stride[0] / out_item, stride[1] / item, stride[2] / item);
     });
 }
+
+namespace {
 
 PyObject* unary(UnaryOp op, PyObject* const* args, Py_ssize_t nargs) {
     PyArrayObject* x = nargs >= 1 ? as_array(args[0]) : nullptr;
@@ -47,7 +51,8 @@ PyObject* unary(UnaryOp op, PyObject* const* args, Py_ssize_t nargs) {
 
 template <BinaryOp op>
 PyObject* py_binary(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
-    return binary(op, args, nargs);
+    if (nargs < 2) return not_handled();
+    return binary(op, args[0], args[1], nargs >= 3 ? args[2] : nullptr);
 }
 template <UnaryOp op>
 PyObject* py_unary(PyObject*, PyObject* const* args, Py_ssize_t nargs) {

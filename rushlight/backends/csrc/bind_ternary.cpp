@@ -64,10 +64,13 @@ PyObject* py_clamp(PyObject*, PyObject* const* args, Py_ssize_t n) {
     PyArrayObject* x = n >= 3 ? as_array(args[0]) : nullptr;
     const int number = x != nullptr ? number_of(x) : -1;
     if (number < 0) return not_handled();
+    PyObject* const out = n >= 4 ? args[3] : nullptr;
+    if (is_none(args[1]) && as_array(args[2])) return binary(kMinimum, args[0], args[2], out);
+    if (is_none(args[2]) && as_array(args[1])) return binary(kMaximum, args[0], args[1], out);
     const Limits limits = limits_of(number);
     PyObject* const operands[] = {args[0], is_none(args[1]) ? limits.low : args[1],
                                   is_none(args[2]) ? limits.high : args[2]};
-    return ternary(kClamp, operands, nullptr, n >= 4 ? args[3] : nullptr);
+    return ternary(kClamp, operands, nullptr, out);
 }
 
 // Items that can be moved as 1, 2, 4, 8 or 16 bytes.

@@ -137,13 +137,21 @@ void unary_loop(void* out, const void* x, int64_t n, int64_t out_stride, int64_t
     }
 }
 
-// The same for functions of a vector (see vector_loops.h).
+// The same for functions of a vector (see vector_loops.h), of several at once where they say so.
+template <class Op, class T>
+constexpr int kAtOnce = 1;
+
 template <class Op, class T>
 void unary_vec_loop(void* out, const void* x, int64_t n, int64_t out_stride, int64_t x_stride) {
     T* r = static_cast<T*>(out);
     const T* a = static_cast<const T*>(x);
-    const bool has_steps = out_stride == 1 && x_stride != 1;
-    const int64_t done = has_steps ? short_steps<Op>(r, a, n, x_stride) : 0;
+    int64_t done = 0;
+    if (out_stride == 1 && x_stride != 1) done = short_steps<Op>(r, a, n, x_stride);
+    if constexpr (kAtOnce<Op, T> > 1) {
+        if (out_stride == 1 && x_stride == 1)
+            done = unary_blocks<kAtOnce<Op, T>>(
+                r, a, n, [](Vec<T>* v) RL_LAMBDA_INLINE { Op::apply_to_several(v); });
+    }
     unary_vectors<T>(r + done * out_stride, a + done * x_stride, n - done, out_stride, x_stride,
                      [](Vec<T> v) RL_LAMBDA_INLINE { return Op::apply(v); });
 }
@@ -335,7 +343,11 @@ struct Erf {
 struct Gelu {
     template <class V>
     static V apply(V x) { return vgelu(x); }
+    static RL_INLINE void apply_to_several(f32v* x) { vgelu<kGeluVectors>(x); }
 };
+template <>
+constexpr int kAtOnce<Gelu, float> = kGeluVectors;
+
 struct GeluTanh {
     template <class V>
     static V apply(V x) { return vgelu_tanh(x); }

@@ -117,6 +117,9 @@ inline PyArrayObject* result_array(PyObject* out, int ndim, const npy_intp* shap
 
 inline PyObject* failed() { return PyErr_Occurred() ? nullptr : not_handled(); }
 
+// An elementwise function of an array and another operand, into `out` unless null (bind_elementwise.cpp).
+PyObject* binary(BinaryOp op, PyObject* x, PyObject* y, PyObject* out);
+
 constexpr int64_t kTileRows = 64, kTileColumns = 64;
 constexpr int64_t kTurnedElements = 4096;  // below that all operands stay in the first-level cache
 

@@ -1,12 +1,15 @@
 // pool.cpp: pooling: the maxima and means of windows, and their derivatives.
 //
 //   channels first   pool_max.h, pool_average.h: vectors of neighbouring pixels
+//                    pool_cells_max.h, pool_cells_average.h: the same for adaptive pooling
 //   channels last    pool_last.h: vectors of channels
 //
 // Planes, or for channels last output pixels, are shared out over threads.
 #include "pool.h"
 
 #include "pool_average.h"
+#include "pool_cells_average.h"
+#include "pool_cells_max.h"
 #include "pool_last.h"
 #include "pool_max.h"
 

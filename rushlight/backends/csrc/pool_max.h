@@ -9,7 +9,6 @@
 // windows reach over an end: vectors of windows that lie inside are read from the line itself, the
 // last one overlapping the one before, and the few at the ends one by one.
 // Windows of 2 x 2 or of 2 with stride 2 have a way of their own (pool_pairs.h).
-// Adaptive cells are walked row by row with vectors of neighbouring pixels of one cell.
 #pragma once
 
 #include "pool_pairs.h"
@@ -242,53 +241,6 @@ inline void max_pool_grad(const PoolShape& s, const float* grad, const int64_t* 
             fill_floats(target, s.in(), 0.0f);
             for (int64_t j = 0; j < s.out(); j++) target[index[j]] += from[j];
         }
-    });
-}
-
-// ---------------------------------------------------------------------------- adaptive
-// The best of a cell's lanes: of several NaN the last, of equal maxima the first.
-inline void best_lane(f32v best, i32v index, float* y, int64_t* position) {
-    *y = best[0];
-    *position = index[0];
-    for (int i = 1; i < kW<float>; i++) {
-        const float value = best[i];
-        const bool nan = value != value, later = index[i] > *position;
-        const bool held_nan = *y != *y;
-        const bool better = nan ? !held_nan || later
-                                : !held_nan && (value > *y || (value == *y && !later));
-        if (!better) continue;
-        *y = value;
-        *position = index[i];
-    }
-}
-
-inline void max_cell(const PoolShape& s, const float* x, int64_t od, int64_t oy, int64_t ox,
-                     float* y, int64_t* position) {
-    constexpr int W = kW<float>;
-    const int64_t d0 = cell_begin(od, s.D, s.OD), d1 = cell_end(od, s.D, s.OD);
-    const int64_t y0 = cell_begin(oy, s.H, s.OH), y1 = cell_end(oy, s.H, s.OH);
-    const int64_t x0 = cell_begin(ox, s.W, s.OW), x1 = cell_end(ox, s.W, s.OW);
-    const i32v lanes = lane_numbers();
-    f32v best = splat(-INFINITY);
-    i32v index = splat(int32_t((d0 * s.H + y0) * s.W + x0));
-    for (int64_t d = d0; d < d1; d++)
-        for (int64_t row = (d * s.H + y0) * s.W; row < (d * s.H + y1) * s.W; row += s.W)
-            for (int64_t c = x0; c < x1; c += W) {
-                const int n = int(min64(W, x1 - c));
-                const f32v value = select(lanes < n, ldn(x + row + c, n), splat(-INFINITY));
-                take_better(value, lanes + int32_t(row + c), &best, &index);
-            }
-    best_lane(best, index, y, position);
-}
-
-inline void adaptive_max_pool(const PoolShape& s, const float* x, float* y, int64_t* indices) {
-    parallel_for(s.planes, pool_grain(s.in()), [&](int64_t begin, int64_t end) {
-        int64_t at = begin * s.out();
-        for (int64_t i = begin; i < end; i++)
-            for (int64_t od = 0; od < s.OD; od++)
-                for (int64_t oy = 0; oy < s.OH; oy++)
-                    for (int64_t ox = 0; ox < s.OW; ox++, at++)
-                        max_cell(s, x + i * s.in(), od, oy, ox, y + at, indices + at);
     });
 }
 

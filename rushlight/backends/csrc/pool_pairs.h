@@ -14,12 +14,6 @@ namespace rl {
 namespace RL_ISA {
 namespace {
 
-inline i32v lane_numbers() {
-    i32v lanes = {};
-    for (int i = 0; i < kW<float>; i++) lanes[i] = i;
-    return lanes;
-}
-
 // Windows of two columns and one or two rows that neither overlap nor leave the plane.
 inline bool is_pairs(const PoolShape& s) {
     return s.D == 1 && s.KD == 1 && s.KW == 2 && s.stride_w == 2 && s.pad_w == 0 && s.dil_w == 1 &&

@@ -21,6 +21,12 @@ inline int64_t first_inside(int64_t start, int64_t dil) {
     return start >= 0 ? start : start + ceil_div(-start, dil) * dil;
 }
 
+inline i32v lane_numbers() {
+    i32v lanes = {};
+    for (int i = 0; i < kW<float>; i++) lanes[i] = i;
+    return lanes;
+}
+
 // Keeps `value` where it beats the best so far, and its position with it.
 RL_INLINE void take_better(f32v value, i32v position, f32v* best, i32v* index) {
     const i32v better = (i32v)(value > *best) | (i32v)(value != value);

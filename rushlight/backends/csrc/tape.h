@@ -278,6 +278,7 @@ struct Callbacks {
     PyObject* size_type;         // Size
     PyObject* no_grad_message;   // str
     PyObject* inference_kept_message;  // str
+    PyObject* write_out;         // (out, result, operation) -> out
     PyObject* package;           // the path that the files of this package start with
 };
 extern Callbacks callbacks;

@@ -1,5 +1,6 @@
-// Lists of tensors, as optimizers hand them on: their arrays and dtypes, and those of them that have a
-// gradient (arrays_of, dtypes_of and with_gradient in rushlight/autograd/variable.py).
+// Lists of tensors: as optimizers hand them on, their arrays and dtypes, and those of them that have a
+// gradient (arrays_of, dtypes_of and with_gradient in rushlight/autograd/variable.py); and whether
+// they can be joined (plain_join in rushlight/ops/parts.py).
 #include "tape.h"
 
 namespace rl {
@@ -75,12 +76,47 @@ PyObject* py_with_gradient(PyObject*, PyObject* given) {
     return pair;
 }
 
+// The NumPy array of an element of a list or tuple of tensors; null without an error if there is none.
+PyArrayObject* array_in(PyObject* tensors, Py_ssize_t i) {
+    PyObject* tensor = PySequence_Fast_GET_ITEM(tensors, i);
+    PyObject* array = is_tensor(tensor) ? as_tensor(tensor)->array : nullptr;
+    return array != nullptr && PyArray_CheckExact(array) ? reinterpret_cast<PyArrayObject*>(array)
+                                                         : nullptr;
+}
+
+bool agree_but_in(PyArrayObject* a, PyArrayObject* b, int dim) {
+    if (PyArray_NDIM(a) != PyArray_NDIM(b)) return false;
+    for (int i = 0; i < PyArray_NDIM(a); i++)
+        if (i != dim && PyArray_DIM(a, i) != PyArray_DIM(b, i)) return false;
+    return true;
+}
+
+// plain_join(tensors, dim)
+PyObject* py_plain_join(PyObject*, PyObject* const* args, Py_ssize_t n) {
+    if (n != 2 || !(PyList_CheckExact(args[0]) || PyTuple_CheckExact(args[0])) ||
+        PySequence_Fast_GET_SIZE(args[0]) == 0 || !PyLong_CheckExact(args[1]))
+        Py_RETURN_NONE;
+    PyArrayObject* first = array_in(args[0], 0);
+    int overflow;
+    const long dim = PyLong_AsLongAndOverflow(args[1], &overflow);
+    const long ndim = first == nullptr ? 0 : PyArray_NDIM(first);
+    if (overflow != 0 || dim < -ndim || dim >= ndim) Py_RETURN_NONE;
+    const int along = int(dim < 0 ? dim + ndim : dim);
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(args[0]); i++) {
+        PyArrayObject* array = array_in(args[0], i);
+        if (array == nullptr || !agree_but_in(first, array, along)) Py_RETURN_NONE;
+        if (ndim == 1 && PyArray_DIM(array, 0) == 0) Py_RETURN_NONE;
+    }
+    return PyLong_FromLong(along);
+}
+
 }  // namespace
 
 PyMethodDef list_methods[] = {
     {"arrays_of", py_arrays_of, METH_O, "(tensors): see variable.py."},
     {"dtypes_of", py_dtypes_of, METH_O, "(tensors): see variable.py."},
     {"with_gradient", py_with_gradient, METH_O, "(tensors): see variable.py."},
+    method("plain_join", py_plain_join, "(tensors, dim): see ops/parts.py."),
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -68,6 +68,7 @@ PyObject* connect(PyObject*, PyObject* const* args, Py_ssize_t n) {
         {&callbacks.size_type, "size_type"},
         {&callbacks.no_grad_message, "no_grad_message"},
         {&callbacks.inference_kept_message, "inference_kept_message"},
+        {&callbacks.write_out, "write_out"},
         {&callbacks.package, "package"},
     };
     for (const auto& row : rows) {

@@ -60,6 +60,45 @@ bool is_plain(PyObject* op, PyObject* out, PyObject* const* args, Py_ssize_t n, 
 }
 
 // ------------------------------------------------------------------ out=
+// Whether `out` has neither elements nor a part in a graph, so that a result may take its place.
+bool is_empty_target(PyObject* out) {
+    Tensor* tensor = as_tensor(out);
+    return tensor->array != nullptr && PyArray_CheckExact(tensor->array) &&
+           PyArray_SIZE(reinterpret_cast<PyArrayObject*>(tensor->array)) == 0 &&
+           present(tensor->base) == nullptr && !tensor->requires_grad &&
+           (!tensor->is_unversioned || switches.inference);
+}
+
+// Whether nobody else holds `result` or its memory, and that could be the memory of `out`.
+bool may_become(PyObject* result, PyObject* out) {
+    if (!is_tensor(result) || Py_REFCNT(result) != 1 || as_tensor(result)->requires_grad)
+        return false;
+    PyObject* object = as_tensor(result)->array;
+    if (object == nullptr || !PyArray_CheckExact(object) || Py_REFCNT(object) != 1) return false;
+    PyArrayObject* array = reinterpret_cast<PyArrayObject*>(object);
+    PyArrayObject* old = reinterpret_cast<PyArrayObject*>(as_tensor(out)->array);
+    return PyArray_BASE(array) == nullptr && PyArray_DESCR(array) == PyArray_DESCR(old) &&
+           is_contiguous(array) && !same_shape(array, old);
+}
+
+// What the op makes of the inputs becomes the array of the empty tensor `out`; write_out stores what
+// may not.
+PyObject* fill_empty(PyObject* op, PyObject* name, PyObject* out, PyObject* const* args,
+                     Py_ssize_t n, PyObject* kwnames) {
+    PyObject* result = PyObject_Vectorcall(op, args, size_t(n), kwnames);
+    if (result == nullptr) return nullptr;
+    PyObject* written = nullptr;
+    if (may_become(result, out)) {
+        Py_SETREF(as_tensor(out)->array, Py_NewRef(as_tensor(result)->array));
+        Py_CLEAR(as_tensor(out)->storage);
+        if (bump_version(as_tensor(out), name)) written = Py_NewRef(out);
+    } else {
+        written = PyObject_CallFunctionObjArgs(callbacks.write_out, out, result, name, nullptr);
+    }
+    Py_DECREF(result);
+    return written;
+}
+
 // compute_out(op, name, out, *inputs, **attrs)
 PyObject* compute_out(PyObject* otherwise, PyObject* const* args, Py_ssize_t n,
                       PyObject* kwnames) {
@@ -68,6 +107,8 @@ PyObject* compute_out(PyObject* otherwise, PyObject* const* args, Py_ssize_t n,
             return PyObject_Vectorcall(args[0], args + 3, size_t(n - 3), kwnames);
         if (is_tensor(args[2]) && is_plain(args[0], args[2], args + 3, n - 3, kwnames))
             return write(args[0], args[2], args[1], args + 3, n - 3, kwnames);
+        if (is_tensor(args[2]) && is_empty_target(args[2]))
+            return fill_empty(args[0], args[1], args[2], args + 3, n - 3, kwnames);
     }
     return PyObject_Vectorcall(otherwise, args, size_t(n), kwnames);
 }

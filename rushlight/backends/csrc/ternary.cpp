@@ -1,10 +1,9 @@
 // Elementwise functions of three operands, in one pass over memory.
 //
-// The loop is written once for operands that lie side by side, as a function of whole vectors. An
-// operand with any other stride is first gathered into a buffer, 256 elements at a time (2 KB at
-// most, four of which stay in the first-level cache); a number that repeats is spread over its
-// buffer once for the whole run; two numbers stay in registers. The result is scattered from a
-// buffer likewise. So a Python number, a broadcast row and an array need no code of their own: x +
+// The loop is written once, as a function of whole vectors, for operands that lie side by side or
+// repeat one number. An operand with any other stride is first gathered into a buffer, 256 elements
+// at a time (2 KB at most, four of which stay in the first-level cache); two numbers stay in
+// registers. The result is scattered from a buffer likewise. So a Python number, a broadcast row and an array need no code of their own: x +
 // alpha*y is addcmul with a repeated alpha, and clamp takes numbers and arrays as bounds. All
 // operands of a vector are read before it is written, so the result may be one of them.
 #include "ternary.h"
@@ -13,6 +12,7 @@
 #include "stream.h"
 #include "vec.h"
 #include "vecmath.h"
+#include "vector_loops.h"
 
 namespace rl {
 namespace RL_ISA {
@@ -88,9 +88,11 @@ struct WithNumbers<Clamp> {
 
 // ------------------------------------------------------------------ loops
 template <class Op, class T>
-RL_INLINE void side_by_side(T* r, const T* a, const T* b, const T* c, int64_t n, T factor) {
+RL_INLINE void side_by_side(T* r, const T* a, const Run<T>& b, const Run<T>& c, int64_t n,
+                            T factor) {
     for_vectors<T>(n, [&](int64_t i, int m) RL_LAMBDA_INLINE {
-        store(r + i, Op::apply(load(a + i, m), load(b + i, m), load(c + i, m), factor), m);
+        const Vec<T> y = load(b.at + i * b.step, m), z = load(c.at + i * c.step, m);
+        store(r + i, Op::apply(load(a + i, m), y, z, factor), m);
     });
 }
 
@@ -122,27 +124,29 @@ void ternary_loop(char* const* at, const int64_t* stride, int64_t n, Element ele
     T* r = reinterpret_cast<T*>(at[0]);
     const T* in[3];
     bool is_gathered[3];
+    int64_t step[3];  // in elements, once gathered
     for (int k = 0; k < 3; k++) {
         in[k] = reinterpret_cast<const T*>(at[k + 1]);
-        is_gathered[k] = stride[k + 1] != item;
+        const bool repeats = k > 0 && stride[k + 1] == 0;
+        is_gathered[k] = stride[k + 1] != item && !repeats;
+        step[k] = repeats ? 0 : 1;
     }
-    if (stride[0] == item && !is_gathered[0] && !is_gathered[1] && !is_gathered[2])
-        return side_by_side<Op, T>(r, in[0], in[1], in[2], n, factor);
-    const bool are_numbers = stride[2] == 0 && stride[3] == 0;
-    if (are_numbers && stride[0] == item && !is_gathered[0] && *in[1] == *in[1] && *in[2] == *in[2])
-        return with_numbers<Op, T>(r, in[0], *in[1], *in[2], n, factor);
+    if (n > 0 && stride[0] == item && !is_gathered[0] && !is_gathered[1] && !is_gathered[2]) {
+        if (step[1] == 0 && step[2] == 0 && *in[1] == *in[1] && *in[2] == *in[2])
+            return with_numbers<Op, T>(r, in[0], *in[1], *in[2], n, factor);
+        return side_by_side<Op, T>(r, in[0], {in[1], step[1]}, {in[2], step[2]}, n, factor);
+    }
     T buffer[4][kBlock];
     for (int64_t begin = 0; begin < n; begin += kBlock) {
         const int64_t count = n - begin < kBlock ? n - begin : kBlock;
         for (int k = 0; k < 3; k++) {
-            const int64_t step = stride[k + 1];
-            const char* from = at[k + 1] + begin * step;
+            const char* from = at[k + 1] + begin * stride[k + 1];
             in[k] = is_gathered[k] ? buffer[k] : reinterpret_cast<const T*>(from);
-            if (is_gathered[k] && (step != 0 || begin == 0)) gather(buffer[k], from, step, count);
+            if (is_gathered[k]) gather(buffer[k], from, stride[k + 1], count);
         }
         char* to = at[0] + begin * stride[0];
         r = stride[0] == item ? reinterpret_cast<T*>(to) : buffer[3];
-        side_by_side<Op, T>(r, in[0], in[1], in[2], count, factor);
+        side_by_side<Op, T>(r, in[0], {in[1], step[1]}, {in[2], step[2]}, count, factor);
         if (stride[0] == item) continue;
         for (int64_t i = 0; i < count; i++) memcpy(to + i * stride[0], r + i, item);
     }

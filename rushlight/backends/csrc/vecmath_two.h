@@ -1,9 +1,12 @@
 // vecmath_two.h: pow and atan2 of floats.
 //
-// A power is computed in double precision, half a vector at a time: x^y = exp(y log |x|) loses up to 7
-// of the 29 bits that a double has more than a float, and the result is rounded once. atan is Cephes'
-// polynomial for |t| <= tan(pi/8), to which atan(t) = pi/4 + atan((t - 1) / (t + 1)) leads; its error
-// is up to 2 units in the last place.
+// A power is x^y = 2^(y log2 |x|), by way of doubles: the exponent, up to 150, must be known to 2^-30
+// for a result that is rounded once. The logarithm is that of the exponent, plus with s = (m - 1) /
+// (m + 1) s times a polynomial in s^2 for the mantissa m in [sqrt(1/2), sqrt(2)), which is exact to
+// 2^-37; 2^r of what is left behind the nearest whole exponent is a polynomial exact to 2^-34. Both are
+// minimax fits, computed for this file with 50 digits. Signs and special numbers are the floats'
+// matter, a whole vector at a time. atan is Cephes' polynomial for |t| <= tan(pi/8), to which atan(t) =
+// pi/4 + atan((t - 1) / (t + 1)) leads; its error is up to 2 units in the last place.
 #pragma once
 
 #include "vec.h"
@@ -13,44 +16,83 @@ namespace rl {
 namespace RL_ISA {
 namespace {
 
-typedef float HalfOfFloats __attribute__((vector_size(kVecBytes / 2)));
-
-// f(a, b) in double precision.
-template <class F>
-RL_INLINE f32v by_doubles(f32v a, f32v b, const F& f) {
-    constexpr int half = kW<double>;
-    float x[2 * half], y[2 * half], r[2 * half];
-    st(x, a);
-    st(y, b);
-    RL_UNROLL
-    for (int k = 0; k < 2; k++) {
-        HalfOfFloats p, q;
-        memcpy(&p, x + k * half, sizeof(p));
-        memcpy(&q, y + k * half, sizeof(q));
-        const HalfOfFloats part = __builtin_convertvector(
-            f(__builtin_convertvector(p, f64v), __builtin_convertvector(q, f64v)), HalfOfFloats);
-        memcpy(r + k * half, &part, sizeof(part));
-    }
-    return ld(r);
+// The two halves of a vector of floats.
+struct Doubles {
+    f64v half[2];
+};
+RL_INLINE Doubles to_doubles(f32v x) {
+#if defined(__AVX512F__)
+    return {{(f64v)_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)x)),
+             (f64v)_mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)x, 1))}};
+#elif defined(__AVX__)
+    return {{(f64v)_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)x)),
+             (f64v)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)x, 1))}};
+#else
+    Doubles d;
+    for (int i = 0; i < kW<float>; i++) d.half[i / kW<double>][i % kW<double>] = x[i];
+    return d;
+#endif
+}
+RL_INLINE f32v to_floats(const Doubles& d) {
+#if defined(__AVX512F__)
+    const __m512 low = _mm512_castps256_ps512(_mm512_cvtpd_ps((__m512d)d.half[0]));
+    return (f32v)_mm512_insertf32x8(low, _mm512_cvtpd_ps((__m512d)d.half[1]), 1);
+#elif defined(__AVX__)
+    return (f32v)_mm256_set_m128(_mm256_cvtpd_ps((__m256d)d.half[1]),
+                                 _mm256_cvtpd_ps((__m256d)d.half[0]));
+#else
+    f32v x;
+    for (int i = 0; i < kW<float>; i++) x[i] = float(d.half[i / kW<double>][i % kW<double>]);
+    return x;
+#endif
 }
 
-// x^y of doubles, exact to a float's precision.
-RL_INLINE f64v rough_pow(f64v x, f64v y) {
-    const f64v size = vabs(x), infinity = splat(__builtin_inf());
-    f64v result = vexp(y * vlog(size));
-    const f64v half = 0.5 * y;
+constexpr double kLog2Poly[] = {2.8853900817900814873, 0.96179667334760789826,
+                                0.57708358376377970226, 0.41167279616677476967,
+                                0.34072859511067147485};
+constexpr double kExp2Poly[] = {0.99999999996168241391, 0.69314718072843609361,
+                                0.24022651198147239113, 0.055504103534503437613,
+                                0.0096180272551475151623, 0.0013333922581397814761,
+                                0.00015469290737562846613, 0.000015201914941506300347};
+
+// 2^(y (exponent + log2 mantissa)), which a float holds, is infinite or zero.
+RL_INLINE f64v power_of_parts(f64v mantissa, f64v exponent, f64v y) {
+    const f64v s = (mantissa - 1) / (mantissa + 1);
+    const f64v logarithm = exponent + s * horner(s * s, kLog2Poly);
+    const f64v power = clip(y * logarithm, -200.0, 200.0);
+    const f64v n = vround(power);
+    return horner(power - n, kExp2Poly) * power_of_two(n);
+}
+
+// x^y for numbers x > 0.
+RL_INLINE f32v positive_pow(f32v x, f32v y) {
+    f32v mantissa, exponent;
+    split_exponent(x, &mantissa, &exponent);
+    const Doubles m = to_doubles(mantissa), e = to_doubles(exponent), by = to_doubles(y);
+    Doubles result;
+    RL_UNROLL
+    for (int k = 0; k < 2; k++)
+        result.half[k] = power_of_parts(m.half[k], e.half[k], by.half[k]);
+    return to_floats(result);
+}
+
+RL_INLINE f32v vpow(f32v x, f32v y) {
+    const f32v size = vabs(x), infinity = splat(__builtin_inff());
+    f32v result = positive_pow(size, y);
+    // Zero and infinity, whose logarithms are no numbers, and NaN.
+    const auto has_logarithm = (size > 0) & (size < infinity);
+    const f32v extreme = select((size == 0) ^ (y < 0), f32v{}, infinity);
+    result = select(has_logarithm, result, select((x != x) | (y != y), x + y, extreme));
+    const f32v half = 0.5f * y;
     const auto is_whole = vround(y) == y;
     const auto is_odd = is_whole & (vround(half) != half);
-    const auto is_negative = (i64v)x < 0;  // so is -0
+    const auto is_negative = (i32v)x < 0;  // so is -0
     result = select(is_negative & is_odd, -result, result);
     // Only numbers have no power; infinity and zero do.
     const auto has_none = (x < 0) & (x > -infinity) & ~is_whole & (y == y);
-    result = select(has_none, splat(__builtin_nan("")), result);
+    result = select(has_none, splat(__builtin_nanf("")), result);
     const auto is_one = (y == 0) | (x == 1) | ((x == -1) & (vabs(y) == infinity));
-    return select(is_one, f64v{} + 1, result);
-}
-RL_INLINE f32v vpow(f32v x, f32v y) {
-    return by_doubles(x, y, [](f64v a, f64v b) RL_LAMBDA_INLINE { return rough_pow(a, b); });
+    return select(is_one, f32v{} + 1, result);
 }
 
 constexpr float kAtanPoly[] = {-3.33329491539e-1f, 1.99777106478e-1f, -1.38776856032e-1f,

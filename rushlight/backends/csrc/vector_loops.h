@@ -36,6 +36,30 @@ RL_INLINE void unary_vectors(T* r, const T* a, int64_t n, int64_t r_stride, int6
     }
 }
 
+// As many of r[i] = f(a[i]) as N whole vectors at once, which f changes in place, can make of elements
+// side by side; returns how many.
+template <int N, class T, class F>
+RL_INLINE int64_t unary_blocks(T* r, const T* a, int64_t n, const F& f) {
+    constexpr int W = kW<T>;
+    const bool past = r != a && is_aligned(r) && worth_streaming(n * int64_t(sizeof(T)));
+    int64_t i = 0;
+    for (; i + N * W <= n; i += N * W) {
+        Vec<T> v[N];
+        RL_UNROLL
+        for (int k = 0; k < N; k++) v[k] = ld(a + i + k * W);
+        f(v);
+        RL_UNROLL
+        for (int k = 0; k < N; k++) {
+            if (past)
+                stream(r + i + k * W, v[k]);
+            else
+                st(r + i + k * W, v[k]);
+        }
+    }
+    if (past) end_stream();
+    return i;
+}
+
 // An operand that lies side by side, as it is, or one element that repeats, as a vector of it, whose
 // address does not move.
 template <class T>
