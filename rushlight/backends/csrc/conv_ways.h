@@ -41,8 +41,8 @@ inline bool has_small_groups(const ConvShape& s) {
            (group == 2 || group == 4 || group == 8);
 }
 
-// Planes so small that vectors of their pixels are half empty: worth turning to channels last. (With
-// a stride from larger planes it is not: turning those takes longer than the convolution.)
+// Planes so small that vectors of their pixels are half empty: worth turning to channels last.
+// (With a stride from larger planes it is not: turning those takes longer than the convolution.)
 inline bool has_small_planes(const ConvShape& s) {
     constexpr int64_t most = kW<float> / 2;
     return is_depthwise(s) && s.O == s.C && s.C >= 2 * kW<float> && s.W <= most && s.OW <= most &&

@@ -199,8 +199,8 @@ void transform_tiles(const TiledImages& in, int64_t first, int64_t last, const P
 }
 
 // ---------------------------------------------------------------------------- outputs
-// M[tile][point][lane]: the points of a tile lie side by side, where a constant step reaches them. A
-// tile ends a vector later than it need: powers of two would map all tiles to one cache set.
+// M[tile][point][lane]: the points of a tile lie side by side, where a constant step reaches them.
+// A tile ends a vector later than it need: powers of two would map all tiles to one cache set.
 inline int64_t tile_of_points(int64_t lanes) { return kWinogradPoints * lanes + kW<float>; }
 
 // The points of a tile, Step apart, to 4 x 4 pixels: put(y, x, vector) takes them.

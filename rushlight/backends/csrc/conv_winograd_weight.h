@@ -116,8 +116,8 @@ inline f32v store_unit(const Winograd& w, const WeightUnit& unit, float* dweight
     return poison;
 }
 
-// dweight of all images and one group; false if it holds a number that is not finite, or for want of
-// memory.
+// dweight of all images and one group; false if it holds a number that is not finite, or for want
+// of memory.
 inline bool winograd_weight_grad(const Winograd& w, const float* x, const float* grad,
                                  float* dweight) {
     const TiledImages inputs = tiled_inputs(w, x);
