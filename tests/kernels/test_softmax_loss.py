@@ -12,8 +12,8 @@ import pytest
 from rushlight.backends import Kernels
 
 FLOATS = [np.float32, np.float64]
-SHAPES = [(), (1,), (10,), (3, 15), (3, 16), (3, 17), (4, 33), (2, 1000), (3, 5, 17), (2, 3, 4, 5),
-          (0, 4), (70, 300)]  # fmt: skip
+SHAPES = [(), (1,), (10,), (3, 15), (3, 16), (3, 17), (4, 33), (3, 63), (3, 64), (3, 65), (2, 80),
+          (2, 1000), (3, 5, 17), (2, 3, 4, 5), (0, 4), (70, 300)]  # fmt: skip
 
 
 def close(got: Any, want: Any, steps: float = 16) -> None:
@@ -56,6 +56,17 @@ def test_softmax_limits(native: Kernels, reference: Kernels) -> None:
         assert np.isnan(y[2:]).all()
         assert k.log_softmax(x, 1)[1].tolist() == [-inf, 0, -inf]
         assert k.softmax(x.T.copy(), 0)[:, :2].T.tolist() == [[1, 0, 0], [0, 1, 0]]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_the_largest_number_or_a_nan_may_stand_anywhere(native: Kernels, dtype: Any) -> None:
+    for n in (1, 5, 16, 70, 150):
+        x = np.zeros((n, n), dtype)
+        np.fill_diagonal(x, 1e30)
+        np.testing.assert_array_equal(native.softmax(x, 1), np.eye(n))
+        np.testing.assert_array_equal(native.log_softmax(x, 1).argmax(1), np.arange(n))
+        np.fill_diagonal(x, np.nan)
+        assert np.isnan(native.softmax(x, 1)).all() and np.isnan(native.log_softmax(x, 1)).all()
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

@@ -60,23 +60,31 @@ RL_INLINE Vec<T> keep_lanes(Vec<T> v, int m, T filler) {
     return select(lane_numbers<T>() < Number(m), v, splat(filler));
 }
 
+// The lanes of a comparison's result that are true, as bits.
+template <class M>
+RL_INLINE unsigned lane_bits(M mask) {
+    [[maybe_unused]] constexpr bool is_narrow = sizeof(mask[0]) == 4;
+#if defined(__AVX512F__)
+    return is_narrow ? unsigned(_mm512_movepi32_mask((__m512i)mask))
+                     : unsigned(_mm512_movepi64_mask((__m512i)mask));
+#elif defined(__AVX__)
+    return is_narrow ? unsigned(_mm256_movemask_ps((__m256)mask))
+                     : unsigned(_mm256_movemask_pd((__m256d)mask));
+#elif defined(__SSE2__)
+    return is_narrow ? unsigned(_mm_movemask_ps((__m128)mask))
+                     : unsigned(_mm_movemask_pd((__m128d)mask));
+#else
+    unsigned bits = 0;
+    for (size_t i = 0; i < sizeof(mask) / sizeof(mask[0]); i++) bits |= (mask[i] & 1u) << i;
+    return bits;
+#endif
+}
+
 // Whether any lane of a comparison's result is true, and which is the first (W if none).
 template <class M>
 RL_INLINE int first_true(M mask) {
-#if defined(__AVX512F__)
-    const unsigned bits = sizeof(mask[0]) == 4 ? unsigned(_mm512_movepi32_mask((__m512i)mask))
-                                               : unsigned(_mm512_movepi64_mask((__m512i)mask));
+    const unsigned bits = lane_bits(mask);
     return bits != 0 ? __builtin_ctz(bits) : int(sizeof(mask) / sizeof(mask[0]));
-#elif defined(__AVX__)
-    const unsigned bits = sizeof(mask[0]) == 4 ? unsigned(_mm256_movemask_ps((__m256)mask))
-                                               : unsigned(_mm256_movemask_pd((__m256d)mask));
-    return bits != 0 ? __builtin_ctz(bits) : int(sizeof(mask) / sizeof(mask[0]));
-#else
-    constexpr int width = int(sizeof(mask) / sizeof(mask[0]));
-    for (int i = 0; i < width; i++)
-        if (mask[i]) return i;
-    return width;
-#endif
 }
 template <class M>
 RL_INLINE bool any_true(M mask) {

@@ -5,17 +5,23 @@
 // order. Keys make one code of all types and directions, and make equality what the contract says.
 //
 // sort: least-digit-first radix sort of (key, index) pairs, eight bits a pass, which is stable by
-// nature. One reading counts all digits; a pass whose digit is the same everywhere is skipped. Rows of
-// up to kShort elements are sorted by insertion, cheaper than the counting.
+// nature. One reading counts all digits; a pass whose digit is the same everywhere is skipped. For short
+// rows the counting takes too long. Those of up to kRanked elements are compared each with each, vectors
+// at a time, which counts how many come before an element; the next ones, of up to kShort, are sorted by
+// insertion.
 //
 // topk: a heap of the k best so far, the worst on top. An element that is not better than the top costs
 // one comparison, done for kBlock elements at a time; then the heap is taken apart from the worst to the
 // best. A later element never displaces an equal one, hence the first of equals are found, in order.
+// Every element that is better costs branches that nobody can foresee. So a small k is first given a
+// bar: the row is dealt out to some lanes, and as large as the k-th largest of the lanes' maxima there
+// are k elements. Few more than those ever get to the heap.
 #include "order.h"
 
 #include <string.h>
 
 #include "allocator.h"
+#include "lanes.h"
 #include "parallel.h"
 #include "vec.h"
 
@@ -26,6 +32,7 @@ namespace {
 constexpr int64_t kGrain = 1 << 12;  // elements that are worth a thread
 constexpr int64_t kShort = 40;       // rows that insertion sorts
 constexpr int64_t kBlock = 32;       // elements that are compared at once
+constexpr int64_t kRanked = 8 * kW<float>;  // rows whose elements are compared each with each
 constexpr int kDigits = 256;
 
 // ------------------------------------------------------------------ keys
@@ -55,6 +62,19 @@ RL_INLINE uint64_t ascending_key(double x) {
     return x != x ? ~uint64_t(0) : folded;
 }
 RL_INLINE uint64_t ascending_key(int64_t x) { return uint64_t(x) ^ (uint64_t(1) << 63); }
+
+// The same for vectors.
+RL_INLINE u32v ascending_keys(f32v x) {
+    const i32v bits = (i32v)(x + 0.0f);
+    const u32v folded = (u32v)(bits ^ (bits >> 31 | int32_t(0x80000000)));
+    return select(x != x, ~u32v{}, folded);
+}
+RL_INLINE u64v ascending_keys(f64v x) {
+    const i64v bits = (i64v)(x + 0.0);
+    const u64v folded = (u64v)(bits ^ ((i64v)(bits < 0) | INT64_MIN));
+    return select(x != x, ~u64v{}, folded);
+}
+RL_INLINE u64v ascending_keys(i64v x) { return (u64v)(x ^ INT64_MIN); }
 
 template <class T>
 struct Pair {
@@ -103,9 +123,43 @@ const Pair<T>* radix_sort(Pair<T>* pairs, Pair<T>* other, int64_t n) {
     return pairs;
 }
 
+// How many keys come before each: smaller ones, and equal ones that stand before it.
+template <class T>
+void rank_keys(const Key<T>* keys, int64_t n, Key<T>* ranks) {
+    constexpr int W = kW<T>;
+    typedef Vec<Key<T>> Keys;
+    Keys lanes;
+    for (int i = 0; i < W; i++) lanes[i] = Key<T>(i);
+    for (int64_t begin = 0; begin < n; begin += W) {
+        const Keys own = ld(keys + begin);
+        Keys rank = {};
+        const int64_t end = begin + W < n ? begin + W : n;
+        for (int64_t a = 0; a < begin; a++) rank -= (Keys)(splat(keys[a]) <= own);
+        for (int64_t a = begin; a < end; a++) {
+            const auto stands_before = lanes > splat(Key<T>(a - begin));
+            rank -= (Keys)((splat(keys[a]) < own) | ((splat(keys[a]) == own) & stands_before));
+        }
+        for (int64_t a = end; a < n; a++) rank -= (Keys)(splat(keys[a]) < own);
+        st(ranks + begin, rank);
+    }
+}
+
+template <class T>
+void sort_by_rank(T* values, int64_t* indices, const T* x, int64_t n, Key<T> flip) {
+    constexpr int W = kW<T>;
+    Key<T> keys[kRanked + W] = {}, ranks[kRanked + W];
+    for (int64_t i = 0; i < n; i++) keys[i] = ascending_key(x[i]) ^ flip;
+    rank_keys<T>(keys, n, ranks);
+    for (int64_t i = 0; i < n; i++) {
+        indices[ranks[i]] = i;
+        values[ranks[i]] = x[i];
+    }
+}
+
 template <class T>
 void sort_row(T* values, int64_t* indices, const T* x, int64_t n, bool descending, Pair<T>* pairs) {
     const Key<T> flip = descending ? ~Key<T>(0) : Key<T>(0);
+    if (n <= kRanked) return sort_by_rank<T>(values, indices, x, n, flip);
     for (int64_t i = 0; i < n; i++) pairs[i] = {Key<T>(ascending_key(x[i]) ^ flip), Key<T>(i)};
     const Pair<T>* sorted = pairs;
     if (n <= kShort)
@@ -156,31 +210,87 @@ void sink(Pair<T>* heap, int64_t n, int64_t i) {
     heap[i] = moving;
 }
 
-template <class T>
-RL_INLINE bool any_better(const T* x, Key<T> flip, Key<T> worst) {
-    unsigned found = 0;
-    for (int64_t j = 0; j < kBlock; j++) found |= Key<T>(ascending_key(x[j]) ^ flip) > worst;
-    return found != 0;
+// As large as the k-th largest of the maxima of L lanes, to which the row is dealt out, are at least k
+// elements.
+template <int L, class T>
+Key<T> bar_of_lanes(const T* x, int64_t n, int64_t k, Key<T> flip) {
+    constexpr int W = kW<T>;
+    Vec<Key<T>> most[L / W] = {};
+    for (int64_t i = 0; i + L <= n; i += L) {
+        RL_UNROLL
+        for (int v = 0; v < L / W; v++) {
+            const Vec<Key<T>> keys = ascending_keys(ld(x + i + v * W)) ^ flip;
+            most[v] = select(keys > most[v], keys, most[v]);
+        }
+    }
+    Key<T> lanes[L], larger[L] = {}, bar = ~Key<T>(0);
+    memcpy(lanes, most, sizeof(lanes));
+    for (int a = 0; a < L; a++)
+        for (int b = 0; b < L; b++) larger[b] += lanes[a] > lanes[b];
+    for (int b = 0; b < L; b++) bar = larger[b] < Key<T>(k) && lanes[b] < bar ? lanes[b] : bar;
+    return bar;
 }
+// 0, which all elements reach, where it would take longer to find more.
+template <class T>
+Key<T> bar_of(const T* x, int64_t n, int64_t k, Key<T> flip) {
+    if (k > 0 && k <= 8 && n >= 64) return bar_of_lanes<16>(x, n, k, flip);
+    if (k > 0 && k <= 32 && n >= 512) return bar_of_lanes<64>(x, n, k, flip);
+    return 0;
+}
+
+// Bits for those of kBlock elements whose keys are above `bar`.
+template <class T>
+RL_INLINE uint32_t above(const T* x, Key<T> flip, Key<T> bar) {
+    constexpr int W = kW<T>;
+    uint32_t found = 0;
+    RL_UNROLL
+    for (int j = 0; j < int(kBlock); j += W)
+        found |= lane_bits((ascending_keys(ld(x + j)) ^ flip) > splat(bar)) << j;
+    return found;
+}
+
+// The k best so far; all better ones are above `worst`.
+template <class T>
+struct Best {
+    Pair<T>* heap;
+    int64_t k, count;
+    Key<T> worst;
+
+    void make_heap() {
+        for (int64_t i = k / 2 - 1; i >= 0; i--) sink<T>(heap, k, i);
+        worst = heap[0].key;
+    }
+    RL_INLINE void offer(Key<T> key, int64_t index) {
+        if (key <= worst) return;
+        if (count < k) {
+            heap[count++] = {key, Key<T>(index)};
+            if (count == k) make_heap();
+            return;
+        }
+        heap[0] = {key, Key<T>(index)};
+        sink<T>(heap, k, 0);
+        worst = heap[0].key;
+    }
+};
 
 template <class T>
 void topk_row(T* values, int64_t* indices, const T* x, int64_t n, int64_t k, Key<T> flip,
               Pair<T>* heap) {
-    for (int64_t i = 0; i < k; i++) heap[i] = {Key<T>(ascending_key(x[i]) ^ flip), Key<T>(i)};
-    for (int64_t i = k / 2 - 1; i >= 0; i--) sink<T>(heap, k, i);
-    for (int64_t i = k; i < n;) {
-        const int64_t stop = i + kBlock <= n ? i + kBlock : n;
-        if (stop - i == kBlock && !any_better(x + i, flip, heap[0].key)) {
-            i = stop;
-            continue;
-        }
-        for (; i < stop; i++) {
-            const Key<T> key = ascending_key(x[i]) ^ flip;
-            if (key <= heap[0].key) continue;
-            heap[0] = {key, Key<T>(i)};
-            sink<T>(heap, k, 0);
-        }
+    const auto key_of = [&](int64_t i) { return Key<T>(ascending_key(x[i]) ^ flip); };
+    const Key<T> bar = bar_of(x, n, k, flip);
+    Best<T> best = {heap, k, 0, bar - 1};
+    int64_t i = 0;
+    if (bar == 0 && k > 0) {
+        for (; i < k; i++) heap[i] = {key_of(i), Key<T>(i)};
+        best.count = k;
+        best.make_heap();
     }
+    for (; i + kBlock <= n; i += kBlock)
+        for (uint32_t found = above(x + i, flip, best.worst); found != 0; found &= found - 1) {
+            const int64_t j = i + __builtin_ctz(found);
+            best.offer(key_of(j), j);
+        }
+    for (; i < n; i++) best.offer(key_of(i), i);
     for (int64_t left = k; left > 0; left--) {
         indices[left - 1] = int64_t(heap[0].index);
         values[left - 1] = x[heap[0].index];

@@ -55,6 +55,27 @@ RL_INLINE Vec<T> maximum(const T* x, const Cursor& cursor) {
     return Cursor::largest(best);
 }
 
+// One maximum waits for the other, so that along a slice four are found at once.
+template <class T>
+RL_INLINE Vec<T> maximum(const T* x, const Along<T>& cursor) {
+    constexpr int W = kW<T>, V = 4;
+    const T lowest = T(-__builtin_inf());
+    Vec<T> best[V];
+    RL_UNROLL
+    for (int v = 0; v < V; v++) best[v] = splat(lowest);
+    int64_t i = 0;
+    for (; i + V * W <= cursor.length; i += V * W) {
+        RL_UNROLL
+        for (int v = 0; v < V; v++) best[v] = vmax(ld(x + i + v * W), best[v]);
+    }
+    for (; i < cursor.length; i += W) {
+        const int m = int(cursor.length - i < W ? cursor.length - i : W);
+        best[0] = vmax(keep_lanes(load(x + i, m), m, lowest), best[0]);
+    }
+    const Vec<T> all = vmax(vmax(best[0], best[1]), vmax(best[2], best[3]));
+    return Along<T>::largest(all);
+}
+
 struct Softmax {
     static constexpr bool shares_logarithm = false;
     template <class T, class Cursor>
