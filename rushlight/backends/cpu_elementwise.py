@@ -45,6 +45,10 @@ class NativeElementwise(Kernels):
     sigmoid = native_or(Kernels.sigmoid, _native.sigmoid)
     silu = native_or(Kernels.silu, _native.silu)
     erf = native_or(Kernels.erf, _native.erf)
+    erfc = native_or(Kernels.erfc, _native.erfc)
+    erfinv = native_or(Kernels.erfinv, _native.erfinv)
+    lgamma = native_or(Kernels.lgamma, _native.lgamma)
+    digamma = native_or(Kernels.digamma, _native.digamma)
     expm1 = native_or(Kernels.expm1, _native.expm1)
     log1p = native_or(Kernels.log1p, _native.log1p)
 

@@ -34,20 +34,17 @@ PyObject* rl::binary(BinaryOp op, PyObject* first, PyObject* second, PyObject* o
     });
 }
 
-namespace {
-
-PyObject* unary(UnaryOp op, PyObject* const* args, Py_ssize_t nargs) {
-    PyArrayObject* x = nargs >= 1 ? as_array(args[0]) : nullptr;
-    const int number = x != nullptr ? number_of(x) : -1;
-    const UnaryLoop loop = number < 0 ? nullptr : elementwise_kernels().unary[op][number];
+PyObject* rl::unary(UnaryLoop loop, PyArrayObject* x, PyObject* out) {
     ElementwiseCall<2> call;
     if (loop == nullptr || !call.set_array(1, x)) return not_handled();
-    if (!call.set_result(nargs >= 2 ? args[1] : nullptr, PyArray_DESCR(x))) return failed();
+    if (!call.set_result(out, PyArray_DESCR(x))) return failed();
     const int64_t item = PyArray_ITEMSIZE(x);
     return call.run([&](char* const* at, const int64_t* stride, int64_t n) {
         loop(at[0], at[1], n, stride[0] / item, stride[1] / item);
     });
 }
+
+namespace {
 
 template <BinaryOp op>
 PyObject* py_binary(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
@@ -56,7 +53,10 @@ PyObject* py_binary(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
 }
 template <UnaryOp op>
 PyObject* py_unary(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
-    return unary(op, args, nargs);
+    PyArrayObject* x = nargs >= 1 ? as_array(args[0]) : nullptr;
+    const int number = x != nullptr ? number_of(x) : -1;
+    if (number < 0) return not_handled();
+    return unary(elementwise_kernels().unary[op][number], x, nargs >= 2 ? args[1] : nullptr);
 }
 
 int cast_source(PyArrayObject* x) {

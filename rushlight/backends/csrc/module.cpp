@@ -16,6 +16,7 @@ extern PyMethodDef elementwise_methods[];
 extern PyMethodDef activation_methods[];
 extern PyMethodDef pointwise_methods[];
 extern PyMethodDef integer_methods[];
+extern PyMethodDef special_methods[];
 extern PyMethodDef ternary_methods[];
 extern PyMethodDef softmax_methods[];
 extern PyMethodDef reduce_methods[];
@@ -43,6 +44,7 @@ static PyMethodDef* const method_tables[] = {
     activation_methods,
     pointwise_methods,
     integer_methods,
+    special_methods,
     ternary_methods,
     softmax_methods,
     reduce_methods,

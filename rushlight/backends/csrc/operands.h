@@ -117,8 +117,10 @@ inline PyArrayObject* result_array(PyObject* out, int ndim, const npy_intp* shap
 
 inline PyObject* failed() { return PyErr_Occurred() ? nullptr : not_handled(); }
 
-// An elementwise function of an array and another operand, into `out` unless null (bind_elementwise.cpp).
+// Elementwise functions of an array and another operand, and of an array alone, into `out` unless it is
+// null (bind_elementwise.cpp). NotImplemented if there is no loop for them.
 PyObject* binary(BinaryOp op, PyObject* x, PyObject* y, PyObject* out);
+PyObject* unary(UnaryLoop loop, PyArrayObject* x, PyObject* out);
 
 constexpr int64_t kTileRows = 64, kTileColumns = 64;
 constexpr int64_t kTurnedElements = 4096;  // below that all operands stay in the first-level cache
