@@ -3,9 +3,10 @@
 // The loop is written once, as a function of whole vectors, for operands that lie side by side or
 // repeat one number. An operand with any other stride is first gathered into a buffer, 256 elements
 // at a time (2 KB at most, four of which stay in the first-level cache); two numbers stay in
-// registers. The result is scattered from a buffer likewise. So a Python number, a broadcast row and an array need no code of their own: x +
-// alpha*y is addcmul with a repeated alpha, and clamp takes numbers and arrays as bounds. All
-// operands of a vector are read before it is written, so the result may be one of them.
+// registers. The result is scattered from a buffer likewise. So a Python number, a broadcast row and
+// an array need no code of their own: x + alpha*y is addcmul with a repeated alpha, and clamp takes
+// numbers and arrays as bounds. All operands of a vector are read before it is written, so the
+// result may be one of them.
 #include "ternary.h"
 
 #include "lanes.h"
