@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ..autograd.primitive import primitive
+from ..autograd.primitive import Primitive, primitive
 from ..backends import kernels
 from ..dtypes import float64
 from ..types_ import Array
@@ -191,6 +191,31 @@ _silu_in_place = in_place(silu, _silu)
 # ---- soft units ----------------------------------------------------------------------------
 
 
+@primitive(name="Softplus", kinds="fV", kernel="softplus")
+def _softplus(x: Array, *, beta: float, threshold: float, out: Array = None) -> Array:
+    return kernels(x).softplus(x, beta, threshold, out)
+
+
+@primitive(name="SoftplusBackward", kernel="softplus_grad")
+def _softplus_backward(g: Array, x: Array, *, beta: float, threshold: float,
+                       out: Array | None = None) -> Array:  # fmt: skip
+    """The slope is `sigmoid(beta · x)`, or 1 where `beta · x` exceeds the threshold."""
+    return kernels(g).softplus_grad(g, x, beta, threshold, out)
+
+
+_softplus.derive("x", _softplus_backward, "grad", "x", beta="beta", threshold="threshold",
+                 out="spare")  # fmt: skip
+_softplus_backward.derive("g", _softplus_backward, "grad", "x", beta="beta",
+                          threshold="threshold")  # fmt: skip
+
+
+@_softplus_backward.derivative("x")
+def _softplus_backward_dx(grad: Tensor, g: Tensor, x: Tensor, beta: float,
+                          threshold: float) -> Tensor:  # fmt: skip
+    s = (x * beta).sigmoid()
+    return (grad * g * s * (1 - s) * beta)._filled_where(x * beta > threshold, 0)
+
+
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """`log(1 + exp(beta · x)) / beta`; x itself where `beta · x > threshold`.
 
@@ -199,9 +224,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     tensor([ 0.6931, 30.0000])
     """
     refuse("softplus", input._array, "biuc")
-    scaled = input * beta
-    soft = scaled.clamp(max=threshold).exp().log1p() / beta
-    return where(scaled > threshold, input, soft)
+    return _softplus(input, beta=beta, threshold=threshold)
 
 
 def softsign(input: Tensor) -> Tensor:
@@ -209,17 +232,42 @@ def softsign(input: Tensor) -> Tensor:
     return input / (input.abs() + 1)
 
 
+@primitive(name="Softshrink", kinds="fV", kernel="softshrink")
+def _softshrink(x: Array, *, lambd: float, out: Array = None) -> Array:
+    return kernels(x).softshrink(x, lambd, out)
+
+
+@primitive(name="Hardshrink", kinds="fV", kernel="hardshrink")
+def _hardshrink(x: Array, *, lambd: float, out: Array = None) -> Array:
+    return kernels(x).hardshrink(x, lambd, out)
+
+
+def _shrink_backward(name: str) -> Primitive:
+    def shrink_backward(g: Array, x: Array, *, lambd: float, out: Array | None = None) -> Array:
+        """The slope is 0 in `[-lambd, lambd]`, 1 outside."""
+        return kernels(g).shrink_grad(g, x, lambd, out)
+
+    return Primitive(shrink_backward, name, kernel="shrink_grad")
+
+
+for _unit in (_softshrink, _hardshrink):
+    _backward = _shrink_backward(_unit.name + "Backward")
+    _unit.derive("x", _backward, "grad", "x", lambd="lambd", out="spare")
+    _backward.derive("g", _backward, "grad", "x", lambd="lambd")
+
+
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """`x ∓ lambd` outside `[-lambd, lambd]`, 0 inside."""
+    refuse("softshrink", input._array, "biuc")
     if lambd < 0:
         raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
-    outside = where(input > lambd, input - lambd, input * 0)
-    return where(input < -lambd, input + lambd, outside)
+    return _softshrink(input, lambd=lambd)
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """`x` outside `[-lambd, lambd]`, 0 inside."""
-    return input._filled_where((input >= -lambd) & (input <= lambd), 0)
+    refuse("hardshrink", input._array, "biuc")
+    return _hardshrink(input, lambd=lambd)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
@@ -227,10 +275,31 @@ def tanhshrink(input: Tensor) -> Tensor:
     return input - tanh(input)
 
 
+@primitive(name="LogSigmoid", kinds="fV", kernel="logsigmoid")
+def _logsigmoid(x: Array, *, out: Array = None) -> Array:
+    return kernels(x).logsigmoid(x, out)
+
+
+@primitive(name="LogSigmoidBackward", kernel="logsigmoid_grad")
+def _logsigmoid_backward(g: Array, x: Array, *, out: Array | None = None) -> Array:
+    """The slope is `sigmoid(-x)`."""
+    return kernels(g).logsigmoid_grad(g, x, out)
+
+
+_logsigmoid.derive("x", _logsigmoid_backward, "grad", "x", out="spare")
+_logsigmoid_backward.derive("g", _logsigmoid_backward, "grad", "x")
+
+
+@_logsigmoid_backward.derivative("x")
+def _logsigmoid_backward_dx(grad: Tensor, g: Tensor, x: Tensor) -> Tensor:
+    s = x.sigmoid()
+    return -grad * g * s * (1 - s)
+
+
 def logsigmoid(input: Tensor) -> Tensor:
     """`log(sigmoid(x))`, without overflow."""
-    input = input.contiguous()  # as PyTorch's result is
-    return input.clamp(max=0) - (-input.abs()).exp().log1p()
+    refuse("logsigmoid", input._array, "biuc")
+    return _logsigmoid(input.contiguous())  # as PyTorch's result is
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:

@@ -18,12 +18,14 @@ FLOATS = [np.float32, np.float64]
 FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "leaky_relu": (0.1,), "elu": (1.5, 1.05, 0.7), "threshold": (0.25, 2.0), "hardsigmoid": (),
     "hardswish": (), "mish": (), "nan_to_num": (0.5, None, -7.0), "expm1": (), "log1p": (),
+    "softplus": (1.5, 10.0), "logsigmoid": (), "softshrink": (0.25,), "hardshrink": (0.25,),
 }  # fmt: skip
 GRADIENTS: list[tuple[str, tuple[Any, ...]]] = [
     ("leaky_relu_grad", (0.1,)), ("elu_grad", (1.5, 1.05, 0.7, False)),
     ("elu_grad", (1.5, 1.05, 0.7, True)), ("threshold_grad", (0.25,)),
     ("hardtanh_grad", (-3.0, 0.25)), ("hardsigmoid_grad", ()), ("hardswish_grad", ()),
-    ("mish_grad", ()),
+    ("mish_grad", ()), ("softplus_grad", (1.5, 10.0)), ("logsigmoid_grad", ()),
+    ("shrink_grad", (0.25,)),
 ]  # fmt: skip
 
 

@@ -130,6 +130,55 @@ struct NanToNum {
     }
 };
 
+// log(1 + exp(beta x)) / beta, or x where beta x exceeds the threshold
+template <class T>
+struct Softplus {
+    T beta, threshold;
+    explicit Softplus(const double* c) : beta(T(c[0])), threshold(T(c[1])) {}
+    template <class V>
+    RL_INLINE V operator()(V x) const {
+        const V scaled = x * beta;
+        const V soft = vlog1p(vexp(at_most(scaled, threshold))) / beta;
+        return select(scaled > threshold, x, soft);
+    }
+    template <class V>
+    RL_INLINE V operator()(V grad, V x) const {
+        const V scaled = x * beta;
+        return select(scaled > threshold, grad, grad * vsigmoid(scaled));
+    }
+};
+
+template <class T>
+struct Logsigmoid {
+    explicit Logsigmoid(const double*) {}
+    template <class V>
+    RL_INLINE V operator()(V x) const { return at_most(x, T(0)) - vlog1p(vexp(-vabs(x))); }
+    template <class V>
+    RL_INLINE V operator()(V grad, V x) const { return grad * vsigmoid(-x); }
+};
+
+// Nearer to 0 by lambd, or 0 if it was no farther away.
+template <class T>
+struct Softshrink {
+    T lambd;
+    explicit Softshrink(const double* c) : lambd(T(c[0])) {}
+    template <class V>
+    RL_INLINE V operator()(V x) const {
+        return select(x > lambd, x - lambd, select(x < -lambd, x + lambd, x * 0));
+    }
+};
+template <class T>
+struct Hardshrink {
+    T lambd;
+    explicit Hardshrink(const double* c) : lambd(T(c[0])) {}
+    template <class V>
+    RL_INLINE V operator()(V x) const { return (*this)(x, x); }
+    template <class V>
+    RL_INLINE V operator()(V grad, V x) const {
+        return select((x >= -lambd) & (x <= lambd), V{}, grad);
+    }
+};
+
 // ------------------------------------------------------------------ loops
 template <template <class> class F, class T>
 void activation_loop(void* out, const void* x, int64_t n, int64_t out_stride, int64_t x_stride,
@@ -152,9 +201,11 @@ void grad_loop(void* out, const void* grad, const void* x, int64_t n, int64_t ou
 // In the order of Activation and ActivationGrad.
 extern const ActivationKernels activation_kernels = {
     {RL_LOOPS(LeakyRelu), RL_LOOPS(Elu), RL_LOOPS(Threshold), RL_LOOPS(Hardsigmoid),
-     RL_LOOPS(Hardswish), RL_LOOPS(Mish), RL_LOOPS(NanToNum)},
+     RL_LOOPS(Hardswish), RL_LOOPS(Mish), RL_LOOPS(NanToNum), RL_LOOPS(Softplus),
+     RL_LOOPS(Logsigmoid), RL_LOOPS(Softshrink), RL_LOOPS(Hardshrink)},
     {RL_GRADS(LeakyRelu), RL_GRADS(Elu), RL_GRADS(EluOfResult), RL_GRADS(Threshold),
-     RL_GRADS(Hardtanh), RL_GRADS(Hardsigmoid), RL_GRADS(Hardswish), RL_GRADS(Mish)},
+     RL_GRADS(Hardtanh), RL_GRADS(Hardsigmoid), RL_GRADS(Hardswish), RL_GRADS(Mish),
+     RL_GRADS(Softplus), RL_GRADS(Logsigmoid), RL_GRADS(Hardshrink)},
 };
 
 }  // namespace RL_ISA

@@ -14,6 +14,9 @@ enum Activation {
     kThreshold,    // threshold, value
     kHardsigmoid, kHardswish, kMish,
     kNanToNum,     // for NaN, for infinity, for minus infinity
+    kSoftplus,     // beta, threshold
+    kLogsigmoid,
+    kSoftshrink, kHardshrink,  // lambd
     kActivations
 };
 enum ActivationGrad {                 // of (grad, input), with the same constants
@@ -21,7 +24,8 @@ enum ActivationGrad {                 // of (grad, input), with the same constan
     kEluGradOfResult,                 // of (grad, result)
     kThresholdGrad,
     kHardtanhGrad,                    // low, high
-    kHardsigmoidGrad, kHardswishGrad, kMishGrad,
+    kHardsigmoidGrad, kHardswishGrad, kMishGrad, kSoftplusGrad, kLogsigmoidGrad,
+    kShrinkGrad,                      // of either shrinkage
     kActivationGrads
 };
 

@@ -119,3 +119,54 @@ class ActivationKernels(ElementwiseKernels):
 
     def _mish_gate(self, a: Array) -> Any:
         return self.xp.tanh(self.xp.logaddexp(a, a.dtype.type(0)))
+
+    def softplus(self, x: Array, beta: float, threshold: float, out: Array | None = None) -> Array:
+        """``log(1 + exp(beta x)) / beta``; ``x`` itself where ``beta x > threshold``."""
+
+        def unit(a: Array) -> Any:
+            scaled = a * a.dtype.type(beta)
+            soft = self.xp.log1p(self.xp.exp(self.xp.minimum(scaled, threshold))) / beta
+            return self.xp.where(scaled > threshold, a, soft)
+
+        return self._unary(unit, x, out)
+
+    def softplus_grad(
+        self, grad: Array, x: Array, beta: float, threshold: float, out: Array | None = None
+    ) -> Array:
+        def derivative(g: Array, a: Array) -> Any:
+            scaled = a * a.dtype.type(beta)
+            return self.xp.where(scaled > threshold, g, g / (1 + self.xp.exp(-scaled)))
+
+        return self._binary(derivative, grad, x, out)
+
+    def logsigmoid(self, x: Array, out: Array | None = None) -> Array:
+        """``log(1 / (1 + exp(-x)))``, without overflow."""
+
+        def unit(a: Array) -> Any:
+            return self.xp.minimum(a, 0) - self.xp.log1p(self.xp.exp(-self.xp.abs(a)))
+
+        return self._unary(unit, x, out)
+
+    def logsigmoid_grad(self, grad: Array, x: Array, out: Array | None = None) -> Array:
+        return self._binary(lambda g, a: g / (1 + self.xp.exp(a)), grad, x, out)
+
+    def softshrink(self, x: Array, lambd: float, out: Array | None = None) -> Array:
+        """``x`` nearer to 0 by ``lambd``; ``0 x`` where it is no farther away."""
+
+        def unit(a: Array) -> Any:
+            outside = self.xp.where(a > lambd, a - lambd, a * 0)
+            return self.xp.where(a < -lambd, a + lambd, outside)
+
+        return self._unary(unit, x, out)
+
+    def hardshrink(self, x: Array, lambd: float, out: Array | None = None) -> Array:
+        """``x``, but 0 where it lies in ``[-lambd, lambd]``."""
+        return self.shrink_grad(x, x, lambd, out)
+
+    def shrink_grad(self, grad: Array, x: Array, lambd: float, out: Array | None = None) -> Array:
+        """``grad``, but 0 where ``x`` lies in ``[-lambd, lambd]``: for both shrinkages."""
+
+        def outside(g: Array, a: Array) -> Any:
+            return self.xp.where((a >= -lambd) & (a <= lambd), g.dtype.type(0), g)
+
+        return self._binary(outside, grad, x, out)
