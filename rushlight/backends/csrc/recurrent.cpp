@@ -70,12 +70,13 @@ const T* state_before(const Steps& s, const Moment& m, int64_t n, const T* rows,
     return initial != nullptr ? initial + n * H : nullptr;
 }
 
-// Calls body(begin, end) for shares of the batch.
+// Calls body(begin, end) for shares of the batch, one per thread: every share reads all weights.
 template <class T, class Body>
 void for_each_share(const RnnForward<T>& call, const Body& body) {
     const int64_t columns = gate_blocks(call.mode) * call.H;
     const int64_t work = call.steps.count * columns * (call.H + 32);
-    parallel_for(call.steps.batch, ceil_div(kShareWork, work), body);
+    const int64_t fair = call.steps.batch / num_threads();
+    parallel_for(call.steps.batch, max64(ceil_div(kShareWork, work), fair), body);
 }
 
 template <class T>
