@@ -156,6 +156,16 @@ def test_a_few_steps_of_k(columns: int, depth: int) -> None:
     check(cpu.addmm(whole, a, b, 1, 1), exact(a, b) + whole, depth)
 
 
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize("columns", [512, 1024, 2047, 2048, 2055, 5000])
+def test_a_few_steps_of_k_and_long_rows(columns: int, depth: int, threads: int) -> None:
+    for rows in (16, 17):
+        a, b = random_matrix(1, rows, depth), random_matrix(2, depth, columns)
+        check(cpu.matmul(a, b), exact(a, b), depth)
+        bias = random_matrix(3, columns)
+        check(cpu.linear(a, b.T, bias), exact(a, b) + bias, depth)
+
+
 def test_a_few_columns_are_left_of_a_layer() -> None:
     x, weight, bias = random_matrix(1, 70, 300), random_matrix(2, 20, 300), random_matrix(3, 20)
     check(cpu.linear(x, weight, bias), exact(x, weight.T) + bias, 300)

@@ -3,7 +3,9 @@
 //
 // Tiles of gemm_tile.h would spend as long on being called and on storing as on multiplying. Here
 // all of B's panel (4 x 4 vectors with 32 registers, 4 x 2 with 16) stays in registers while the rows
-// of A pass by, and each row of C is stored as it comes.
+// of A pass by, and each row of C is stored as it comes. Where rows of C are long, or begin whole pages
+// apart and so fall into few sets of the caches, a few numbers of A stay in registers instead while
+// B's rows pass by.
 #pragma once
 
 #include "gemm.h"
@@ -17,6 +19,7 @@ namespace {
 constexpr int64_t kShallow = 4;
 constexpr int kShallowVectors = kVecRegs == 32 ? 4 : 2;
 constexpr int64_t kShallowLeastRows = 16;
+constexpr int64_t kShallowLongRow = 8 << 10, kShallowFarRow = kVecRegs == 32 ? 4096 : 2048;  // bytes
 
 template <class T>
 bool is_shallow(const Gemm<T>& g) {
@@ -56,9 +59,44 @@ RL_INLINE void shallow_panel(const Gemm<T>& g, int64_t j, int last) {
     }
 }
 
+// Rows i .. i + R - 1 of C from end to end.
+template <class T, int K, int R>
+RL_INLINE void shallow_rows(const Gemm<T>& g, int64_t i) {
+    typedef WholeRegister<T> Register;
+    constexpr int W = kW<T>;
+    Vec<T> x[R][K];
+    RL_UNROLL
+    for (int r = 0; r < R; r++) {
+        RL_UNROLL
+        for (int k = 0; k < K; k++) x[r][k] = splat(g.a[(i + r) * g.a_row + k * g.a_col]);
+    }
+    T* const c = g.c + i * g.c_row;
+    for (int64_t j = 0; j < g.N; j += W) {
+        const int n = int(min64(W, g.N - j));
+        Vec<T> b[K];
+        RL_UNROLL
+        for (int k = 0; k < K; k++) b[k] = Register::load(g.b + k * g.b_row + j, n);
+        const Vec<T> bias = g.col_bias ? Register::load(g.col_bias + j, n) : Vec<T>{};
+        RL_UNROLL
+        for (int r = 0; r < R; r++) {
+            Vec<T> acc = bias;
+            RL_UNROLL
+            for (int k = 0; k < K; k++) acc = multiply_add(x[r][k], b[k], acc);
+            Register::store(c + r * g.c_row + j, rectified(acc, g.relu), n);
+        }
+    }
+}
+
 template <class T, int K>
 void shallow_product(const Gemm<T>& g) {
     constexpr int W = kW<T>, NV = kShallowVectors;
+    const int64_t row = g.c_row * int64_t(sizeof(T));
+    if (g.N * int64_t(sizeof(T)) >= kShallowLongRow || row % kShallowFarRow == 0) {
+        int64_t i = 0;
+        for (; i + 2 <= g.M; i += 2) shallow_rows<T, K, 2>(g, i);
+        if (i < g.M) shallow_rows<T, K, 1>(g, i);
+        return;
+    }
     int64_t j = 0;
     for (; j + NV * W <= g.N; j += NV * W) shallow_panel<T, K, NV>(g, j, W);
     for (; j < g.N; j += W) shallow_panel<T, K, 1>(g, j, int(min64(W, g.N - j)));
