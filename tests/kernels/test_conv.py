@@ -10,6 +10,7 @@ import numpy
 import pytest
 from numpy.typing import NDArray
 
+import rushlight as torch
 from rushlight.backends import Kernels, kernels
 
 Tensor = NDArray[Any]
@@ -325,3 +326,26 @@ def test_nan_and_infinity_stay_in_the_windows_that_see_them(outputs: int) -> Non
     numpy.testing.assert_array_equal(numpy.isinf(result), numpy.isinf(expected))
     assert numpy.isnan(result[0, :, 3:6, 9:12]).all()
     assert numpy.isfinite(result[0, :, 7:, :]).all()
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "outputs", "kernel", "stride", "groups"),
+    [(16, 30, 32, 7, 3, 1), (16, 30, 32, 7, 3, 2), (3, 64, 64, 7, 2, 1), (6, 30, 16, 5, 1, 1)],
+)
+def test_weight_gradients_do_not_depend_on_the_number_of_threads(
+    channels: int, size: int, outputs: int, kernel: int, stride: int, groups: int
+) -> None:
+    """Outer products and transforms along rows, of several images."""
+    before = torch.get_num_threads()
+    x = torch.randn(9, channels, size, size)
+    weight = torch.randn(outputs, channels // groups, kernel, kernel, requires_grad=True)
+    gradients = []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            y = torch.nn.functional.conv2d(x, weight, None, stride, kernel // 2, 1, groups)
+            gradients += torch.autograd.grad((y * y).sum(), weight)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(gradients[0], gradients[1])
+    assert torch.equal(gradients[0], gradients[2])

@@ -369,7 +369,7 @@ void sum_outer_products(const ConvShape& s, const OuterPlan& plan, const OuterPa
                                part.sums + (g - part.first_group) * plan.sums_size());
 }
 
-// With as many groups as threads each group is the work of one thread.
+// Of many groups each is the work of one thread.
 void weight_grad_of_groups(const ConvShape& s, const OuterPlan& plan, const float* grad,
                            const float* x, float* dweight) {
     const int64_t size = plan.sums_size(), weights = plan.O * plan.C * s.KH * s.KW;
@@ -389,14 +389,13 @@ void weight_grad_outer(const ConvShape& s, const float* grad, const float* x, fl
     plan.plane.phases = 1;
     if (s.y_last) plan.grad_pixel = s.O;
     plan.plane.cols = (s.OW - 1) * s.stride_w + (s.KW - 1) * s.dil_w + 1;
-    if (s.groups > 1 && s.groups >= num_threads())
-        return weight_grad_of_groups(s, plan, grad, x, dweight);
+    if (s.groups >= kSummedParts) return weight_grad_of_groups(s, plan, grad, x, dweight);
 
-    // Images are shared out, with one set of sums per part; a single image by units.
+    // Images are shared out in parts with sums of their own; a single image by units.
     const int64_t size = plan.sums_size(), units = plan.units();
     const bool by_image = s.N >= 2;
-    const int64_t most = min64(num_threads(), by_image ? s.N : units);
-    const int64_t parts = s.work() < kParallelWork ? 1 : most;
+    const int64_t parts = by_image ? summed_parts(s, s.N)
+                          : s.work() < kParallelWork ? 1 : min64(num_threads(), units);
     const int64_t copies = by_image ? parts : 1;
     float* sums = scratch<float>(kSums, copies * s.groups * size);
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {

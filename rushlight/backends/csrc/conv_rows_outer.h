@@ -150,8 +150,8 @@ template <int Taps>
 bool rows_outer_of(const RowsOuter& r, const float* grad, const float* x, float* dweight) {
     const ConvShape& s = r.s;
     const int64_t size = r.points() * r.s_point();
-    // Images are shared out, with one set of sums per part.
-    const int64_t parts = s.work() < kParallelWork ? 1 : min64(num_threads(), s.N);
+    // Images are shared out in parts with sums of their own.
+    const int64_t parts = summed_parts(s, s.N);
     float* const sums = scratch<float>(kSums, parts * size);
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
         for (int64_t part = begin; part < end; part++)

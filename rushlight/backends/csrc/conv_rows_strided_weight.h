@@ -141,8 +141,8 @@ inline bool strided_rows_weight_grad(const ConvShape& s, const float* grad, cons
     if (!strided_rows_weight_grad_pays(s)) return false;
     const StridedRowsWeight w = {s};
     const int64_t blocks = s.N * ceil_div(s.OH, kStridedSumRows);
-    // Blocks are shared out, with one set of sums per part.
-    const int64_t parts = s.work() < kParallelWork ? 1 : min64(num_threads(), blocks);
+    // Blocks are shared out in parts with sums of their own.
+    const int64_t parts = summed_parts(s, blocks);
     float* const sums = scratch<float>(kSums, parts * w.sums());
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
         for (int64_t part = begin; part < end; part++)

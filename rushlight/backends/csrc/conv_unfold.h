@@ -17,9 +17,16 @@ namespace {
 
 // Multiply-adds worth handing to a second thread: about 30 microseconds.
 constexpr int64_t kParallelWork = 1500000;
+// Weight gradients are summed in so many parts, for so many threads at most, each with sums of its own:
+// the number of threads must not change the order of the additions.
+constexpr int64_t kSummedParts = 8;
 
 inline int64_t grain_for(int64_t tasks, int64_t work) {
     return ceil_div(kParallelWork * tasks, work + 1);
+}
+// Parts of `count` images, or other things that are added up.
+inline int64_t summed_parts(const ConvShape& s, int64_t count) {
+    return s.work() < kParallelWork ? 1 : min64(kSummedParts, count);
 }
 
 inline bool columns_are_image(const ConvShape& s) {
